@@ -1,0 +1,53 @@
+# Everything a newcomer needs. `make help` lists the targets.
+SHELL := /bin/sh
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo dev test check format lock clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(INSTALLED) ## Make .venv with everything pinned (pip alone is enough)
+
+$(INSTALLED): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info[:2] <= (3, 13) else \
+	  "Python 3.11, 3.12 or 3.13 is needed, this is %d.%d: set PYTHON=/path/to/python3.11" % sys.version_info[:2])'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing the pinned packages into $(VENV) (about a minute the first time) ..."
+	@if command -v uv >/dev/null 2>&1; then \
+	  uv pip install --quiet --python $(BIN)/python --no-deps --require-hashes -r requirements.lock && \
+	  uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e . ; \
+	else \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.lock && \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . ; \
+	fi
+	@touch $(INSTALLED)
+
+demo: $(INSTALLED) ## Run the main job on an embedded Postgres, a CRM sandbox and Dagster (ONCE=1: check everything and exit)
+	@$(BIN)/sync-pipelines demo $(if $(ONCE),--once) $(if $(RECORDS),--records $(RECORDS))
+
+dev: $(INSTALLED) ## Dagster with an embedded Postgres, for your own configuration in syncs/
+	@$(BIN)/sync-pipelines dev
+
+test: $(INSTALLED) ## Run the whole test suite, real Postgres included
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+check: $(INSTALLED) ## Lint, format, types and the direction of imports
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(INSTALLED) ## Format the code
+	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
+
+lock: ## Pin the dependencies anew (needs uv)
+	@UV_PYTHON_DOWNLOADS=never uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-strip-extras --no-header --upgrade --quiet -o requirements.lock
+
+clean: ## Remove the environment and the local state
+	rm -rf $(VENV) .sync_pipelines .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,1 @@
+"""Customer-facing CRM syncs on Dagster."""

@@ -1,0 +1,48 @@
+"""The verbs, put together."""
+
+import logging
+import sys
+from typing import Annotated
+
+import typer
+
+from sync_pipelines.cli import connect, local, mapping, project_verbs, run
+from sync_pipelines.model.errors import SyncError
+
+
+class Application(typer.Typer):
+    """Typer with our own errors shown as a sentence, not a trace."""
+
+    def __call__(self, *args: object, **kwargs: object) -> object:
+        try:
+            return super().__call__(*args, **kwargs)
+        except SyncError as problem:
+            typer.secho(str(problem), fg="red", err=True)
+            if problem.detail and logging.getLogger().isEnabledFor(logging.DEBUG):
+                typer.secho(problem.detail, err=True)
+            sys.exit(2)
+
+
+app = Application(
+    name="sync-pipelines",
+    help="Customer-facing CRM syncs: every customer's CRM, mapped its own way, in your database.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+
+@app.callback()
+def main(
+    debug: Annotated[bool, typer.Option("--debug", help="Show every step and vendor call, never secrets.")] = False,
+) -> None:
+    logging.basicConfig(
+        level=logging.DEBUG if debug else logging.WARNING,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    for noisy in ("httpcore", "httpx", "sqlalchemy", "alembic", "asyncio", "hpack"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+for group in (project_verbs, run, connect, mapping, local):
+    group.register(app)

@@ -1,0 +1,129 @@
+"""A customer's field mapping: set it, look at it."""
+
+import difflib
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sync_pipelines.cli.printing import console, table
+
+if TYPE_CHECKING:
+    from sync_pipelines.model.provider import ObjectSchema
+    from sync_pipelines.model.sync import SyncObject
+    from sync_pipelines.project import Project
+
+group = typer.Typer(
+    name="mapping", help="A customer's own fields, mapped onto your custom schema.", no_args_is_help=True
+)
+
+
+def register(app: typer.Typer) -> None:
+    app.add_typer(group)
+
+
+@group.command("set")
+def set_mapping(
+    customer: Annotated[str, typer.Argument(help="The customer's id")],
+    provider: Annotated[str, typer.Argument(help="The provider's name")],
+    object_name: Annotated[str, typer.Argument(metavar="OBJECT", help="The object as the sync names it")],
+    fields: Annotated[list[str], typer.Argument(metavar="FIELD=VENDOR_FIELD...", help="Rules, e.g. tier=Tier__c")],
+    check: Annotated[bool, typer.Option(help="Ask the connected account whether the fields exist")] = True,
+) -> None:
+    """Map fields. Rules that are not named stay; FIELD= (nothing behind) takes a rule away. Makes a new version."""
+    from sync_pipelines.engine.layout import resolve_mapping
+    from sync_pipelines.model.errors import ConfigurationError
+    from sync_pipelines.model.mapping import Mapping
+    from sync_pipelines.project import opened
+
+    changes = {}
+    for rule in fields:
+        name, equals, vendor_field = rule.partition("=")
+        if not equals or not name.strip():
+            raise ConfigurationError(f"The rule {rule!r} is not FIELD=VENDOR_FIELD.")
+        changes[name.strip()] = vendor_field.strip()
+    with opened() as project:
+        declared = _declared(project, provider, object_name)
+        connection = project.store.connections.get(customer, provider)
+        known = project.store.mappings.current(customer, provider, declared[0].object)
+        rules = {**(known.fields if known else {}), **changes}
+        rules = {name: vendor_field for name, vendor_field in rules.items() if vendor_field}
+        candidate = Mapping(customer_id=customer, provider=provider, object=declared[0].object, version=0, fields=rules)
+        for item in declared:
+            resolve_mapping(item, provider, candidate)
+        if check:
+            _exists(project.describe(connection, declared[0].object), rules)
+        saved = project.store.mappings.save(customer, provider, declared[0].object, rules)
+    console.print(
+        f"Version {saved.version} of the mapping of {customer}, {provider} {saved.object}. "
+        "The next sync reads everything of this object once.",
+        markup=False,
+    )
+
+
+def _declared(project: "Project", provider: str, object_name: str) -> "list[SyncObject]":
+    from sync_pipelines.model.errors import ConfigurationError
+
+    found = [
+        item
+        for sync in project.configuration.syncs.values()
+        if sync.provider == provider
+        for item in sync.objects
+        if item.object.casefold() == object_name.casefold() and item.custom_schema is not None
+    ]
+    if not found:
+        raise ConfigurationError(
+            f"No sync of {provider} has an object {object_name} with a custom_schema to map onto: add one in syncs/."
+        )
+    return found
+
+
+def _exists(schema: "ObjectSchema", rules: dict[str, str]) -> None:
+    from sync_pipelines.model.errors import ConfigurationError
+
+    known = {field.name.casefold(): field.name for field in schema.fields}
+    for name, vendor_field in rules.items():
+        if vendor_field.casefold() not in known:
+            close = difflib.get_close_matches(vendor_field.casefold(), known, n=3, cutoff=0.5)
+            hint = f" Did you mean {', '.join(known[item] for item in close)}?" if close else ""
+            raise ConfigurationError(f"The account has no readable field {vendor_field} (for {name}).{hint}")
+
+
+@group.command("show")
+def show(
+    customer: Annotated[str, typer.Argument(help="The customer's id")],
+    provider: Annotated[str, typer.Argument(help="The provider's name")],
+    object_name: Annotated[str | None, typer.Argument(metavar="OBJECT", help="Only this object")] = None,
+    history: Annotated[bool, typer.Option("--history", help="Older versions too")] = False,
+) -> None:
+    """What a customer has mapped, field by field, with the developer's defaults."""
+    from sync_pipelines.engine.layout import resolve_mapping
+    from sync_pipelines.model.errors import ConfigurationError
+    from sync_pipelines.project import opened
+
+    with opened() as project:
+        project.store.connections.get(customer, provider)
+        objects = {
+            item.object: item
+            for sync in project.configuration.syncs.values()
+            if sync.provider == provider
+            for item in sync.objects
+            if item.custom_schema is not None
+            and (object_name is None or item.object.casefold() == object_name.casefold())
+        }
+        if not objects:
+            raise ConfigurationError(f"No sync of {provider} has such an object with a custom_schema.")
+        for name, declared in objects.items():
+            versions = project.store.mappings.history(customer, provider, name)
+            newest = project.store.mappings.current(customer, provider, name)
+            for mapping in versions if history else [newest]:
+                sources, additional = resolve_mapping(declared, provider, mapping)
+                by = mapping.fields if mapping else {}
+                table(
+                    f"{customer}, {provider} {name}, version {mapping.version if mapping else 0}",
+                    ("field", "vendor field", "from"),
+                    [
+                        (field, source or "(not mapped)", "customer" if field in by else "developer" if source else "")
+                        for field, source in sources.items()
+                    ]
+                    + [(field, source, "customer, additional") for field, source in additional.items()],
+                )

@@ -1,0 +1,111 @@
+"""The project itself: check its configuration, bring its store up to date, make keys."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sync_pipelines.cli.printing import console, table
+
+if TYPE_CHECKING:
+    from sync_pipelines.project import Project
+
+key = typer.Typer(name="key", help="Keys that seal the customers' credentials.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    app.command("check")(check)
+    app.command("migrate")(migrate)
+    app.add_typer(key)
+
+
+def check(
+    live: Annotated[
+        bool, typer.Option("--live", help="Also ask the store, the destinations and every account.")
+    ] = False,
+) -> None:
+    """Check the configuration, every problem with file, line and fix. Exit code 2 when something is wrong."""
+    from sync_pipelines.project import opened
+
+    with opened() as project:
+        configuration = project.configuration
+        for warning in configuration.warnings:
+            console.print(f"Warning: {warning}", markup=False, style="yellow")
+        table(
+            "Syncs",
+            ("sync", "provider", "destination", "object", "table", "strategy"),
+            (
+                (
+                    sync.name,
+                    sync.provider,
+                    sync.destination,
+                    item.object,
+                    project.table(sync.name, item.object).name,
+                    item.strategy or sync.strategy,
+                )
+                for sync in configuration.syncs.values()
+                for item in sync.objects
+            ),
+        )
+        problems = list(_live_problems(project)) if live else []
+    for problem in problems:
+        console.print(problem, markup=False, style="red")
+    if problems:
+        raise typer.Exit(2)
+    console.print("The configuration is right." if not live else "The configuration is right and everything answers.")
+
+
+def _live_problems(project: "Project") -> list[str]:
+    from sync_pipelines.engine.layout import plan_fields
+    from sync_pipelines.model.errors import SyncError
+
+    problems: list[str] = []
+    try:
+        project.store.check_current()
+    except SyncError as problem:
+        return [f"store: {problem}"]
+    for sync in project.configuration.syncs.values():
+        connections = project.connections(sync.name)
+        for connection in connections:
+            where = f"{sync.name}, {connection.customer_id}"
+            try:
+                project.destination(sync.destination, connection.customer_id).check()
+            except SyncError as problem:
+                problems.append(f"{where}: {problem}")
+            for item in sync.objects:
+                try:
+                    schema = project.describe(connection, item.object)
+                    mapping = project.store.mappings.current(connection.customer_id, sync.provider, item.object)
+                    plan = plan_fields(item, project.crm_object(sync.name, item.object), schema, sync.provider, mapping)
+                    problems += [
+                        f"{where}, {item.object}: the account has no readable field {name}" for name in plan.missing
+                    ]
+                except SyncError as problem:
+                    problems.append(f"{where}, {item.object}: {problem}")
+    return sorted(set(problems))
+
+
+def migrate() -> None:
+    """Create the store's tables or bring them up to date."""
+    from sync_pipelines.project import opened
+
+    with opened() as project:
+        project.store.migrate()
+    console.print("The store is up to date.")
+
+
+@key.command("new")
+def new() -> None:
+    """Print a new encryption key. Put it first in SYNC_PIPELINES_ENCRYPTION_KEYS and keep the old ones behind it."""
+    from sync_pipelines.store.sealing import new_key
+
+    print(new_key())
+
+
+@key.command("rotate")
+def rotate() -> None:
+    """Seal all credentials again with the first key, so that older keys can be taken away."""
+    from sync_pipelines.project import opened
+
+    with opened() as project:
+        count = project.store.rotate()
+    console.print(f"{count} credential(s) sealed with the newest key.")

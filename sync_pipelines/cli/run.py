@@ -1,0 +1,117 @@
+"""Running syncs from the shell and looking at what ran."""
+
+import uuid
+from typing import Annotated
+
+import typer
+
+from sync_pipelines.cli.printing import console, table
+from sync_pipelines.model.run import SyncRun
+
+NUMBERS = ("created", "updated", "unchanged", "deleted", "rejected", "invalid", "calls", "seconds")
+
+Customers = Annotated[list[str] | None, typer.Option("--customer", "-c", help="Only this customer; may be repeated.")]
+Objects = Annotated[list[str] | None, typer.Option("--object", "-o", help="Only this object; may be repeated.")]
+
+
+def register(app: typer.Typer) -> None:
+    app.command("sync")(sync)
+    app.command("trigger")(trigger)
+    app.command("runs")(runs)
+
+
+def sync(
+    name: Annotated[str, typer.Argument(help="The sync's name in syncs/")],
+    customer: Customers = None,
+    object_name: Objects = None,
+    full: Annotated[bool, typer.Option("--full", help="Read everything, whatever the strategy.")] = False,
+) -> None:
+    """Run a sync now, in this process, and show what became of every customer. Exit code 1 if one failed."""
+    from sync_pipelines.project import opened
+
+    with opened() as project:
+        project.store.check_current()
+        declared = project.sync(name)
+        wanted = [project.declared(name, item).object for item in object_name or [o.object for o in declared.objects]]
+        customers = [item.customer_id for item in project.connections(name, customer or [])]
+        if not customers:
+            console.print(f"Nobody is connected to {declared.provider} yet: see `sync-pipelines connect --help`.")
+            raise typer.Exit(1)
+        run_id = uuid.uuid4().hex
+        finished: list[SyncRun] = []
+        with console.status("") as status:
+            for item in wanted:
+                status.update(f"{name}: {item} of {len(customers)} customer(s) ...")
+                finished += project.sync_connections(name, item, customers, run_id=run_id, full=full)
+    show_runs(f"{name}, run {run_id}", finished)
+    if any(run.status == "error" for run in finished):
+        raise typer.Exit(1)
+
+
+def trigger(
+    name: Annotated[str, typer.Argument(help="The sync's name in syncs/")],
+    customer: Customers = None,
+    object_name: Objects = None,
+    full: Annotated[bool, typer.Option("--full", help="Read everything, whatever the strategy.")] = False,
+) -> None:
+    """Ask Dagster to run a sync: its sensor picks the request up."""
+    from sync_pipelines.project import opened
+
+    with opened() as project:
+        objects = [project.declared(name, item).object for item in object_name or []]
+        customers = [item.customer_id for item in project.connections(name, customer or [])]
+        project.store.due.plan([project.sync(name)], project.connections(name))
+        project.store.due.request(name, customers=customers, objects=objects or None, full=full)
+    console.print(f"{name} is due for {len(customers)} customer(s); Dagster starts it at the sensor's next look.")
+
+
+def runs(
+    sync_name: Annotated[str | None, typer.Option("--sync", help="Only this sync.")] = None,
+    customer: Annotated[str | None, typer.Option("--customer", "-c", help="Only this customer.")] = None,
+    object_name: Annotated[str | None, typer.Option("--object", "-o", help="Only this object.")] = None,
+    status: Annotated[str | None, typer.Option(help="success, error or skipped.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many, newest first.")] = 30,
+    details: Annotated[bool, typer.Option("--details", help="Show notices and rejected records too.")] = False,
+) -> None:
+    """What ran: outcome and counts per customer and object, newest first."""
+    from sync_pipelines.project import opened
+
+    with opened() as project:
+        found = project.store.runs.list(
+            sync=sync_name, customer_id=customer, object=object_name, status=status, limit=limit
+        )
+    show_runs("Runs", found, details=details)
+
+
+def show_runs(title: str, found: list[SyncRun], *, details: bool = False) -> None:
+    table(
+        title,
+        ("started", "sync", "object", "customer", "status", "read", *NUMBERS),
+        (
+            (
+                run.started_at,
+                run.sync,
+                run.object,
+                run.customer_id,
+                run.status + (f" ({run.error_type})" if run.error_type else ""),
+                "full" if run.full else "incremental",
+                run.counts.created,
+                run.counts.updated,
+                run.counts.unchanged,
+                run.counts.deleted,
+                run.counts.rejected,
+                run.counts.invalid,
+                run.vendor_calls,
+                f"{(run.finished_at - run.started_at).total_seconds():.1f}",
+            )
+            for run in found
+        ),
+        right=NUMBERS,
+    )
+    for run in found:
+        if run.error_message:
+            console.print(f"[bold]{run.customer_id}, {run.object}[/]: {run.error_message}", markup=True)
+        for notice in run.notices if details or run.status == "error" else ():
+            console.print(f"  {run.customer_id}, {run.object}: {notice}", markup=False)
+        for rejection in run.rejections if details else ():
+            console.print(f"  rejected: {rejection.reason} {rejection.record[:200]}", markup=False)

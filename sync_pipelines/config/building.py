@@ -1,0 +1,122 @@
+"""From validated documents to the values that the rest works with."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+from sync_pipelines.config.configuration import DestinationConfig, ProviderConfig
+from sync_pipelines.config.documents import (
+    CustomSchemaDocument,
+    OAuthDocument,
+    ObjectDocument,
+    PostgresDestinationDocument,
+    ProviderDocument,
+    SyncDocument,
+)
+from sync_pipelines.model.connection import OAuthClient
+from sync_pipelines.model.mapping import CustomSchema, SchemaField
+from sync_pipelines.model.secret import Secret
+from sync_pipelines.model.sync import INCREMENTAL, Schedule, Sync, SyncObject
+
+
+def provider_from(document: ProviderDocument) -> ProviderConfig:
+    oauth = document.oauth
+    if oauth is None and document.config is not None:
+        printed = document.config.oauth
+        oauth = OAuthDocument(
+            client_id=printed.credentials.client_id,
+            client_secret=printed.credentials.client_secret,
+            scopes=printed.oauth_scopes,
+        )
+    if oauth is None:
+        raise ValueError("a validated provider document always has its app")
+    return ProviderConfig(
+        name=document.name or document.provider_name,
+        provider_name=document.provider_name,
+        client=OAuthClient(client_id=oauth.client_id, client_secret=Secret(oauth.client_secret.get_secret_value())),
+        api_version=document.api_version or None,
+        auth_type=document.auth_type,
+        category=document.category,
+        scopes=oauth.scopes,
+        login_url=document.login_url,
+        api_url=document.api_url,
+    )
+
+
+def destination_from(document: PostgresDestinationDocument) -> DestinationConfig:
+    credentials = document.credentials
+    return DestinationConfig(
+        name=document.name,
+        host=credentials.host,
+        port=credentials.port,
+        database=credentials.database,
+        schema_name=credentials.schema_name,
+        user=credentials.user,
+        password=Secret(credentials.password.get_secret_value()),
+        connection_parameters={name: str(value) for name, value in document.connection_parameters.items()},
+    )
+
+
+def sync_from(document: SyncDocument, provider: ProviderConfig, destination: str) -> Sync:
+    """The sync that a document means, with the provider and the destination's name that it refers to."""
+    config = document.config or SyncDocument.Config()
+    return Sync(
+        name=document.name,
+        provider=provider.name,
+        destination=destination,
+        objects=tuple(_object_from(each, provider) for each in document.objects),
+        schedule=_schedule_from(document),
+        strategy=document.strategy or config.strategy or INCREMENTAL,
+        direction=document.direction,
+        mode=document.mode,
+        full_refresh_every=document.full_refresh_every,
+        delete_brake=document.delete_brake,
+        overlap=document.overlap,
+        metadata_prefix=document.metadata_prefix,
+        bulk_above=document.bulk_above,
+        customers=document.customers,
+    )
+
+
+def _schedule_from(document: SyncDocument) -> Schedule:
+    if document.schedule is not None:
+        return document.schedule.schedule()
+    if document.config is not None and document.config.period_ms is not None:
+        return Schedule(every=timedelta(milliseconds=document.config.period_ms))
+    return Schedule()
+
+
+def _object_from(document: ObjectDocument, provider: ProviderConfig) -> SyncObject:
+    return SyncObject(
+        object=document.object,
+        common_schema=document.common_schema,
+        raw_fields=document.raw_fields,
+        custom_schema=_schema_from(document.custom_schema, provider) if document.custom_schema else None,
+        strategy=document.strategy,
+        table=document.table,
+    )
+
+
+def _schema_from(document: CustomSchemaDocument, provider: ProviderConfig) -> CustomSchema:
+    return CustomSchema(
+        version=document.version,
+        allow_additional_fields=document.allow_additional_fields,
+        fields=tuple(
+            SchemaField(
+                name=each.name,
+                type=each.type,
+                required=each.required,
+                description=each.description,
+                sources=_sources(each.sources, provider),
+                locked=each.locked,
+            )
+            for each in document.fields_
+        ),
+    )
+
+
+def _sources(written: Mapping[str, str], provider: ProviderConfig) -> dict[str, str]:
+    """Sources by provider name; what is written for the vendor counts for a provider of another name too."""
+    sources = dict(written)
+    if provider.provider_name in sources:
+        sources.setdefault(provider.name, sources[provider.provider_name])
+    return sources

@@ -1,0 +1,57 @@
+"""What a loaded configuration is: values that are checked, complete and ready to use."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from sync_pipelines.model.connection import Connection, OAuthClient
+from sync_pipelines.model.secret import Secret
+from sync_pipelines.model.sync import Sync
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProviderConfig:
+    """`name` is what syncs and connections call it, `provider_name` the vendor. URLs None: the vendor's own."""
+
+    name: str
+    provider_name: str
+    client: OAuthClient
+    api_version: str | None = None
+    auth_type: str = "oauth2"
+    category: str = "crm"
+    scopes: tuple[str, ...] = ()
+    login_url: str | None = None
+    api_url: str | None = None
+
+    def placed(self, connection: Connection) -> Connection:
+        """The connection with this provider's URLs where it has none of its own."""
+        return replace(
+            connection, login_url=connection.login_url or self.login_url, api_url=connection.api_url or self.api_url
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DestinationConfig:
+    """A Postgres database. `${CUSTOMER_ID}` in database and schema_name stands for each customer's id.
+
+    A host that begins with / is a folder of sockets. `connection_parameters` are libpq's (sslmode and the like).
+    """
+
+    name: str
+    host: str
+    database: str
+    user: str
+    password: Secret
+    port: int = 5432
+    schema_name: str = "public"
+    type: str = "postgres"
+    connection_parameters: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Configuration:
+    """Everything by its name. `warnings` are sentences for a person; they stop nothing."""
+
+    providers: Mapping[str, ProviderConfig] = field(default_factory=dict)
+    destinations: Mapping[str, DestinationConfig] = field(default_factory=dict)
+    syncs: Mapping[str, Sync] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()

@@ -1,0 +1,68 @@
+"""What every model of written configuration shares: unknown keys are refused, and no value enters an error message."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    WithJsonSchema,
+)
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+
+class Document(BaseModel):
+    """A part of what people write, as YAML or JSON here and as JSON to an API."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+        validate_by_name=True,
+        validate_by_alias=True,
+        str_strip_whitespace=True,
+    )
+
+
+def refusing(reason: str) -> PydanticCustomError:
+    """An error whose text is `reason`, as it stands."""
+    return PydanticCustomError("refused", "{reason}", {"reason": reason})
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """Annotates a text that must be one of the keys, compared without case; the value becomes its meaning.
+
+    `later` holds words that are known and refused for now, with the reason.
+    """
+
+    meanings: Mapping[str, str]
+    later: Mapping[str, str] = field(default_factory=dict)
+
+    def choose(self, written: Any) -> str:
+        word = " ".join(written.split()).casefold() if isinstance(written, str) else ""
+        if word in self.later:
+            raise refusing(self.later[word])
+        if word not in self.meanings:
+            raise PydanticCustomError("choice", "is not one of the words known here", {"choices": list(self.meanings)})
+        return self.meanings[word]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(self.choose)
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"type": "string", "enum": list(self.meanings)}
+
+
+def _as_text(written: Any) -> Any:
+    return str(written) if isinstance(written, int) and not isinstance(written, bool) else written
+
+
+Identifier = Annotated[
+    str, BeforeValidator(_as_text), WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "integer"}]})
+]
+"""An id as the printed documents have them: a number or a text."""

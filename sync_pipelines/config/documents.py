@@ -1,0 +1,270 @@
+"""The documents that people write: provider, destination and sync. An API takes the same models as JSON."""
+
+import re
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, SecretStr, model_validator
+
+from sync_pipelines.config.document import Choice, Document, Identifier, refusing
+from sync_pipelines.config.schedules import Duration, ScheduleDocument
+from sync_pipelines.model.naming import LONGEST_NAME, refusal_of_customer_id
+from sync_pipelines.model.sync import FULL_REFRESH, INCREMENTAL
+
+STRATEGIES = {
+    "full refresh": FULL_REFRESH,
+    "full_refresh": FULL_REFRESH,
+    "full only": FULL_REFRESH,
+    "incremental": INCREMENTAL,
+    "full then incremental": INCREMENTAL,
+}
+"""Every first sync reads all history, so `full then incremental` is what `incremental` does."""
+
+FIELD_TYPES = {
+    "text": "text",
+    "string": "text",
+    "numeric": "numeric",
+    "number": "numeric",
+    "decimal": "numeric",
+    "bigint": "bigint",
+    "integer": "bigint",
+    "boolean": "boolean",
+    "bool": "boolean",
+    "timestamptz": "timestamptz",
+    "timestamp": "timestamptz",
+    "datetime": "timestamptz",
+    "date": "date",
+    "jsonb": "jsonb",
+    "json": "jsonb",
+}
+
+CONNECTION_PARAMETERS = frozenset(
+    {
+        *("application_name", "client_encoding", "connect_timeout", "options", "target_session_attrs"),
+        *("keepalives", "keepalives_count", "keepalives_idle", "keepalives_interval", "tcp_user_timeout"),
+        *("channel_binding", "gssencmode", "sslcert", "sslcertmode", "sslcrl", "sslkey", "sslmode", "sslnegotiation"),
+        *("sslrootcert", "sslsni", "ssl_max_protocol_version", "ssl_min_protocol_version", "load_balance_hosts"),
+    }
+)
+"""Parameters of libpq that may be set beside host, port, database, user and password."""
+
+
+def _name(written: str) -> str:
+    if not 1 <= len(written) <= 100 or not written.isprintable() or "/" in written:
+        raise refusing("must have 1 to 100 printable characters and no /")
+    return written
+
+
+def _url(written: Any) -> Any:
+    if not isinstance(written, str):
+        return written
+    if written and not re.match(r"^https?://[^/\s?#]+[^\s?#]*$", written):
+        raise refusing("must be a URL that begins with https:// (or http:// for a local server), without ? and #")
+    return written.rstrip("/") or None
+
+
+def _table(written: str) -> str:
+    if not re.fullmatch(rf"[a-z][a-z0-9_]{{0,{LONGEST_NAME - 1}}}", written):
+        raise refusing("must be a plain table name: small letters, digits and _, at most 63, a letter first")
+    return written
+
+
+def _prefix(written: str) -> str:
+    if not re.fullmatch(r"_[a-z0-9_]{0,20}_", written):
+        raise refusing("must begin and end with _ and hold small letters, digits and _ only, such as `_sync_`")
+    return written
+
+
+def _customer(written: str) -> str:
+    if reason := refusal_of_customer_id(written):
+        raise refusing(f"is not a customer id: {reason}")
+    return written
+
+
+def _schema(written: str) -> str:
+    if not written or written.startswith("pg_") or written == "information_schema":
+        raise refusing("must be a schema of your own, such as `public` or `crm`")
+    return written
+
+
+def _parameters(written: dict[str, str | int]) -> dict[str, str | int]:
+    if unknown := sorted(written.keys() - CONNECTION_PARAMETERS):
+        raise refusing(f"does not take {', '.join(unknown)}; it takes {', '.join(sorted(CONNECTION_PARAMETERS))}")
+    return written
+
+
+_DIRECTION_LATER = "this direction is not there yet: write `direction: inbound`, or leave it out"
+Strategy = Annotated[str, Choice(STRATEGIES)]
+FieldType = Annotated[str, Choice(FIELD_TYPES)]
+AuthType = Annotated[str, Choice({"oauth2": "oauth2"})]
+Category = Annotated[str, Choice({"crm": "crm"})]
+Direction = Annotated[
+    str, Choice({"inbound": "inbound"}, later=dict.fromkeys(("outbound", "bidirectional"), _DIRECTION_LATER))
+]
+Mode = Annotated[
+    str,
+    Choice(
+        {"upsert": "upsert", "mirror": "mirror"},
+        later={"append": "mode append is not there yet: write `upsert` or `mirror`"},
+    ),
+]
+Name = Annotated[str, AfterValidator(_name)]
+Url = Annotated[str | None, BeforeValidator(_url)]
+
+
+class OAuthDocument(Document):
+    """The developer's own app at the vendor."""
+
+    client_id: str = Field(min_length=1)
+    client_secret: SecretStr = Field(min_length=1)
+    scopes: tuple[str, ...] = Field((), description="Empty: the provider's own")
+
+
+class PrintedOAuthDocument(Document):
+    class Credentials(Document):
+        client_id: str = Field(min_length=1)
+        client_secret: SecretStr = Field(min_length=1)
+
+    oauth_scopes: tuple[str, ...] = ()
+    credentials: Credentials
+
+
+class ProviderDocument(Document):
+    """How we reach one vendor. `config.oauth` is the form of the managed-syncs documents, `oauth` the short one."""
+
+    class Config(Document):
+        oauth: PrintedOAuthDocument
+
+    id: Identifier | None = None
+    provider_name: str = Field(description="Which vendor: salesforce, hubspot")
+    name: Name | None = Field(None, description="What syncs call it; the vendor's name if left out")
+    auth_type: AuthType = "oauth2"
+    category: Category = "crm"
+    api_version: Identifier | None = Field(None, description="Left out: the version that is tested")
+    oauth: OAuthDocument | None = None
+    config: Config | None = None
+    login_url: Url = Field(None, description="Instead of the vendor's login host; empty means the vendor's")
+    api_url: Url = Field(None, description="Instead of the vendor's API host; empty means the vendor's")
+
+    @model_validator(mode="after")
+    def _has_one_app(self) -> Self:
+        if (self.oauth is None) == (self.config is None):
+            raise refusing("needs `oauth` with client_id and client_secret (or `config.oauth`), once")
+        return self
+
+
+class PostgresDestinationDocument(Document):
+    """A Postgres database. `${CUSTOMER_ID}` in database and schema keeps customers apart."""
+
+    class Credentials(Document):
+        host: str = Field(min_length=1, description="A host name, or a folder of sockets that begins with /")
+        port: int = Field(5432, ge=1, le=65_535)
+        database: str = Field(min_length=1)
+        schema_name: Annotated[str, AfterValidator(_schema)] = Field("public", alias="schema")
+        user: str = Field(min_length=1)
+        password: SecretStr = SecretStr("")
+
+    id: Identifier | None = None
+    name: Name
+    type: Literal["postgres"]
+    credentials: Credentials
+    connection_parameters: Annotated[dict[str, str | int], AfterValidator(_parameters)] = Field(
+        {}, description="Of libpq, such as sslmode"
+    )
+
+
+class S3DestinationDocument(Document):
+    """An S3 bucket: recognised, and refused when configuration is loaded, until it can be written to."""
+
+    class Credentials(Document):
+        access_key_id: str
+        secret_access_key: SecretStr
+        region: str
+        bucket: str
+
+    id: Identifier | None = None
+    name: Name
+    type: Literal["s3"]
+    credentials: Credentials
+
+
+DESTINATION_DOCUMENTS: dict[str, type[PostgresDestinationDocument] | type[S3DestinationDocument]] = {
+    "postgres": PostgresDestinationDocument,
+    "s3": S3DestinationDocument,
+}
+
+
+class SchemaFieldDocument(Document):
+    """A field that customers map onto. A bare name stands for a text field."""
+
+    name: str = Field(min_length=1, max_length=200)
+    type: FieldType = "text"
+    required: bool = False
+    description: str = ""
+    sources: dict[str, str] = Field({}, description="Your own default: vendor field by provider")
+    locked: bool = Field(False, description="Customers cannot map it otherwise")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_bare_name(cls, written: Any) -> Any:
+        return {"name": written} if isinstance(written, str) else written
+
+
+class CustomSchemaDocument(Document):
+    version: int = Field(1, ge=1)
+    fields_: tuple[SchemaFieldDocument, ...] = Field(alias="fields")
+    allow_additional_fields: bool = False
+
+
+class ObjectDocument(Document):
+    """One object of a sync. A bare name stands for the object with everything at its default."""
+
+    object: str = Field(min_length=1, max_length=200)
+    common_schema: bool = Field(True, validation_alias=AliasChoices("common_schema", "supaglue_common_schema"))
+    raw_fields: bool = True
+    custom_schema: CustomSchemaDocument | None = None
+    strategy: Strategy | None = None
+    table: Annotated[str, AfterValidator(_table)] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_bare_name(cls, written: Any) -> Any:
+        return {"object": written} if isinstance(written, str) else written
+
+
+class SyncDocument(Document):
+    """A standing order. `provider_id`, `destination_id` and `config` are the form of the managed-syncs documents."""
+
+    class Config(Document):
+        period_ms: int | None = Field(None, gt=0)
+        strategy: Strategy | None = None
+
+    id: Identifier | None = None
+    name: Name
+    provider: str | None = None
+    provider_id: Identifier | None = None
+    destination: str | None = None
+    destination_id: Identifier | None = None
+    config: Config | None = None
+    schedule: ScheduleDocument | None = None
+    strategy: Strategy | None = None
+    direction: Direction = "inbound"
+    mode: Mode = "upsert"
+    full_refresh_every: int | None = Field(None, ge=1, description="Runs between two full reads")
+    delete_brake: float = Field(0.5, ge=0, le=1, description="Largest share that one full read may delete")
+    overlap: Duration | None = Field(None, description="How far an incremental read looks back")
+    metadata_prefix: Annotated[str, AfterValidator(_prefix)] = "_sync_"
+    bulk_above: int = Field(2000, ge=0)
+    customers: tuple[Annotated[str, AfterValidator(_customer)], ...] = ()
+    objects: tuple[ObjectDocument, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _names_each_side_once(self) -> Self:
+        for side in ("provider", "destination"):
+            if (getattr(self, side) is None) == (getattr(self, f"{side}_id") is None):
+                raise refusing(f"needs `{side}`, its name (or `{side}_id`), once")
+        config = self.config or self.Config()
+        if self.schedule is not None and config.period_ms is not None:
+            raise refusing("has both `schedule` and `config.period_ms`: keep one")
+        if self.strategy is not None and config.strategy is not None:
+            raise refusing("has both `strategy` and `config.strategy`: keep one")
+        return self

@@ -1,0 +1,73 @@
+"""Environment references in configuration: `${NAME}` and `${NAME:-default}`.
+
+`$${` is a literal `${`. `${CUSTOMER_ID}` (also written `${SUPAGLUE_CUSTOMER_ID}`) is not a reference to the
+environment: it stays in the value and is filled for each customer when a destination is opened.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sync_pipelines.config.source import FieldPath
+
+CUSTOMER_ID = "${CUSTOMER_ID}"
+
+_CUSTOMER_NAMES = ("CUSTOMER_ID", "SUPAGLUE_CUSTOMER_ID")
+_REFERENCE = re.compile(
+    r"\$(?:(?P<escaped>\$\{)|\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<default>:-[^}]*)?\}|(?P<broken>\{))"
+)
+
+
+def has_reference(text: object) -> bool:
+    """Whether a written value takes something from the environment, so that what it becomes must not be shown."""
+    return isinstance(text, str) and any(
+        match["name"] and match["name"] not in _CUSTOMER_NAMES for match in _REFERENCE.finditer(text)
+    )
+
+
+def expand(
+    value: Any,
+    environ: Mapping[str, str],
+    refuse: Callable[[FieldPath, str], None],
+    takes_customer_id: Callable[[FieldPath], bool] = lambda path: False,
+    path: FieldPath = (),
+) -> Any:
+    """A copy of `value` with every reference in every text filled.
+
+    `refuse` is told each reference that cannot be filled; the word `unset` stands in for it, so that the rest of the
+    document can still be checked.
+    """
+    if isinstance(value, dict):
+        return {key: expand(item, environ, refuse, takes_customer_id, (*path, key)) for key, item in value.items()}
+    if isinstance(value, list):
+        return [expand(item, environ, refuse, takes_customer_id, (*path, place)) for place, item in enumerate(value)]
+    if not isinstance(value, str):
+        return value
+
+    def fill(match: re.Match[str]) -> str:
+        if match["escaped"]:
+            return "${"
+        if match["broken"]:
+            refuse(path, "has `${` without a name: write ${NAME} or ${NAME:-default}, or $${ for the characters ${")
+            return match[0]
+        if match["name"] in _CUSTOMER_NAMES:
+            if not takes_customer_id(path):
+                refuse(path, f"cannot hold {match[0]}: only a destination's database and schema can")
+            return CUSTOMER_ID
+        return _lookup(match["name"], match["default"], environ, lambda message: refuse(path, message))
+
+    return _REFERENCE.sub(fill, value)
+
+
+def _lookup(name: str, default: str | None, environ: Mapping[str, str], refuse: Callable[[str], None]) -> str:
+    found = environ.get(name)
+    if found:
+        return found
+    if default is not None:
+        return default.removeprefix(":-")
+    state = "is not set" if found is None else "is set but empty"
+    refuse(
+        f"the environment variable {name} {state}: put {name}=... into .env or the environment, "
+        f"or write ${{{name}:-default}} here"
+    )
+    return "unset"

@@ -1,0 +1,207 @@
+"""Reads a folder of providers/, destinations/ and syncs/ into one checked configuration."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sync_pipelines.config.building import destination_from, provider_from, sync_from
+from sync_pipelines.config.checks import (
+    DestinationDocument,
+    Written,
+    destinations_ready,
+    referred,
+    schemas_sound,
+    tables_shared,
+    twins,
+    vendors_known,
+)
+from sync_pipelines.config.configuration import Configuration
+from sync_pipelines.config.documents import (
+    DESTINATION_DOCUMENTS,
+    PostgresDestinationDocument,
+    ProviderDocument,
+    SyncDocument,
+)
+from sync_pipelines.config.environment import expand
+from sync_pipelines.config.problems import ConfigurationProblems, Problem, did_you_mean, listed
+from sync_pipelines.config.source import FieldPath, Source, Unreadable, read_sources
+from sync_pipelines.config.validation import Model, shown, validated
+from sync_pipelines.model.provider import Provider
+from sync_pipelines.model.sync import MINIMUM_INTERVAL, Sync
+
+FOLDERS = ("providers", "destinations", "syncs")
+SUFFIXES = (".yaml", ".yml", ".json")
+
+_CUSTOMER_FIELDS = (("credentials", "database"), ("credentials", "schema"))
+
+
+def load_configuration(
+    folder: Path, environ: Mapping[str, str], *, providers: Mapping[str, Provider] | None = None
+) -> Configuration:
+    """The configuration in `folder`, with references filled from `environ`.
+
+    `providers` are the declared vendors by name; with them, vendors' names are checked and an object's other names
+    (`contacts`, `0-1`) are known to be the same object. Raises ConfigurationProblems, which lists all mistakes of all
+    files as `file:line: field: what is wrong; what to do`.
+    """
+    loading = _Loading(environ, providers or {})
+    loading.read(folder)
+    configuration = loading.configuration()
+    if loading.problems:
+        raise ConfigurationProblems(loading.problems)
+    return configuration
+
+
+class _Loading:
+    """One pass over a folder, collecting problems and warnings."""
+
+    def __init__(self, environ: Mapping[str, str], vendors: Mapping[str, Provider]) -> None:
+        self.environ = environ
+        self.vendors = vendors
+        self.problems: list[Problem] = []
+        self.warnings: list[str] = []
+        self.providers: list[Written[ProviderDocument]] = []
+        self.destinations: list[Written[DestinationDocument]] = []
+        self.syncs: list[Written[SyncDocument]] = []
+        self.incomplete: set[str] = set()
+
+    def read(self, folder: Path) -> None:
+        if not folder.is_dir():
+            self.problems.append(
+                Problem(folder.as_posix(), 0, "", "there is no such folder: set SYNC_PIPELINES_SYNCS_DIR to yours")
+            )
+            return
+        self._warn_of_stray_files(folder)
+        for kind in FOLDERS:
+            for file in sorted((folder / kind).rglob("*")):
+                if file.suffix in SUFFIXES and file.is_file():
+                    self._read_file(kind, file)
+
+    def _warn_of_stray_files(self, folder: Path) -> None:
+        for entry in sorted(folder.iterdir()):
+            if (entry.is_file() and entry.suffix in SUFFIXES) or (entry.is_dir() and entry.name not in FOLDERS):
+                self.warnings.append(f"{entry.as_posix()} is not read: move it into {', '.join(FOLDERS)}")
+
+    def _read_file(self, kind: str, file: Path) -> None:
+        try:
+            sources = read_sources(file)
+        except Unreadable as error:
+            self.problems.append(error.problem)
+            self.incomplete.add(kind)
+            return
+        for source in sources:
+            found = len(self.problems)
+            self._read_document(kind, source)
+            if len(self.problems) > found:
+                self.incomplete.add(kind)
+
+    def _read_document(self, kind: str, source: Source) -> None:
+        if not isinstance(source.value, dict):
+            self.problems.append(source.problem((), "must be a mapping of `name: value`"))
+            return
+        unfilled: set[FieldPath] = set()
+
+        def refuse(path: FieldPath, message: str) -> None:
+            unfilled.add(path)
+            self.problems.append(source.problem(path, message))
+
+        value = expand(
+            source.value, self.environ, refuse, lambda path: kind == "destinations" and path in _CUSTOMER_FIELDS
+        )
+        if kind == "providers":
+            self._keep(self.providers, source, value, ProviderDocument, unfilled)
+        elif kind == "syncs":
+            self._keep(self.syncs, source, value, SyncDocument, unfilled)
+        elif model := self._destination_model(source, value, unfilled):
+            self._keep(self.destinations, source, value, model, unfilled)
+
+    def _destination_model(
+        self, source: Source, value: dict[str, Any], unfilled: set[FieldPath]
+    ) -> type[DestinationDocument] | None:
+        kind = value.get("type")
+        if isinstance(kind, str) and kind in DESTINATION_DOCUMENTS:
+            return DESTINATION_DOCUMENTS[kind]
+        if ("type",) not in unfilled:
+            written = source.written(("type",))
+            guess = did_you_mean(written, DESTINATION_DOCUMENTS) if isinstance(written, str) else ""
+            known = f"{guess} Known: {listed(DESTINATION_DOCUMENTS)}"
+            message = f"{shown(written)} is not known here.{known}" if written else f"is missing: add it.{known}"
+            self.problems.append(source.problem(("type",), message))
+        return None
+
+    def _keep(
+        self,
+        kept: list[Written[Any]],
+        source: Source,
+        value: Any,
+        model: type[Model],
+        unfilled: set[FieldPath],
+    ) -> None:
+        document, problems = validated(source, value, model, unfilled)
+        self.problems.extend(problems)
+        if document is not None:
+            kept.append(Written(document, source, frozenset(unfilled)))
+
+    def configuration(self) -> Configuration:
+        self.problems.extend(twins(self.providers, "provider"))
+        self.problems.extend(twins(self.destinations, "destination"))
+        self.problems.extend(twins(self.syncs, "sync"))
+        self.problems.extend(vendors_known(self.providers, self.vendors))
+        self.problems.extend(destinations_ready(self.destinations))
+        complete = [whole for sync in self.syncs if (whole := self._with_both_sides(sync))]
+        self.problems.extend(tables_shared(complete, self.vendors))
+        syncs = [
+            sync_from(sync.content, provider_from(provider.content), destination.name)
+            for sync, provider, destination in complete
+        ]
+        for (written, _, _), sync in zip(complete, syncs, strict=True):
+            self._warn_of_haste(written, sync)
+        return Configuration(
+            providers={each.name: provider_from(each.content) for each in self.providers},
+            destinations={
+                each.name: destination_from(each.content)
+                for each in self.destinations
+                if isinstance(each.content, PostgresDestinationDocument)
+            },
+            syncs={sync.name: sync for sync in syncs},
+            warnings=tuple(self.warnings),
+        )
+
+    def _with_both_sides(
+        self, sync: Written[SyncDocument]
+    ) -> tuple[Written[SyncDocument], Written[ProviderDocument], Written[DestinationDocument]] | None:
+        provider = referred(sync, "provider", self.providers, self.warnings.append)
+        destination = referred(sync, "destination", self.destinations, self.warnings.append)
+        for side, found in (("provider", provider), ("destination", destination)):
+            # A document that could not be read may well be the one that is missing.
+            told = f"{side}s" in self.incomplete or (side,) in sync.unfilled or (f"{side}_id",) in sync.unfilled
+            if isinstance(found, Problem) and not told:
+                self.problems.append(found)
+        if isinstance(provider, Problem) or isinstance(destination, Problem):
+            return None
+        self._check_schemas(sync, provider)
+        return sync, provider, destination
+
+    def _check_schemas(self, sync: Written[SyncDocument], provider: Written[ProviderDocument]) -> None:
+        configured = {name for each in self.providers for name in (each.name, each.content.provider_name)}
+        known = frozenset(configured.union(self.vendors))
+        self.problems.extend(schemas_sound(sync, provider.content.provider_name, provider.name, known))
+
+    def _warn_of_haste(self, written: Written[SyncDocument], sync: Sync) -> None:
+        every = sync.schedule.every
+        if every is not None and every < MINIMUM_INTERVAL:
+            path: FieldPath = ("schedule",) if written.content.schedule else ("config", "period_ms")
+            self.warnings.append(
+                f"{written.place(path)}: {sync.name} asks to run every {every.total_seconds():g} seconds; "
+                f"it runs every {MINIMUM_INTERVAL.total_seconds():g} seconds, the shortest period"
+            )
+
+
+def configuration_files(folder: Path) -> Sequence[Path]:
+    """The files that `load_configuration` reads, for whoever watches them."""
+    return [
+        file
+        for kind in FOLDERS
+        for file in sorted((folder / kind).rglob("*"))
+        if file.suffix in SUFFIXES and file.is_file()
+    ]

@@ -1,0 +1,107 @@
+"""From written documents to validated models, with every mistake told as file, line, field and fix."""
+
+from collections.abc import Collection, Iterator
+from types import UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin
+
+from pydantic import AliasChoices, BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from sync_pipelines.config.environment import has_reference
+from sync_pipelines.config.problems import Problem, did_you_mean, listed
+from sync_pipelines.config.source import FieldPath, Source
+
+Model = TypeVar("Model", bound=BaseModel)
+
+_WHAT_TO_DO = {
+    "missing": "is missing: add it",
+    "string_type": "must be text: write it in quotes",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
+    "list_type": "must be a list: begin each item with `- `",
+    "tuple_type": "must be a list: begin each item with `- `",
+    "dict_type": "must be a mapping of `name: value`",
+    "model_type": "must be a mapping of `name: value`",
+    "string_too_short": "must not be empty",
+    "too_short": "must not be empty",
+}
+
+
+def validated(
+    source: Source, value: Any, model: type[Model], unfilled: Collection[FieldPath]
+) -> tuple[Model | None, list[Problem]]:
+    """The model of `value`, or None and what is wrong with it.
+
+    `unfilled` are the fields whose environment reference could not be filled; that is told elsewhere, once.
+    """
+    try:
+        return model.model_validate(value), []
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_input=False)
+    problems = []
+    for detail in details:
+        path = _place(source, detail)
+        if not any(path[: len(field)] == field for field in unfilled):
+            problems.append(source.problem(path, _message(source, detail, path, model)))
+    return None, problems
+
+
+def _place(source: Source, detail: ErrorDetails) -> FieldPath:
+    """The document's path of an error: pydantic's own, without what stands only in our models."""
+    location = tuple(detail["loc"])
+    known = source.find(location)
+    return location if detail["type"] == "missing" and len(location) == len(known) + 1 else known
+
+
+def _message(source: Source, detail: ErrorDetails, path: FieldPath, model: type[BaseModel]) -> str:
+    context = detail.get("ctx", {})
+    if detail["type"] == "extra_forbidden":
+        known = _names_at(model, tuple(detail["loc"])[:-1])
+        return f"is not known here.{did_you_mean(str(path[-1]), known)} Known: {listed(known)}"
+    if detail["type"] == "choice":
+        written = source.written(path)
+        guess = did_you_mean(written, context["choices"]) if isinstance(written, str) else ""
+        return f"{shown(written)} is not known here.{guess} Known: {listed(context['choices'])}"
+    if detail["type"] == "refused":
+        return str(context["reason"])
+    return _WHAT_TO_DO.get(detail["type"], detail["msg"][:1].lower() + detail["msg"][1:])
+
+
+def shown(written: Any) -> str:
+    """A written value for a message. What came from the environment is shown as its reference, never as its value."""
+    if isinstance(written, str) and has_reference(written):
+        return f"what {written} stands for"
+    return f'"{written}"' if isinstance(written, str) else "this value"
+
+
+def _names_at(model: type[BaseModel], location: FieldPath) -> list[str]:
+    """The names that may be written in the mapping at `location` of a model."""
+    current: Any = model
+    for step in location:
+        if isinstance(step, str) and _is_model(current):
+            current = next((inner for names, inner in _fields(current) if step in names), None)
+        current = _unwrapped(current)
+    return [names[0] for names, _ in _fields(current)] if _is_model(current) else []
+
+
+def _fields(model: type[BaseModel]) -> Iterator[tuple[list[str], Any]]:
+    for name, field in model.model_fields.items():
+        alias = field.validation_alias
+        choices = [str(choice) for choice in alias.choices] if isinstance(alias, AliasChoices) else [alias or name]
+        yield [str(choice) for choice in choices], field.annotation
+
+
+def _unwrapped(annotation: Any) -> Any:
+    """The model inside `Model | None` and `tuple[Model, ...]`."""
+    if get_origin(annotation) in (Union, UnionType, tuple, list):
+        return next((_unwrapped(inner) for inner in get_args(annotation) if inner is not type(None)), None)
+    return annotation
+
+
+def _is_model(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)

@@ -1,0 +1,161 @@
+"""Vendor values into column types. What does not fit raises Misfit; nothing is guessed.
+
+Read as a timestamp or date: ISO 8601 (with or without zone; without is UTC) and epoch milliseconds. A date like
+03/04/2026 has two meanings, so it is a Misfit and its text is kept.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime, timedelta
+from decimal import Context, Decimal, InvalidOperation
+from typing import Any, Final, TypeAlias
+
+import msgspec
+
+Cast: TypeAlias = Callable[[Any], Any]
+
+TRUE_WORDS: Final = frozenset({"true", "yes", "1"})
+FALSE_WORDS: Final = frozenset({"false", "no", "0"})
+LARGEST_EXPONENT: Final = 1000
+"""Postgres holds 131,072 digits, but a number this long is never meant and costs memory."""
+
+_EXACT: Final = Context(prec=LARGEST_EXPONENT)
+"""The default context would round to 28 digits."""
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH_MS: Final = re.compile(r"-?\d{9,14}", re.ASCII)
+_NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_encode = msgspec.json.Encoder(decimal_format="number").encode
+
+
+class Misfit(ValueError):
+    """The value does not fit the column; the text says why."""
+
+
+def json_number(text: str) -> int | Decimal:
+    """A JSON number with a fraction or exponent, exact, in one spelling: 5.0, 5 and 0.5E1 are the same.
+
+    OverflowError when it has more digits than a column can hold.
+    """
+    number = Decimal(text)
+    if not number:
+        return 0
+    if len(text) > LARGEST_EXPONENT or abs(number.adjusted()) > LARGEST_EXPONENT:
+        raise OverflowError(text[:40])
+    number = number.normalize(_EXACT)
+    exponent = number.as_tuple().exponent
+    if isinstance(exponent, int) and 0 <= exponent <= 30:
+        return int(number)
+    return number
+
+
+def plain_number(number: int | float | Decimal) -> str:
+    """Digits without an exponent where that stays readable."""
+    if isinstance(number, Decimal) and abs(number.adjusted()) <= 40:
+        return format(number, "f")
+    return str(number)
+
+
+def to_text(value: Any) -> str:
+    if type(value) is str:
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float | Decimal):
+        return plain_number(value)
+    return _encode(value).decode()
+
+
+def to_numeric(value: Any) -> Decimal | None:
+    if isinstance(value, bool):
+        raise Misfit("is true or false, not a number")
+    if isinstance(value, int | Decimal):
+        number = Decimal(value)
+    elif isinstance(value, str):
+        text = value.strip()
+        if not text:
+            return None
+        if not _NUMBER.fullmatch(text):
+            raise Misfit("is not a plain number")
+        try:
+            number = Decimal(text)
+        except InvalidOperation:
+            raise Misfit("is not a number that can be stored") from None
+    else:
+        raise Misfit("is not a number")
+    if number and abs(number.adjusted()) > LARGEST_EXPONENT:
+        raise Misfit(f"has more than {LARGEST_EXPONENT} digits")
+    return number
+
+
+def to_bigint(value: Any) -> int | None:
+    number = to_numeric(value)
+    if number is None:
+        return None
+    if number != number.to_integral_value():
+        raise Misfit("is not a whole number")
+    if not -(2**63) <= number < 2**63:
+        raise Misfit("is larger than a 64-bit number")
+    return int(number)
+
+
+def to_boolean(value: Any) -> bool | None:
+    if isinstance(value, bool):
+        return value
+    word = to_text(value).strip().lower()
+    if not word:
+        return None
+    if word in TRUE_WORDS:
+        return True
+    if word in FALSE_WORDS:
+        return False
+    raise Misfit("is not true, false, yes, no, 1 or 0")
+
+
+def to_timestamp(value: Any) -> datetime | None:
+    if isinstance(value, str):
+        text = value.strip()
+        if not text:
+            return None
+        if not _EPOCH_MS.fullmatch(text):
+            try:
+                moment = datetime.fromisoformat(text)
+            except ValueError:
+                raise Misfit("is not an ISO 8601 date or time, nor epoch milliseconds") from None
+            return _in_utc(moment)
+        value = int(text)
+    if isinstance(value, int) and not isinstance(value, bool):
+        try:
+            return _EPOCH + timedelta(milliseconds=value)
+        except OverflowError:
+            raise Misfit("is outside the years 1 to 9999") from None
+    raise Misfit("is not an ISO 8601 date or time, nor epoch milliseconds")
+
+
+def _in_utc(moment: datetime) -> datetime:
+    if moment.tzinfo is None:
+        return moment.replace(tzinfo=UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise Misfit("is outside the years 1 to 9999") from None
+
+
+def to_date(value: Any) -> date | None:
+    moment = to_timestamp(value)
+    return None if moment is None else moment.date()
+
+
+def to_json(value: Any) -> bytes:
+    return _encode(value)
+
+
+CASTS: Final[Mapping[str, Cast]] = {
+    "text": to_text,
+    "numeric": to_numeric,
+    "bigint": to_bigint,
+    "boolean": to_boolean,
+    "timestamptz": to_timestamp,
+    "date": to_date,
+    "jsonb": to_json,
+}
+"""By column type. None never reaches a cast: it stays None."""

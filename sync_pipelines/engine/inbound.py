@@ -1,0 +1,300 @@
+"""One connection's object, from the vendor into the destination.
+
+The order of things is what makes a crash harmless: a page's `resume` is stored in the same transaction as the page's
+rows, bounds are frozen in the checkpoint before the first page, and nothing is deleted before a full read is complete.
+"""
+
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any, Final, Protocol
+
+from sync_pipelines.engine.layout import FieldPlan, asks_full_read, fingerprint, plan_fields, table_of
+from sync_pipelines.engine.mapping import RecordMapper, newer
+from sync_pipelines.model.checkpoint import Checkpoint, Reading
+from sync_pipelines.model.connection import Connection
+from sync_pipelines.model.destination import Destination, Landing, Observer, Row, Scope, Table
+from sync_pipelines.model.errors import ConfigurationError, ExpiredToken, ProtocolError, RejectRecord
+from sync_pipelines.model.flow import Flow, Notice, Page
+from sync_pipelines.model.mapping import Mapping as FieldMapping
+from sync_pipelines.model.provider import Account, CrmObject, ObjectSchema, Provider, ReadPlan
+from sync_pipelines.model.run import Counts, Rejection
+from sync_pipelines.model.sync import FULL_REFRESH, Sync, SyncObject
+
+CHUNK_BYTES: Final = 16 * 1024 * 1024
+"""A chunk is also stored when its records' texts reach this size, so that wide records do not fill the memory."""
+KEPT_REJECTIONS: Final = 100
+KEPT_NOTICES: Final = 50
+
+
+class Vendor(Protocol):
+    """What the engine needs of a vendor session."""
+
+    notices: list[Notice]
+
+    def ask(self, flow: Flow) -> Any: ...
+
+    def read(self, flow: Flow) -> Iterator[Page | Notice]: ...
+
+    def vendor_now(self) -> datetime: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """One connection's object of one sync, ready to be done. `full` forces a full read."""
+
+    sync: Sync
+    declared: SyncObject
+    provider: Provider
+    connection: Connection
+    application_id: str
+    run_id: str
+    mapping: FieldMapping | None = None
+    full: bool = False
+    chunk_rows: int = 5_000
+
+    @property
+    def crm_object(self) -> CrmObject:
+        return self.provider.find_object(self.declared.object)
+
+    @property
+    def scope(self) -> Scope:
+        return Scope(
+            application_id=self.application_id,
+            provider=self.provider.name,
+            customer_id=self.connection.customer_id,
+            sync=self.sync.name,
+            object=self.declared.object,
+        )
+
+
+@dataclass
+class Tally:
+    """What happened so far; read by the caller even when the work ends in an error."""
+
+    counts: Counts = field(default_factory=Counts)
+    full: bool = False
+    account_id: str | None = None
+    notices: list[str] = field(default_factory=list)
+    rejections: list[Rejection] = field(default_factory=list)
+
+    def notice(self, text: str) -> None:
+        if text not in self.notices and len(self.notices) < KEPT_NOTICES:
+            self.notices.append(text)
+
+    def reject(self, reason: str, record: bytes) -> None:
+        self.counts += Counts(read=1, rejected=1)
+        if len(self.rejections) < KEPT_REJECTIONS:
+            self.rejections.append(Rejection(reason=reason, record=record[:2000].decode("utf-8", "replace")))
+
+
+Describe = Callable[[CrmObject], ObjectSchema]
+
+
+def sync_object(
+    work: Work, vendor: Vendor, destination: Destination, tally: Tally, *, observe: Observer, describe: Describe
+) -> None:
+    """Do the work; `tally` tells what was done, also when an error of the tree in model.errors ends it early."""
+    schema = describe(work.crm_object)
+    tally.account_id = _account_id(work, vendor)
+    observe("described")
+    table = table_of(work.sync, work.declared, work.crm_object)
+    plan = plan_fields(work.declared, work.crm_object, schema, work.provider.name, work.mapping)
+    for name in plan.missing:
+        tally.notice(
+            f"The mapped field {name} is not in this account or not readable any more; its column stays as it is for "
+            "records that do not change, and null for others. Map another field or give back the permission."
+        )
+    with destination.open(work.scope, table, work.run_id, observe) as landing:
+        known = landing.checkpoint or Checkpoint()
+        _same_account(known, tally.account_id)
+        checkpoint = _begin(work, known, fingerprint(work.declared, table, plan), vendor, tally.account_id)
+        mapper = RecordMapper(
+            work.crm_object,
+            schema,
+            table.columns,
+            common=work.declared.common_schema and work.crm_object.common_name is not None,
+            custom=plan.custom,
+            additional=plan.additional,
+        )
+        _Read(
+            work=work,
+            vendor=vendor,
+            landing=landing,
+            table=table,
+            mapper=mapper,
+            plan=plan,
+            tally=tally,
+            observe=observe,
+        ).to_the_end(checkpoint)
+    for notice in vendor.notices:
+        tally.notice(notice.message)
+
+
+def _account_id(work: Work, vendor: Vendor) -> str | None:
+    if work.connection.account_id is not None:
+        return work.connection.account_id
+    account: Account = vendor.ask(work.provider.identify())
+    return account.id
+
+
+def _same_account(known: Checkpoint, account_id: str | None) -> None:
+    if known.account_id is not None and account_id is not None and known.account_id != account_id:
+        raise ConfigurationError(
+            f"This connection now leads to account {account_id}, but the stored rows came from {known.account_id}. "
+            "Reconnect the former account, or connect the new one under another customer id."
+        )
+
+
+def _begin(work: Work, known: Checkpoint, mark: str, vendor: Vendor, account_id: str | None) -> Checkpoint:
+    """The checkpoint to read under: a reading that was interrupted goes on, else a new one begins."""
+    now = vendor.vendor_now()
+    changed = known.fingerprint != "" and asks_full_read(known.fingerprint, mark)
+    checkpoint = replace(known, fingerprint=mark, account_id=account_id)
+    if known.reading is not None and not changed and not (work.full and not known.reading.full):
+        return checkpoint
+    full = work.full or changed or _full_is_due(work, known)
+    since = None
+    if not full and known.read_until is not None:
+        since = known.read_until - (work.sync.overlap if work.sync.overlap is not None else work.provider.overlap)
+    reading = Reading(id=uuid.uuid4().hex, full=full, started_at=now, since=since, until=None if full else _after(now))
+    return replace(checkpoint, reading=reading)
+
+
+def _after(now: datetime) -> datetime:
+    """The bound of an incremental read: the second that has begun is read too, but not yet relied upon, because
+    `read_until` is the moment before it."""
+    return now.replace(microsecond=0) + timedelta(seconds=1)
+
+
+def _full_is_due(work: Work, known: Checkpoint) -> bool:
+    strategy = work.declared.strategy or work.sync.strategy
+    every = work.sync.full_refresh_every
+    return (
+        strategy == FULL_REFRESH
+        or known.read_until is None
+        or work.crm_object.cursor_field is None
+        or (every is not None and known.incrementals >= every)
+    )
+
+
+@dataclass(kw_only=True)
+class _Read:
+    """One reading, from its checkpoint to its end."""
+
+    work: Work
+    vendor: Vendor
+    landing: Landing
+    table: Table
+    mapper: RecordMapper
+    plan: FieldPlan
+    tally: Tally
+    observe: Observer
+    rows: dict[str, Row] = field(default_factory=dict)
+    losers: list[tuple[str, str]] = field(default_factory=list)
+    size: int = 0
+    records: int = 0
+
+    def to_the_end(self, checkpoint: Checkpoint) -> None:
+        try:
+            self._pages(checkpoint)
+        except ExpiredToken:
+            # What the vendor kept for this read is gone, so the read starts over: under a new id, because ids seen by
+            # half a read must not count as seen by a whole one.
+            reading = checkpoint.reading
+            assert reading is not None
+            self.rows.clear()
+            self.losers.clear()
+            self.tally.notice("The vendor no longer had the interrupted read; it started over.")
+            fresh = replace(reading, id=uuid.uuid4().hex, resume=None, complete=False)
+            self._pages(replace(self.landing.checkpoint or checkpoint, reading=fresh))
+
+    def _pages(self, checkpoint: Checkpoint) -> None:
+        reading = checkpoint.reading
+        assert reading is not None
+        self.tally.full = reading.full
+        resumed, total = reading.resume is not None, None
+        if not reading.complete:
+            flow = self.work.provider.read(self._read_plan(reading))
+            for step in self.vendor.read(flow):
+                if isinstance(step, Notice):
+                    self.tally.notice(step.message)
+                    continue
+                self.observe("page.read")
+                total = step.total if step.total is not None else total
+                self._take(step.records)
+                reading = replace(reading, resume=step.resume)
+                if step.resume is not None and self._chunk_is_full():
+                    checkpoint = self._store(replace(checkpoint, reading=reading))
+                    reading = checkpoint.reading or reading
+            if not resumed and total is not None and self.records < total:
+                raise ProtocolError(
+                    f"The vendor announced {total} records and gave {self.records}. Nothing was deleted; run the "
+                    "sync again, and if it stays so ask the vendor."
+                )
+        self._finish(checkpoint, reading)
+
+    def _read_plan(self, reading: Reading) -> ReadPlan:
+        return ReadPlan(
+            object=self.work.crm_object,
+            fields=self.plan.fields,
+            since=reading.since,
+            until=reading.until,
+            resume=reading.resume,
+            bulk_above=self.work.sync.bulk_above,
+        )
+
+    def _take(self, records: Sequence[bytes]) -> None:
+        modified_at = self.table.position("last_modified_at")
+        misfits = doubled = read = 0
+        for text in records:
+            try:
+                mapped = self.mapper(text)
+            except RejectRecord as refusal:
+                self.tally.reject(str(refusal), text)
+                continue
+            read += 1
+            misfits += mapped.misfits
+            known = self.rows.get(mapped.id)
+            doubled += known is not None
+            if known is None or newer(mapped.row, known, modified_at):
+                self.rows[mapped.id] = mapped.row
+            self.losers.extend((loser, mapped.id) for loser in mapped.losers)
+            self.size += len(text)
+        self.records += len(records)
+        self.tally.counts += Counts(read=read, invalid=misfits, unchanged=doubled)
+
+    def _chunk_is_full(self) -> bool:
+        return len(self.rows) >= self.work.chunk_rows or self.size >= CHUNK_BYTES
+
+    def _store(self, checkpoint: Checkpoint) -> Checkpoint:
+        self.observe("chunk.ready")
+        self.tally.counts += self.landing.load(list(self.rows.values()), checkpoint, merged=self.losers)
+        self.observe("chunk.stored")
+        self.rows.clear()
+        self.losers.clear()
+        self.size = 0
+        return self.landing.checkpoint or checkpoint
+
+    def _finish(self, checkpoint: Checkpoint, reading: Reading) -> None:
+        done = replace(
+            checkpoint,
+            reading=None,
+            read_until=reading.started_at,
+            full_at=reading.started_at if reading.full else checkpoint.full_at,
+            incrementals=0 if reading.full else checkpoint.incrementals + 1,
+        )
+        if not reading.full:
+            self._store(done)
+            return
+        if not reading.complete:
+            checkpoint = self._store(replace(checkpoint, reading=replace(reading, complete=True)))
+        self.observe("full.complete")
+        deleted = self.landing.delete_unseen(
+            replace(done, version=checkpoint.version),
+            hard=self.work.sync.mode == "mirror",
+            brake=self.work.sync.delete_brake,
+        )
+        self.tally.counts += Counts(deleted=deleted)
+        self.observe("full.deleted")

@@ -1,0 +1,40 @@
+"""The saved position of one connection's object. It commits in the same transaction as the data it stands for."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sync_pipelines.model.flow import PageToken
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """A read under way. A run that finds one goes on from `resume` with the same bounds.
+
+    `id` names this read; for a full one the ids seen so far are kept under it. All times are the vendor's clock.
+    """
+
+    id: str
+    full: bool
+    started_at: datetime
+    since: datetime | None = None
+    until: datetime | None = None
+    resume: PageToken | None = None
+    complete: bool = False
+    """Everything is read and stored; for a full read only the delete by difference is left."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """`read_until`: every change visible at the vendor before then is in the destination.
+
+    `fingerprint`: what decided the columns (mapping version, schema, options); another one asks for a full read.
+    `version` counts commits and fences: a writer whose number is behind loses.
+    """
+
+    read_until: datetime | None = None
+    reading: Reading | None = None
+    full_at: datetime | None = None
+    incrementals: int = 0
+    fingerprint: str = ""
+    account_id: str | None = None
+    version: int = 0

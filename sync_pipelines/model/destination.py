@@ -1,0 +1,99 @@
+"""A place where customers' copies land: the few calls that each one answers."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias
+
+from sync_pipelines.model.checkpoint import Checkpoint
+from sync_pipelines.model.common_model import Column
+from sync_pipelines.model.run import Counts
+
+Observer: TypeAlias = Callable[[str], None]
+"""Called with the name of each step as it is passed: progress for people, crash points for tests."""
+
+Row: TypeAlias = tuple[Any, ...]
+"""(hash, errors, merged_into, then one value for each of the table's columns in their order).
+
+hash: int, signed 64 bits, of everything that is stored. errors: JSON bytes or None. merged_into: id or None.
+Values by column type: text str; numeric Decimal; bigint int; boolean bool; timestamptz aware datetime; date date;
+jsonb JSON as bytes (valid UTF-8, no NUL, no lone surrogate); None anywhere but in `id`.
+"""
+
+ROW_HEAD = 3
+"""How many values stand before the columns in a Row."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scope:
+    """Whose rows are written: no statement goes without all of it."""
+
+    application_id: str
+    provider: str
+    customer_id: str
+    sync: str
+    object: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """`columns` always hold id, is_deleted and last_modified_at. Metadata columns come by themselves, before them."""
+
+    name: str
+    columns: tuple[Column, ...]
+    metadata_prefix: str = "_sync_"
+
+    def position(self, column: str) -> int:
+        """Where a column's value stands in a Row."""
+        return ROW_HEAD + [known.name for known in self.columns].index(column)
+
+
+class Landing(Protocol):
+    """One scope's open place in one table. Every call is one transaction: all of it or nothing."""
+
+    checkpoint: Checkpoint | None
+    """As read when it was opened, and after each call as stored by it."""
+
+    def load(
+        self, rows: Sequence[Row], checkpoint: Checkpoint, *, merged: Sequence[tuple[str, str]] = ()
+    ) -> Counts:
+        """Upsert rows (each id once) and store the checkpoint, together.
+
+        While `checkpoint.reading` is a full read, also remember the ids as seen in it. A row whose hash is stored
+        already is left alone; an older last_modified_at never replaces a newer one (both count as unchanged).
+        `merged`: (losing id, surviving id) pairs told by the survivor. LeaseLost when the stored version is not the one
+        we last saw.
+        """
+        ...
+
+    def delete_unseen(self, checkpoint: Checkpoint, *, hard: bool, brake: float) -> int:
+        """After a complete full read: delete this scope's rows whose ids were not seen in it, store the checkpoint.
+
+        Soft sets is_deleted; hard removes (soft-deleted rows too). DeleteBrake, and nothing changes, when more than
+        `brake` of the rows that are not yet deleted would go. Must be called with the reading's checkpoint stored.
+        """
+        ...
+
+    def sample(self, limit: int) -> tuple[list[str], list[Row]]:
+        """Column names and the most recently emitted rows of this scope, for a person to look at."""
+        ...
+
+
+class Destination(Protocol):
+    """Where rows go. Errors: DestinationBusy (comes back by itself) or DestinationError (a person must act)."""
+
+    name: str
+
+    def check(self) -> None:
+        """Can we connect, and create tables? Raises with what to do if not."""
+        ...
+
+    def open(
+        self, scope: Scope, table: Table, run_id: str, observe: Observer
+    ) -> AbstractContextManager[Landing]:
+        """Create or alter the table to have these columns, and open this scope in it."""
+        ...
+
+    def close(self) -> None:
+        """Let go of connections."""
+        ...

@@ -1,0 +1,44 @@
+"""A developer's custom schema and one customer's mapping onto it."""
+
+from collections.abc import Mapping as MappingOf
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, kw_only=True)
+class SchemaField:
+    """A field that the developer wants of every customer.
+
+    `type`: text, numeric, bigint, boolean, timestamptz, date or jsonb. `sources` are the developer's own default vendor
+    fields by provider name; `locked` ones cannot be mapped otherwise by a customer.
+    """
+
+    name: str
+    type: str = "text"
+    required: bool = False
+    description: str = ""
+    sources: MappingOf[str, str] = field(default_factory=dict)
+    locked: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class CustomSchema:
+    """The developer's versioned list of fields that customers map onto.
+
+    `allow_additional_fields`: a customer may map fields that are not listed; they land in one `additional_fields`
+    jsonb column, by the name that the customer gave.
+    """
+
+    version: int
+    fields: tuple[SchemaField, ...]
+    allow_additional_fields: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mapping:
+    """One customer's rules for one object: schema field name -> vendor field name. Versions count from 1."""
+
+    customer_id: str
+    provider: str
+    object: str
+    version: int
+    fields: MappingOf[str, str]

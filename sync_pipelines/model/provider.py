@@ -1,0 +1,181 @@
+"""What a provider module declares about its vendor: facts as values, and the few flows that a table cannot say."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TypeAlias
+
+from sync_pipelines.model.common_model import Rule
+from sync_pipelines.model.errors import SyncError
+from sync_pipelines.model.flow import Flow, PageToken, Request, Response
+from sync_pipelines.model.secret import Secret
+
+
+@dataclass(frozen=True, kw_only=True)
+class VendorField:
+    """One field of an object as the connected account describes it.
+
+    `type` is ours: text, number, integer, boolean, timestamp, date, json. `vendor_type` is the vendor's own word.
+    """
+
+    name: str
+    label: str = ""
+    type: str = "text"
+    vendor_type: str = ""
+    custom: bool = False
+    calculated: bool = False
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectSchema:
+    """The answer of a `describe` flow: readable fields, and lookups (name -> {id: label}) such as pipeline stages."""
+
+    fields: tuple[VendorField, ...]
+    lookups: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordShape:
+    """Where things are inside one record's JSON text.
+
+    `fields` is the path under which the fields lie: () for a flat record, ("properties",) for HubSpot. The others are
+    full paths. `modified` orders two versions of one record; `merged_into` names the surviving record.
+    """
+
+    id: tuple[str, ...]
+    fields: tuple[str, ...] = ()
+    created: tuple[str, ...] | None = None
+    modified: tuple[str, ...] | None = None
+    deleted: tuple[str, ...] | None = None
+    merged_into: tuple[str, ...] | None = None
+    merged_ids: tuple[str, ...] | None = None
+    """On the survivor: ids of records that were merged into it (an array, or one text with ; between)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CrmObject:
+    """One object of a vendor: its name there, its shape, and its place in the common model if it has one.
+
+    `cursor_field` None means the vendor cannot tell what changed: every read is a full read.
+    `common` maps columns of the common model to rules over this object's fields.
+    `volatile` fields change on every read and stay out of the hash.
+    """
+
+    name: str
+    shape: RecordShape
+    cursor_field: str | None = None
+    common_name: str | None = None
+    common: Mapping[str, Rule] = field(default_factory=dict)
+    volatile: frozenset[str] = frozenset()
+    tells_deletes: bool = True
+    """Whether an incremental read brings deleted records too."""
+    aliases: tuple[str, ...] = ()
+    """Other names a person may write for it: "contact", "contacts", "0-1". Compared without case."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OAuth2:
+    """Where and how tokens are made. Paths are relative to the login host."""
+
+    authorize_path: str
+    token_path: str
+    scopes: tuple[str, ...] = ()
+    pkce: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """Requests allowed per `per` for each family, per connected account."""
+
+    requests: Mapping[str, int]
+    per: timedelta = timedelta(seconds=10)
+    concurrent: int = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hosts:
+    """Base URLs of one environment. `api` None: the token response tells it (Salesforce's instance_url)."""
+
+    login: str
+    api: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadPlan:
+    """What one read flow is asked for.
+
+    Full read: `since` is None, everything that exists, in an order that does not move while it is read.
+    Incremental: `since <= modified`, and `modified < until` where the vendor can bound it; both are vendor-clock UTC.
+    `resume` continues the same plan after a stored page. `bulk_above`: use the vendor's bulk way above so many records.
+    `limit`: stop after about so many records (test runs).
+    """
+
+    object: CrmObject
+    fields: tuple[VendorField, ...]
+    since: datetime | None = None
+    until: datetime | None = None
+    resume: PageToken | None = None
+    bulk_above: int = 2000
+    page_size: int | None = None
+    limit: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Account:
+    """Who we are connected to, for a person to recognise and for us to notice another account behind old data."""
+
+    id: str
+    name: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tokens:
+    """Tokens as the token endpoint gave them. `api_url` when the vendor tells where the account lives."""
+
+    access_token: Secret
+    refresh_token: Secret | None = None
+    expires_at: datetime | None = None
+    api_url: str | None = None
+
+
+Describe: TypeAlias = Callable[[CrmObject], Flow]
+Read: TypeAlias = Callable[[ReadPlan], Flow]
+Classify: TypeAlias = Callable[[Request, Response], SyncError | None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provider:
+    """A vendor as we declare it. Capabilities follow from what is given, never from a flag beside it.
+
+    `environments` maps "production" and "sandbox" to hosts. `overlap` is how far an incremental read looks back for
+    records that became visible late. `find_object` makes a CrmObject of a name that is not in `objects`.
+    """
+
+    name: str
+    title: str
+    environments: Mapping[str, Hosts]
+    auth: OAuth2
+    limits: Limits
+    objects: tuple[CrmObject, ...]
+    describe: Describe
+    read: Read
+    count: Callable[[CrmObject], Flow] | None
+    identify: Callable[[], Flow]
+    classify: Classify
+    refresh: Callable[[str, str, Secret], Request]
+    """(client id, client secret, refresh token) -> the token request."""
+    token_from: Callable[[Response], Tokens]
+    custom_object: Callable[[str], CrmObject]
+    overlap: timedelta = timedelta(minutes=10)
+    category: str = "crm"
+    usage: Callable[[Mapping[str, str]], tuple[int, int] | None] = lambda headers: None
+    """Response headers -> (used, allowed) calls of the account's quota, where the vendor tells."""
+
+    def find_object(self, name: str) -> CrmObject:
+        """The declared object by any of its names, else a generic one by the vendor's own name."""
+        wanted = name.casefold()
+        for known in self.objects:
+            if wanted == known.name.casefold() or wanted in (alias.casefold() for alias in known.aliases):
+                return known
+        return self.custom_object(name)

@@ -1,0 +1,61 @@
+"""What one execution did to one connection's object."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counts:
+    """Records by outcome. `invalid` counts values (not rows) that did not fit; their rows are written all the same."""
+
+    read: int = 0
+    created: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    deleted: int = 0
+    rejected: int = 0
+    invalid: int = 0
+
+    def __add__(self, other: "Counts") -> "Counts":
+        return Counts(**{name: getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__})
+
+    @property
+    def changed(self) -> int:
+        return self.created + self.updated + self.deleted
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rejection:
+    """A record that could not be written, with the reason and the beginning of its text."""
+
+    reason: str
+    record: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SyncRun:
+    """`status`: success, error, or skipped (somebody else holds the lease, or the connection has expired).
+
+    `run_id` is shared by all connections and objects of one execution (Dagster's run id there). Times are ours, UTC.
+    """
+
+    run_id: str
+    sync: str
+    object: str
+    provider: str
+    customer_id: str
+    started_at: datetime
+    finished_at: datetime
+    status: str
+    full: bool = False
+    counts: Counts = field(default_factory=Counts)
+    error_type: str | None = None
+    error_message: str = ""
+    retry_at: datetime | None = None
+    notices: tuple[str, ...] = ()
+    rejections: tuple[Rejection, ...] = ()
+    vendor_calls: int = 0
+    quota: Mapping[str, int] = field(default_factory=dict)
+    account_id: str | None = None
+    """The vendor's id of the account, where this run asked for it."""

@@ -1,0 +1,1 @@
+"""Dagster: one asset per sync and object, partitioned by connection; a sensor for what is due; one way through."""

@@ -1,0 +1,69 @@
+"""A project's definitions: assets, jobs and sensors made from its configuration, without asking any database."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import dagster as dg
+
+from sync_pipelines.config import configuration_files
+from sync_pipelines.config.source import read_sources
+from sync_pipelines.model.sync import Sync
+from sync_pipelines.orchestration.assets import Subject, asset_of
+from sync_pipelines.orchestration.jobs import job_of
+from sync_pipelines.orchestration.names import refuse_ambiguous_names
+from sync_pipelines.orchestration.resources import SyncProject
+from sync_pipelines.orchestration.sensors import connections_sensor, due_sensor
+from sync_pipelines.project import Project
+
+
+def definitions_of(project: Project, resource: SyncProject | None = None) -> dg.Definitions:
+    """ConfigurationError when two assets would have one name. `resource` is what runs open the project with."""
+    syncs = [project.configuration.syncs[name] for name in sorted(project.configuration.syncs)]
+    refuse_ambiguous_names(syncs)
+    places = declared_places(project.settings.syncs_dir)
+    assets: list[dg.AssetsDefinition] = []
+    sensors: list[dg.SensorDefinition] = []
+    jobs = []
+    for sync in syncs:
+        subjects = subjects_of(project, sync, places)
+        job = job_of(sync, [subject.key for subject in subjects])
+        assets.extend(asset_of(subject) for subject in subjects)
+        jobs.append(job)
+        sensors.append(due_sensor(sync, subjects, job, project.settings))
+    if syncs:
+        sensors.append(connections_sensor(sorted({sync.provider for sync in syncs}), project.settings))
+    return dg.Definitions(
+        assets=assets,
+        jobs=jobs,
+        sensors=sensors,
+        resources={"sync_project": resource or SyncProject()},
+        executor=dg.in_process_executor,
+    )
+
+
+def subjects_of(project: Project, sync: Sync, places: Mapping[str, dg.LocalFileCodeReference]) -> Sequence[Subject]:
+    return [
+        Subject(
+            sync=sync,
+            declared=declared,
+            vendor=project.configuration.providers[sync.provider].provider_name,
+            destination_type=project.configuration.destinations[sync.destination].type,
+            table=project.table(sync.name, declared.object),
+            declared_in=places.get(sync.name),
+        )
+        for declared in sync.objects
+    ]
+
+
+def declared_places(folder: Path) -> Mapping[str, dg.LocalFileCodeReference]:
+    """Sync name -> the file and line where it is declared, for those whose file says its name."""
+    places = {}
+    for file in configuration_files(folder):
+        for source in read_sources(file):
+            name = source.value.get("name") if isinstance(source.value, dict) else None
+            if file.is_relative_to(folder / "syncs") and isinstance(name, str):
+                line = source.marks[source.find(("name",))][0]
+                places[name] = dg.LocalFileCodeReference(
+                    file_path=str(file.absolute()), line_number=line, label="declared here"
+                )
+    return places

@@ -1,0 +1,94 @@
+"""What people read about a run in Dagster: metadata of one connection's run, and the words of a failure."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+
+from sync_pipelines.model.destination import Table
+from sync_pipelines.model.run import SyncRun
+from sync_pipelines.model.sync import FULL_REFRESH, INCREMENTAL
+
+LISTED_FAILURES = 10
+LONGEST_CELL = 60
+LONGEST_MESSAGE = 500
+
+
+def table_schema(table: Table) -> dg.TableSchema:
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(name=column.name, type=column.type, description=column.description or None)
+            for column in table.columns
+        ]
+    )
+
+
+def run_metadata(run: SyncRun, table: Table) -> dict[str, Any]:
+    """Counts are rows, `invalid_values` counts values; duration is in seconds."""
+    counts = run.counts
+    metadata: dict[str, Any] = {
+        "rows_read": counts.read,
+        "rows_created": counts.created,
+        "rows_updated": counts.updated,
+        "rows_unchanged": counts.unchanged,
+        "rows_deleted": counts.deleted,
+        "rows_rejected": counts.rejected,
+        "invalid_values": counts.invalid,
+        "duration_seconds": round((run.finished_at - run.started_at).total_seconds(), 3),
+        "strategy": FULL_REFRESH if run.full else INCREMENTAL,
+        "vendor_calls": run.vendor_calls,
+        "dagster/column_schema": table_schema(table),
+    }
+    if run.notices:
+        metadata["notices"] = dg.MetadataValue.md(_bullets(run.notices))
+    if run.rejections:
+        shown = [f"{each.reason}: {each.record}" for each in run.rejections[:LISTED_FAILURES]]
+        metadata["rejections"] = dg.MetadataValue.md(_bullets(shown))
+    return metadata
+
+
+def sample_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> dg.MarkdownMetadataValue:
+    """Rows as a markdown table, every cell cut short and made harmless to the table around it."""
+    if not rows:
+        return dg.MetadataValue.md("No rows.")
+    cells = [["" if value is None else _cell(value) for value in row] for row in rows]
+    frame = pd.DataFrame(cells, columns=[_cell(column) for column in columns], dtype="object")
+    return dg.MetadataValue.md(str(frame.to_markdown(index=False, disable_numparse=True)))
+
+
+def failure_of(failures: Mapping[str, str], attempted: int, what: str) -> dg.Failure:
+    """The end of a run in which some connections failed; `failures` is customer -> why, with what to do."""
+    listed = [f"{customer}: {_short(reason)}" for customer, reason in list(failures.items())[:LISTED_FAILURES]]
+    rest = len(failures) - len(listed)
+    others = f"\n... and {rest} more" if rest else ""
+    description = f"{len(failures)} of {attempted} connections failed in {what}.\n" + "\n".join(listed) + others
+    every = _bullets([f"{customer}: {_short(reason)}" for customer, reason in failures.items()][:100])
+    return dg.Failure(
+        description=description,
+        metadata={"failed_connections": len(failures), "failures": dg.MetadataValue.md(every)},
+        allow_retries=False,
+    )
+
+
+def reason_of(run: SyncRun) -> str:
+    """Why a run failed, as `error type: what to do`."""
+    return f"{run.error_type or 'error'}: {run.error_message or 'no message was given; see the log of this run'}"
+
+
+def _bullets(lines: Sequence[str]) -> str:
+    return "\n".join(f"- {_harmless(_short(line))}" for line in lines)
+
+
+def _short(text: str, longest: int = LONGEST_MESSAGE) -> str:
+    flat = " ".join(text.split())
+    return flat if len(flat) <= longest else flat[: longest - 1] + "…"
+
+
+def _harmless(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|").replace("`", "\\`")
+
+
+def _cell(value: object) -> str:
+    text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+    return _harmless(_short(text, LONGEST_CELL))

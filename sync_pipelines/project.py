@@ -1,0 +1,223 @@
+"""A project opened: its configuration, its store and what is needed to run its syncs. Dagster and the CLI begin here."""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from sync_pipelines.config import Configuration, load_configuration
+from sync_pipelines.destinations import open_destination
+from sync_pipelines.engine.inbound import Describe, Work
+from sync_pipelines.engine.layout import table_of
+from sync_pipelines.engine.side_by_side import Session, Surroundings, sync_side_by_side
+from sync_pipelines.http_client.client import VendorSession
+from sync_pipelines.model.connection import Connection
+from sync_pipelines.model.destination import Destination, Observer, Row, Scope, Table
+from sync_pipelines.model.errors import ConfigurationError
+from sync_pipelines.model.provider import CrmObject, ObjectSchema, Provider
+from sync_pipelines.model.run import SyncRun
+from sync_pipelines.model.sync import Sync, SyncObject
+from sync_pipelines.providers import provider as find_provider
+from sync_pipelines.settings import Settings, environment_variables
+from sync_pipelines.store import Store
+
+
+def ignore(step: str) -> None:
+    """An observer for those who do not watch."""
+
+
+class Project:
+    """Opened by `open_project`; close it when done. Safe to use from several threads."""
+
+    def __init__(self, settings: Settings, configuration: Configuration) -> None:
+        self.settings = settings
+        self.configuration = configuration
+        self.stop = threading.Event()
+        self._store: Store | None = None
+        self._destinations: dict[tuple[str, str], Destination] = {}
+        self._lock = threading.Lock()
+        self.providers: Mapping[str, Provider] = {
+            name: find_provider(config.provider_name, config.api_version)
+            for name, config in configuration.providers.items()
+        }
+
+    @property
+    def store(self) -> Store:
+        """Opened at its first use, so that a code location loads while the store is down."""
+        with self._lock:
+            if self._store is None:
+                self._store = Store(self.settings.require_store_url(), self.settings.key_ring)
+            return self._store
+
+    def close(self) -> None:
+        for destination in self._destinations.values():
+            destination.close()
+        self._destinations.clear()
+        if self._store is not None:
+            self._store.close()
+            self._store = None
+
+    def sync(self, name: str) -> Sync:
+        """ConfigurationError naming the known ones when there is no such sync."""
+        found = self.configuration.syncs.get(name)
+        if found is None:
+            known = ", ".join(sorted(self.configuration.syncs)) or "none"
+            raise ConfigurationError(f"There is no sync named {name}. Known are: {known}.")
+        return found
+
+    def declared(self, sync: str, object_name: str) -> SyncObject:
+        """The sync's object by the name in its configuration, whatever its case."""
+        objects = self.sync(sync).objects
+        for declared in objects:
+            if declared.object.casefold() == object_name.casefold():
+                return declared
+        known = ", ".join(item.object for item in objects)
+        raise ConfigurationError(f"The sync {sync} has no object {object_name}. It has: {known}.")
+
+    def provider_of(self, sync: Sync) -> Provider:
+        return self.providers[sync.provider]
+
+    def crm_object(self, sync: str, object_name: str) -> CrmObject:
+        return self.provider_of(self.sync(sync)).find_object(self.declared(sync, object_name).object)
+
+    def table(self, sync: str, object_name: str) -> Table:
+        """The destination table of a sync's object."""
+        return table_of(self.sync(sync), self.declared(sync, object_name), self.crm_object(sync, object_name))
+
+    def connections(self, sync: str, customers: Sequence[str] = ()) -> list[Connection]:
+        """The connections that a sync covers; ConfigurationError for a named customer that is not among them."""
+        declared = self.sync(sync)
+        known = {item.customer_id: item for item in self.store.connections.list(provider=declared.provider)}
+        if declared.customers:
+            known = {name: item for name, item in known.items() if name in declared.customers}
+        missing = [name for name in customers if name not in known]
+        if missing:
+            raise ConfigurationError(
+                f"The sync {sync} has no connection of {', '.join(missing)} to {declared.provider}: connect it with "
+                f"`sync-pipelines connect {declared.provider} CUSTOMER`."
+            )
+        return [known[name] for name in customers] if customers else list(known.values())
+
+    def session(self, connection: Connection) -> VendorSession:
+        """A conversation with the vendor in this connection's name. Close it."""
+        config = self.configuration.providers[connection.provider]
+        return VendorSession(
+            self.providers[connection.provider],
+            config.placed(connection),
+            self.store.credentials(connection),
+            config.client,
+            timeout=self.settings.request_timeout_seconds,
+            attempts=self.settings.retry_attempts,
+            stop=self.stop,
+        )
+
+    def destination(self, name: str, customer_id: str) -> Destination:
+        """The destination as this customer sees it (its database and schema may hold the customer's id)."""
+        with self._lock:
+            found = self._destinations.get((name, customer_id))
+            if found is None:
+                found = open_destination(self.configuration.destinations[name], customer_id)
+                self._destinations[name, customer_id] = found
+            return found
+
+    def describe(self, connection: Connection, object_name: str) -> ObjectSchema:
+        """What the connected account says of an object: its readable fields."""
+        session = self.session(connection)
+        try:
+            provider = self.providers[connection.provider]
+            schema: ObjectSchema = session.ask(provider.describe(provider.find_object(object_name)))
+            return schema
+        finally:
+            session.close()
+
+    def sync_connections(
+        self,
+        sync: str,
+        object_name: str,
+        customers: Sequence[str],
+        *,
+        run_id: str,
+        full: bool = False,
+        observe: Observer = ignore,
+        on_done: Callable[[SyncRun], None] = lambda run: None,
+    ) -> list[SyncRun]:
+        """Sync one object of these customers, side by side, and store every outcome. One SyncRun each, in order."""
+        declared = self.declared(sync, object_name)
+        work = [
+            self._work(sync, declared, connection, run_id=run_id, full=full)
+            for connection in self.connections(sync, customers)
+        ]
+
+        first_time = {item.connection.customer_id: item.connection for item in work if not item.connection.account_id}
+
+        def done(run: SyncRun) -> None:
+            self.store.runs.record([run])
+            connection = first_time.get(run.customer_id)
+            if connection is not None and run.account_id is not None:
+                self.store.connections.set_account(connection, run.account_id)
+            on_done(run)
+
+        return sync_side_by_side(work, self._around(observe), at_once=self.settings.connections_at_once, on_done=done)
+
+    def _work(self, sync: str, declared: SyncObject, connection: Connection, *, run_id: str, full: bool) -> Work:
+        return Work(
+            sync=self.sync(sync),
+            declared=declared,
+            provider=self.providers[connection.provider],
+            connection=connection,
+            application_id=self.settings.application_id,
+            run_id=run_id,
+            mapping=self.store.mappings.current(connection.customer_id, connection.provider, declared.object),
+            full=full,
+            chunk_rows=self.settings.chunk_rows,
+        )
+
+    def _around(self, observe: Observer) -> Surroundings:
+        return Surroundings(
+            session=lambda work: self.session(work.connection),
+            destination=lambda work: self.destination(work.sync.destination, work.connection.customer_id),
+            lease=lambda work: self.store.leases.hold(
+                work.application_id, work.sync.name, work.connection.customer_id, work.declared.object
+            ),
+            describe=self._describe,
+            observe=observe,
+            stop=self.stop,
+        )
+
+    def _describe(self, work: Work, session: Session) -> Describe:
+        def describe(crm_object: CrmObject) -> ObjectSchema:
+            schema: ObjectSchema = session.ask(work.provider.describe(crm_object))
+            return schema
+
+        return describe
+
+    def sample(self, sync: str, object_name: str, customer_id: str, limit: int = 5) -> tuple[list[str], list[Row]]:
+        """Column names and the newest rows of one customer in the destination."""
+        declared = self.sync(sync)
+        scope = Scope(
+            application_id=self.settings.application_id,
+            provider=declared.provider,
+            customer_id=customer_id,
+            sync=sync,
+            object=self.declared(sync, object_name).object,
+        )
+        destination = self.destination(declared.destination, customer_id)
+        with destination.open(scope, self.table(sync, object_name), "", ignore) as landing:
+            return landing.sample(limit)
+
+
+def open_project(settings: Settings | None = None, environ: Mapping[str, str] | None = None) -> Project:
+    """Settings from the environment, configuration from the syncs folder. Raises ConfigurationError with all problems."""
+    settings = settings or Settings()
+    values: Mapping[str, Any] = environ if environ is not None else environment_variables()
+    return Project(settings, load_configuration(settings.syncs_dir, values))
+
+
+@contextmanager
+def opened(settings: Settings | None = None) -> Iterator[Project]:
+    """`open_project`, closed at the end."""
+    project = open_project(settings)
+    try:
+        yield project
+    finally:
+        project.close()

@@ -1,0 +1,176 @@
+"""The invented world: accounts, their records, the clock and the tokens."""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from sync_pipelines.sandbox.accounts import Account
+from sync_pipelines.sandbox.calls import CallLog
+from sync_pipelines.sandbox.clock import Clock, parse
+from sync_pipelines.sandbox.customers import CLIENT_ID, CLIENT_SECRET, Customer, customers
+from sync_pipelines.sandbox.faults import Faults
+from sync_pipelines.sandbox.generation import fill
+from sync_pipelines.sandbox.storage import Storage
+
+VERSION = "1"
+"""Of the invented records: a folder made by another version is made anew."""
+
+TOKEN_LIFE_MS = {"salesforce": 2 * 3_600_000, "hubspot": 1_800_000}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What decides every record: `sizes` ({customer: {object: n}}) win over the demo's own times `scale`.
+
+    `epoch` (epoch ms, UTC): the world's now at its beginning; None takes the real time when it is made.
+    """
+
+    seed: int = 1
+    scale: float = 1.0
+    sizes: Mapping[str, Mapping[str, int]] | None = None
+    epoch: int | None = None
+    customers: int = 6
+
+    def fingerprint(self) -> str:
+        text = msgspec.json.encode([VERSION, self.seed, self.scale, self.sizes, self.customers], order="sorted")
+        return sha256(text).hexdigest()
+
+
+class World:
+    """Everything the server serves. Not thread-safe: one thread (the server's) uses it at a time."""
+
+    def __init__(self, folder: Path | None = None, recipe: Recipe | None = None) -> None:
+        self.recipe = recipe or Recipe()
+        self.storage = Storage(None if folder is None else _file_in(folder))
+        self.accounts: dict[str, Account] = {}
+        self.faults = Faults()
+        self.calls = CallLog()
+        self.sessions: dict[str, Any] = {}
+        if self.storage.fact("fingerprint") != self.recipe.fingerprint() or self._other_epoch():
+            self._make()
+        else:
+            self.epoch = int(self.storage.fact("epoch") or 0)
+            self.clock = Clock(self.epoch if self.recipe.epoch is not None else None)
+            self._open_accounts()
+
+    def close(self) -> None:
+        self.storage.close()
+
+    def reset(self) -> None:
+        """Everything as it was made, faults, tokens and the log of calls included."""
+        self._make()
+
+    def account(self, name: str) -> Account | None:
+        """By the customer's id or by the vendor's account id."""
+        return self.accounts.get(name) or next((known for known in self.accounts.values() if known.id == name), None)
+
+    def issue(self, account: Account, kind: str) -> str:
+        """A new token. Access tokens end after the vendor's usual time."""
+        text = secrets.token_urlsafe(48)
+        if account.vendor == "salesforce":
+            text = f"{account.id[:15]}!{text}" if kind == "access" else f"5Aep{text}"
+        self.keep_token(account, kind, text)
+        return text
+
+    def keep_token(self, account: Account, kind: str, text: str) -> None:
+        expires = self.clock.now() + TOKEN_LIFE_MS[account.vendor] if kind == "access" else None
+        self.storage.execute(
+            "INSERT OR REPLACE INTO tokens VALUES (?, ?, ?, ?, 1)", (text, account.customer.id, kind, expires)
+        )
+
+    def holder(self, token: str, kind: str) -> tuple[Account | None, str]:
+        """Whose token it is and its state: valid, expired, revoked or unknown."""
+        found = self.storage.execute(
+            "SELECT account, expires, valid FROM tokens WHERE token = ? AND kind = ?", (token, kind)
+        ).fetchone()
+        if found is None:
+            return None, "unknown"
+        name, expires, valid = found
+        if not valid:
+            return self.accounts[name], "revoked"
+        if expires is not None and self.clock.now() >= expires:
+            return self.accounts[name], "expired"
+        return self.accounts[name], "valid"
+
+    def revoke(self, token: str) -> None:
+        self.storage.execute("UPDATE tokens SET valid = 0 WHERE token = ?", (token,))
+
+    def description(self) -> dict[str, Any]:
+        """What a person or a program needs to connect to each customer. Holds the sandbox's own tokens."""
+        return {
+            "client_id": CLIENT_ID,
+            "client_secret": CLIENT_SECRET,
+            "seed": self.recipe.seed,
+            "epoch": self.epoch,
+            "customers": [self._describe(account) for account in self.accounts.values()],
+        }
+
+    def _describe(self, account: Account) -> dict[str, Any]:
+        customer, seed = account.customer, self.recipe.seed
+        paths = (
+            {"login_path": "/salesforce/login", "api_path": f"/salesforce/{customer.account}"}
+            if customer.vendor == "salesforce"
+            else {"login_path": "/hubspot", "api_path": "/hubspot"}
+        )
+        both = ("Account", "Contact") if customer.vendor == "salesforce" else ("companies", "contacts")
+        return {
+            "id": customer.id,
+            "title": customer.title,
+            "vendor": customer.vendor,
+            "environment": customer.environment,
+            "account_id": customer.account,
+            **paths,
+            "access_token": customer.access_token(seed),
+            "refresh_token": customer.refresh_token(seed),
+            "meanings": {object: dict(customer.meanings) for object in both},
+            "sizes": {name: customer.sizes.get(name, 0) for name in account.objects},
+        }
+
+    def _other_epoch(self) -> bool:
+        return self.recipe.epoch is not None and self.storage.fact("epoch") != str(self.recipe.epoch)
+
+    def _make(self) -> None:
+        self.clock = Clock(self.recipe.epoch)
+        self.epoch = self.clock.now() if self.recipe.epoch is None else self.recipe.epoch
+        self.faults.clear()
+        self.calls.clear()
+        self.sessions.clear()
+        self.storage.clear()
+        self.storage.begin()
+        self._open_accounts()
+        for account in self.accounts.values():
+            fill(self.storage, account, seed=self.recipe.seed, now=self.epoch)
+            for kind in ("access", "refresh"):
+                token = getattr(account.customer, f"{kind}_token")(self.recipe.seed)
+                self.keep_token(account, kind, token)
+        self.storage.remember("epoch", str(self.epoch))
+        self.storage.remember("fingerprint", self.recipe.fingerprint())
+        self.storage.commit()
+
+    def _open_accounts(self) -> None:
+        self.accounts = {}
+        for customer in customers(self.recipe.customers):
+            sized = replace(customer, sizes=self._sizes(customer))
+            objects = sized.objects()
+            tables = {name: self.storage.table(sized.id, name) for name in objects}
+            self.accounts[sized.id] = Account(customer=sized, objects=objects, tables=tables)
+
+    def _sizes(self, customer: Customer) -> dict[str, int]:
+        if self.recipe.sizes is not None:
+            return dict(self.recipe.sizes.get(customer.id, {}))
+        return {name: round(size * self.recipe.scale) for name, size in customer.sizes.items()}
+
+
+def moment_of(value: str | int | None) -> int | None:
+    """Epoch ms of what a caller wrote: ISO 8601, epoch ms, or nothing."""
+    return value if value is None or isinstance(value, int) else parse(value)
+
+
+def _file_in(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / "world.sqlite"

@@ -1,0 +1,78 @@
+"""Every setting, typed, in one class: the only reader of the environment."""
+
+import os
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from sync_pipelines.model.errors import ConfigurationError
+from sync_pipelines.model.secret import Secret
+
+DEVELOPMENT_KEY = "insecure-development-key-do-not-use-outside-development"
+
+
+class Settings(BaseSettings):
+    """Read from variables that begin with SYNC_PIPELINES_, then from `.env`, then from these defaults."""
+
+    model_config = SettingsConfigDict(env_prefix="SYNC_PIPELINES_", env_file=".env", extra="ignore", frozen=True)
+
+    environment: str = Field("production", description="development or production; development allows default secrets")
+    store_url: SecretStr = Field(
+        SecretStr(""), description="Postgres URL of the store, e.g. postgresql+psycopg://user:password@host/store"
+    )
+    syncs_dir: Path = Field(Path("syncs"), description="Folder with providers/, destinations/ and syncs/ as YAML")
+    application_id: str = Field("default", description="Written beside every row; tells several products apart")
+    encryption_keys: SecretStr = Field(
+        SecretStr(""), description="Key ring, comma-separated, newest first: the first seals, all of them open"
+    )
+    connections_at_once: int = Field(4, ge=1, le=64, description="How many connections one run syncs side by side")
+    chunk_rows: int = Field(5_000, ge=1, le=100_000, description="Records written in one transaction, about")
+    due_every_seconds: int = Field(30, ge=1, description="How often the sensor looks for due work")
+    request_timeout_seconds: float = Field(60.0, gt=0, description="Longest wait for one answer of a vendor")
+    retry_attempts: int = Field(6, ge=1, description="Tries of one vendor call before its connection is given up")
+    log_level: str = Field("INFO", description="DEBUG shows every vendor call, without secrets")
+
+    @model_validator(mode="after")
+    def _refuse_default_secrets(self) -> "Settings":
+        if self.environment != "development" and DEVELOPMENT_KEY in self.encryption_keys.get_secret_value():
+            raise ValueError(
+                "SYNC_PIPELINES_ENCRYPTION_KEYS holds the development key outside development: "
+                "make one with `sync-pipelines key new` and put it first"
+            )
+        return self
+
+    @cached_property
+    def key_ring(self) -> tuple[Secret, ...]:
+        """Encryption keys, newest first. ConfigurationError when there is none."""
+        keys = tuple(Secret(key.strip()) for key in self.encryption_keys.get_secret_value().split(",") if key.strip())
+        if not keys:
+            raise ConfigurationError(
+                "No encryption key is set: make one with `sync-pipelines key new` and set "
+                "SYNC_PIPELINES_ENCRYPTION_KEYS (in .env or the environment)."
+            )
+        return keys
+
+    def require_store_url(self) -> str:
+        """The store's URL. ConfigurationError when it is not set."""
+        url = self.store_url.get_secret_value()
+        if not url:
+            raise ConfigurationError(
+                "No store is set: set SYNC_PIPELINES_STORE_URL to a Postgres URL "
+                "(postgresql+psycopg://user:password@host:5432/store), in .env or the environment."
+            )
+        return url
+
+
+def environment_variables() -> Mapping[str, str]:
+    """The process environment, for `${NAME}` references in configuration files. A `.env` file fills what is missing."""
+    values = dict(os.environ)
+    file = Path(".env")
+    if file.is_file():
+        for line in file.read_text(encoding="utf-8").splitlines():
+            name, equals, value = line.partition("=")
+            if equals and not name.lstrip().startswith("#"):
+                values.setdefault(name.strip(), value.strip().strip("\"'"))
+    return values

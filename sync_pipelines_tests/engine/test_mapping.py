@@ -1,0 +1,230 @@
+"""Records into rows: nothing raises, nothing is lost, nothing unmapped changes."""
+
+import json
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sync_pipelines.engine.mapping import CustomColumn, RecordMapper
+from sync_pipelines.model.common_model import Addresses, Column, Compute, Emails, FirstOf, Label, Phones, Take
+from sync_pipelines.model.destination import ROW_HEAD
+from sync_pipelines.model.errors import RejectRecord
+from sync_pipelines.model.provider import CrmObject, ObjectSchema, RecordShape
+
+COLUMNS = tuple(
+    Column(name, kind)
+    for name, kind in {
+        "account_id": "text",
+        "addresses": "jsonb",
+        "email_addresses": "jsonb",
+        "id": "text",
+        "is_deleted": "boolean",
+        "last_modified_at": "timestamptz",
+        "phone_numbers": "jsonb",
+        "raw_data": "jsonb",
+        "stage": "text",
+        "status": "text",
+        "revenue": "numeric",
+        "tier": "text",
+        "additional_fields": "jsonb",
+    }.items()
+)
+
+NESTED = CrmObject(
+    name="contacts",
+    shape=RecordShape(
+        id=("id",),
+        fields=("properties",),
+        modified=("updatedAt",),
+        deleted=("archived",),
+        merged_ids=("properties", "hs_merged_object_ids"),
+    ),
+    common_name="contact",
+    common={
+        "account_id": FirstOf(("associations", "companies")),
+        "addresses": Addresses((("primary", {"street_1": "address", "city": "city"}),)),
+        "email_addresses": Emails((("primary", "email"), ("other", "hs_additional_emails"))),
+        "phone_numbers": Phones((("primary", "phone"), ("mobile", "mobilephone"))),
+        "stage": Label("dealstage", "stages"),
+        "status": Compute(("won", "closed"), lambda won, closed: "WON" if won == "true" else "OPEN"),
+    },
+    volatile=frozenset({"ticking"}),
+)
+FLAT = CrmObject(
+    name="Contact",
+    shape=RecordShape(
+        id=("Id",), modified=("SystemModstamp",), deleted=("IsDeleted",), merged_into=("MasterRecordId",)
+    ),
+    common_name="contact",
+    common={"account_id": Take("AccountId")},
+)
+SCHEMA = ObjectSchema(fields=(), lookups={"stages": {"123": "Qualified"}})
+CUSTOM = (CustomColumn("revenue", "arr"), CustomColumn("tier", "tier", required=True))
+
+
+def mapper(crm_object=NESTED, **options):
+    return RecordMapper(crm_object, SCHEMA, COLUMNS, common=True, custom=CUSTOM, additional={"x": "extra"}, **options)
+
+
+def values(mapped):
+    return dict(zip((column.name for column in COLUMNS), mapped.row[ROW_HEAD:], strict=True))
+
+
+def record(**properties):
+    return {
+        "id": "7",
+        "properties": properties,
+        "updatedAt": "2026-05-01T07:25:37.000Z",
+        "archived": False,
+        "associations": {"companies": ["55", "56"]},
+    }
+
+
+def encode(value):
+    return msgspec.json.encode(value)
+
+
+def test_a_nested_record_becomes_a_row_of_the_common_model():
+    got = values(
+        mapper()(
+            encode(
+                record(
+                    email="a@x.example",
+                    hs_additional_emails="b@x.example;a@x.example; ",
+                    phone="1",
+                    mobilephone=None,
+                    address="1 High St",
+                    city="Leeds",
+                    dealstage="123",
+                    won="true",
+                    arr="1200.50",
+                    tier="gold",
+                    extra=["kept"],
+                )
+            )
+        )
+    )
+    assert got["id"] == "7"
+    assert got["account_id"] == "55"
+    assert json.loads(got["email_addresses"]) == [
+        {"email_address": "a@x.example", "email_address_type": "primary"},
+        {"email_address": "b@x.example", "email_address_type": "other"},
+    ]
+    assert json.loads(got["phone_numbers"]) == [{"phone_number": "1", "phone_number_type": "primary"}]
+    assert json.loads(got["addresses"])[0]["city"] == "Leeds"
+    assert (got["stage"], got["status"]) == ("Qualified", "WON")
+    assert str(got["revenue"]) == "1200.50"
+    assert json.loads(got["additional_fields"]) == {"x": ["kept"]}
+
+
+def test_a_value_that_does_not_fit_keeps_the_row_the_text_and_the_reason():
+    mapped = mapper()(encode(record(arr="about 12", tier="gold")))
+    assert values(mapped)["revenue"] is None
+    assert values(mapped)["tier"] == "gold"
+    assert json.loads(mapped.row[1]) == {
+        "revenue": {"field": "arr", "value": "about 12", "reason": "The value is not a plain number."}
+    }
+    assert mapped.misfits == 1
+
+
+def test_a_required_field_without_a_value_is_an_error_of_the_row():
+    mapped = mapper()(encode(record(arr="1")))
+    assert json.loads(mapped.row[1])["tier"]["reason"] == "The field is required and has no value."
+
+
+def test_a_losing_record_points_at_its_survivor_and_the_survivor_names_its_losers():
+    loser = mapper(FLAT)(encode({"Id": "003A", "IsDeleted": True, "MasterRecordId": "003B"}))
+    assert loser.row[2] == "003B"
+    assert values(loser)["is_deleted"] is True
+    survivor = mapper()(encode(record(hs_merged_object_ids="8;9", tier="a")))
+    assert survivor.losers == ("8", "9")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (b'{"properties": {}}', "no id"),
+        (b'{"id": "", "properties": {}}', "no id"),
+        (b'{"id": null}', "no id"),
+        (b'{"id": true}', "no id"),
+        (b'{"id": {"a": 1}}', "no id"),
+        (b'{"id": "' + b"x" * 1001 + b'"}', "longer than"),
+        (b'["id"]', "not a JSON object"),
+        (b'{"id": "1"', "not JSON"),
+        (b"<html>", "not JSON"),
+        (b'{"id": "1", "a": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "not JSON"),
+        (b"", "not JSON"),
+        (b'{"id": "1", "a": "\xff\xfe"}', "not JSON"),
+    ],
+)
+def test_what_is_no_record_is_rejected_with_its_reason(text, reason):
+    with pytest.raises(RejectRecord, match=reason):
+        mapper()(text)
+
+
+def test_characters_that_cannot_be_stored_are_replaced_and_said():
+    text = b'{"id": "1", "properties": {"tier": "a\\u0000b\\ud83d", "fine": "\\ud83d\\ude00", "n": 1.50}}'
+    mapped = mapper()(text)
+    got = values(mapped)
+    assert got["tier"] == "ab\ufffd"
+    assert json.loads(got["raw_data"])["properties"] == {"tier": "ab\ufffd", "fine": "😀", "n": 1.5}
+    assert b"1.50" in got["raw_data"]
+    assert "replaced" in json.loads(mapped.row[1])["raw_data"]["reason"]
+
+
+@pytest.mark.parametrize("number", ["1e5000", "-1E-99999", "9" * 5000, "1." + "3" * 2000])
+def test_a_number_of_endless_length_is_kept_as_text_and_said(number):
+    mapped = mapper()(f'{{"id": "1", "properties": {{"tier": "a", "arr": {number}}}}}'.encode())
+    assert json.loads(values(mapped)["raw_data"])["properties"]["arr"] == number
+    assert "number" in json.loads(mapped.row[1])["raw_data"]["reason"]
+
+
+def test_raw_data_is_the_vendors_text_untouched():
+    text = b'{"id":"1",  "properties":{"tier":"gold","n":1.250E6}}'
+    assert values(mapper()(text))["raw_data"] == text
+
+
+def test_the_hash_ignores_key_order_number_spelling_and_volatile_fields():
+    one = b'{"id":"1","properties":{"tier":"gold","n":5.0,"ticking":"1"}}'
+    other = b'{"properties":{"ticking":"2","n":5,"tier":"gold"},"id":"1"}'
+    assert mapper()(one).row[0] == mapper()(other).row[0]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"tier": "silver"}, {"tier": "gold", "unmapped": "x"}, {"tier": "gold", "arr": "bad"}],
+)
+def test_the_hash_tells_every_other_change(changed):
+    assert mapper()(encode(record(tier="gold"))).row[0] != mapper()(encode(record(**changed))).row[0]
+
+
+def test_the_hash_tells_another_label_of_the_same_stage():
+    text = encode(record(tier="gold", dealstage="123"))
+    renamed = RecordMapper(
+        NESTED, ObjectSchema(fields=(), lookups={"stages": {"123": "Won"}}), COLUMNS, common=True, custom=CUSTOM
+    )
+    assert mapper()(text).row[0] != renamed(text).row[0]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+NAMES = st.sampled_from(["email", "phone", "address", "dealstage", "arr", "tier", "won", "extra"]) | st.text(max_size=4)
+
+
+@given(st.dictionaries(NAMES, JSON, max_size=8), JSON, JSON)
+def test_any_record_with_an_id_becomes_one_row_with_every_unmapped_value_in_it(properties, modified, archived):
+    whole = {"id": "9", "properties": properties, "updatedAt": modified, "archived": archived}
+    text = json.dumps(whole).encode()
+    mapped = mapper()(text)
+    got = values(mapped)
+    assert mapped.id == "9"
+    assert len(mapped.row) == ROW_HEAD + len(COLUMNS)
+    stored = json.loads(got["raw_data"])
+    if mapped.row[1] is None or "raw_data" not in json.loads(mapped.row[1]):
+        assert stored == json.loads(text)
+    assert mapper()(text) == mapped

@@ -1,0 +1,1 @@
+"""Exchanges typed from the vendors' own references: what a vendor says, never what our code does."""
