@@ -9,6 +9,7 @@ from sync_pipelines.config.documents import (
     OAuthDocument,
     ObjectDocument,
     PostgresDestinationDocument,
+    PrintedSyncDocument,
     ProviderDocument,
     SyncDocument,
 )
@@ -58,7 +59,7 @@ def destination_from(document: PostgresDestinationDocument) -> DestinationConfig
 
 def sync_from(document: SyncDocument, provider: ProviderConfig, destination: str) -> Sync:
     """The sync that a document means, with the provider and the destination's name that it refers to."""
-    config = document.config or SyncDocument.Config()
+    config = document.config or PrintedSyncDocument()
     return Sync(
         name=document.name,
         provider=provider.name,

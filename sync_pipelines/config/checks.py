@@ -14,7 +14,7 @@ from sync_pipelines.config.documents import (
 )
 from sync_pipelines.config.problems import Problem, did_you_mean, listed
 from sync_pipelines.config.source import FieldPath, Source
-from sync_pipelines.config.validation import shown
+from sync_pipelines.config.validation import guessed, shown
 from sync_pipelines.model.common_model import COMMON_COLUMNS
 from sync_pipelines.model.mapping import CustomSchema, SchemaField
 from sync_pipelines.model.naming import RESERVED_PREFIXES, column_name, custom_columns, same_names, table_name
@@ -69,10 +69,8 @@ def vendors_known(documents: Sequence[Written[ProviderDocument]], vendors: Mappi
         name = document.content.provider_name
         if vendors and name not in vendors and ("provider_name",) not in document.unfilled:
             written = document.source.written(("provider_name",))
-            guess = did_you_mean(written, vendors) if isinstance(written, str) else ""
-            yield document.problem(
-                ("provider_name",), f"there is no provider {shown(written)}.{guess} Known: {listed(vendors)}"
-            )
+            message = f"there is no provider {shown(written)}.{guessed(written, vendors)} Known: {listed(vendors)}"
+            yield document.problem(("provider_name",), message)
 
 
 def destinations_ready(documents: Sequence[Written[DestinationDocument]]) -> Iterator[Problem]:
@@ -95,15 +93,17 @@ def referred(
         if candidate.name == name or (number is not None and candidate.content.id == number):
             return candidate
     names = [candidate.name for candidate in candidates]
-    if name is None and len(candidates) == 1:
+    usable = [candidate for candidate in candidates if not isinstance(candidate.content, S3DestinationDocument)]
+    number_written = shown(str(sync.source.written((f"{side}_id",))))
+    if name is None and len(usable) == 1:
         warn(
-            f"{sync.place((f'{side}_id',))}: no {side} has the id {shown(number)}; the only one, "
-            f'"{names[0]}", is used. Write `{side}: {names[0]}` to be sure.'
+            f"{sync.place((f'{side}_id',))}: no {side} has the id {number_written}; the only one, "
+            f'"{usable[0].name}", is used. Write `{side}: {usable[0].name}` to be sure.'
         )
-        return candidates[0]
+        return usable[0]
     key = side if name is not None else f"{side}_id"
     written = sync.source.written((key,))
-    guess = did_you_mean(written, names) if isinstance(written, str) else ""
+    guess = guessed(written, names)
     what = "the id" if name is None else "the name"
     return sync.problem((key,), f"no {side} has {what} {shown(str(written))}.{guess} Known: {listed(names)}")
 

@@ -1,8 +1,8 @@
 """What every model of written configuration shares: unknown keys are refused, and no value enters an error message."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import (
     BaseModel,
@@ -11,6 +11,7 @@ from pydantic import (
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
     WithJsonSchema,
+    model_validator,
 )
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
@@ -24,8 +25,26 @@ class Document(BaseModel):
         hide_input_in_errors=True,
         validate_by_name=True,
         validate_by_alias=True,
-        str_strip_whitespace=True,
     )
+
+    EXACTLY_ONE: ClassVar[tuple[tuple[str, str], ...]] = ()
+    """Pairs of keys of which one must be written, and not both."""
+
+    @model_validator(mode="after")
+    def _has_exactly_one(self) -> Self:
+        given = [name for name in type(self).model_fields if getattr(self, name) is not None]
+        for _, message in wrong_pairs(type(self), given):
+            raise refusing(message)
+        return self
+
+
+def wrong_pairs(model: type[Document], given: Collection[str]) -> Iterator[tuple[str, str]]:
+    """(key, what is wrong) for each pair of `EXACTLY_ONE` of which the `given` keys have both or none."""
+    for usual, other in model.EXACTLY_ONE:
+        if usual in given and other in given:
+            yield other, f"says the same as `{usual}`: keep one of them"
+        elif usual not in given and other not in given:
+            yield usual, f"is missing: add it (or `{other}`)"
 
 
 def refusing(reason: str) -> PydanticCustomError:

@@ -49,8 +49,8 @@ CONNECTION_PARAMETERS = frozenset(
 
 
 def _name(written: str) -> str:
-    if not 1 <= len(written) <= 100 or not written.isprintable() or "/" in written:
-        raise refusing("must have 1 to 100 printable characters and no /")
+    if not 1 <= len(written) <= 100 or not written.isprintable() or "/" in written or written != written.strip():
+        raise refusing("must have 1 to 100 printable characters, no / and no blank at either end")
     return written
 
 
@@ -92,21 +92,17 @@ def _parameters(written: dict[str, str | int]) -> dict[str, str | int]:
     return written
 
 
-_DIRECTION_LATER = "this direction is not there yet: write `direction: inbound`, or leave it out"
+_LATER = {
+    "outbound": "outbound is not there yet: write `direction: inbound`, or leave it out",
+    "bidirectional": "bidirectional is not there yet: write `direction: inbound`, or leave it out",
+    "append": "append is not there yet: write `upsert` or `mirror`",
+}
 Strategy = Annotated[str, Choice(STRATEGIES)]
 FieldType = Annotated[str, Choice(FIELD_TYPES)]
 AuthType = Annotated[str, Choice({"oauth2": "oauth2"})]
 Category = Annotated[str, Choice({"crm": "crm"})]
-Direction = Annotated[
-    str, Choice({"inbound": "inbound"}, later=dict.fromkeys(("outbound", "bidirectional"), _DIRECTION_LATER))
-]
-Mode = Annotated[
-    str,
-    Choice(
-        {"upsert": "upsert", "mirror": "mirror"},
-        later={"append": "mode append is not there yet: write `upsert` or `mirror`"},
-    ),
-]
+Direction = Annotated[str, Choice({"inbound": "inbound"}, later=_LATER)]
+Mode = Annotated[str, Choice({"upsert": "upsert", "mirror": "mirror"}, later=_LATER)]
 Name = Annotated[str, AfterValidator(_name)]
 Url = Annotated[str | None, BeforeValidator(_url)]
 
@@ -128,11 +124,14 @@ class PrintedOAuthDocument(Document):
     credentials: Credentials
 
 
+class PrintedProviderDocument(Document):
+    oauth: PrintedOAuthDocument
+
+
 class ProviderDocument(Document):
     """How we reach one vendor. `config.oauth` is the form of the managed-syncs documents, `oauth` the short one."""
 
-    class Config(Document):
-        oauth: PrintedOAuthDocument
+    EXACTLY_ONE = (("oauth", "config"),)
 
     id: Identifier | None = None
     provider_name: str = Field(description="Which vendor: salesforce, hubspot")
@@ -141,15 +140,9 @@ class ProviderDocument(Document):
     category: Category = "crm"
     api_version: Identifier | None = Field(None, description="Left out: the version that is tested")
     oauth: OAuthDocument | None = None
-    config: Config | None = None
+    config: PrintedProviderDocument | None = None
     login_url: Url = Field(None, description="Instead of the vendor's login host; empty means the vendor's")
     api_url: Url = Field(None, description="Instead of the vendor's API host; empty means the vendor's")
-
-    @model_validator(mode="after")
-    def _has_one_app(self) -> Self:
-        if (self.oauth is None) == (self.config is None):
-            raise refusing("needs `oauth` with client_id and client_secret (or `config.oauth`), once")
-        return self
 
 
 class PostgresDestinationDocument(Document):
@@ -231,12 +224,15 @@ class ObjectDocument(Document):
         return {"object": written} if isinstance(written, str) else written
 
 
+class PrintedSyncDocument(Document):
+    period_ms: int | None = Field(None, gt=0)
+    strategy: Strategy | None = None
+
+
 class SyncDocument(Document):
     """A standing order. `provider_id`, `destination_id` and `config` are the form of the managed-syncs documents."""
 
-    class Config(Document):
-        period_ms: int | None = Field(None, gt=0)
-        strategy: Strategy | None = None
+    EXACTLY_ONE = (("provider", "provider_id"), ("destination", "destination_id"))
 
     id: Identifier | None = None
     name: Name
@@ -244,7 +240,7 @@ class SyncDocument(Document):
     provider_id: Identifier | None = None
     destination: str | None = None
     destination_id: Identifier | None = None
-    config: Config | None = None
+    config: PrintedSyncDocument | None = None
     schedule: ScheduleDocument | None = None
     strategy: Strategy | None = None
     direction: Direction = "inbound"
@@ -258,11 +254,8 @@ class SyncDocument(Document):
     objects: tuple[ObjectDocument, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
-    def _names_each_side_once(self) -> Self:
-        for side in ("provider", "destination"):
-            if (getattr(self, side) is None) == (getattr(self, f"{side}_id") is None):
-                raise refusing(f"needs `{side}`, its name (or `{side}_id`), once")
-        config = self.config or self.Config()
+    def _says_everything_once(self) -> Self:
+        config = self.config or PrintedSyncDocument()
         if self.schedule is not None and config.period_ms is not None:
             raise refusing("has both `schedule` and `config.period_ms`: keep one")
         if self.strategy is not None and config.strategy is not None:

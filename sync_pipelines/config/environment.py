@@ -6,11 +6,13 @@ environment: it stays in the value and is filled for each customer when a destin
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from sync_pipelines.config.source import FieldPath
 
 CUSTOMER_ID = "${CUSTOMER_ID}"
+UNFILLED = "unset"
 
 _CUSTOMER_NAMES = ("CUSTOMER_ID", "SUPAGLUE_CUSTOMER_ID")
 _REFERENCE = re.compile(
@@ -25,11 +27,22 @@ def has_reference(text: object) -> bool:
     )
 
 
+@dataclass(frozen=True)
+class Allowed:
+    """Where references may stand: `for_customers` are the fields that may hold the customer's id, `literal` the parts
+    of a document (by their first key) that may hold no reference at all, because other documents and tables are named
+    after them.
+    """
+
+    for_customers: frozenset[FieldPath] = frozenset()
+    literal: frozenset[str] = frozenset()
+
+
 def expand(
     value: Any,
     environ: Mapping[str, str],
+    allowed: Allowed,
     refuse: Callable[[FieldPath, str], None],
-    takes_customer_id: Callable[[FieldPath], bool] = lambda path: False,
     path: FieldPath = (),
 ) -> Any:
     """A copy of `value` with every reference in every text filled.
@@ -38,9 +51,9 @@ def expand(
     document can still be checked.
     """
     if isinstance(value, dict):
-        return {key: expand(item, environ, refuse, takes_customer_id, (*path, key)) for key, item in value.items()}
+        return {key: expand(item, environ, allowed, refuse, (*path, key)) for key, item in value.items()}
     if isinstance(value, list):
-        return [expand(item, environ, refuse, takes_customer_id, (*path, place)) for place, item in enumerate(value)]
+        return [expand(item, environ, allowed, refuse, (*path, place)) for place, item in enumerate(value)]
     if not isinstance(value, str):
         return value
 
@@ -49,12 +62,15 @@ def expand(
             return "${"
         if match["broken"]:
             refuse(path, "has `${` without a name: write ${NAME} or ${NAME:-default}, or $${ for the characters ${")
-            return match[0]
-        if match["name"] in _CUSTOMER_NAMES:
-            if not takes_customer_id(path):
-                refuse(path, f"cannot hold {match[0]}: only a destination's database and schema can")
-            return CUSTOMER_ID
-        return _lookup(match["name"], match["default"], environ, lambda message: refuse(path, message))
+        elif match["name"] in _CUSTOMER_NAMES:
+            if path in allowed.for_customers:
+                return CUSTOMER_ID
+            refuse(path, f"cannot hold {match[0]}: only a destination's database and schema can")
+        elif path[0] in allowed.literal:
+            refuse(path, f"is a name and cannot come from the environment: write it out instead of {match[0]}")
+        else:
+            return _lookup(match["name"], match["default"], environ, lambda message: refuse(path, message))
+        return UNFILLED
 
     return _REFERENCE.sub(fill, value)
 
@@ -70,4 +86,4 @@ def _lookup(name: str, default: str | None, environ: Mapping[str, str], refuse: 
         f"the environment variable {name} {state}: put {name}=... into .env or the environment, "
         f"or write ${{{name}:-default}} here"
     )
-    return "unset"
+    return UNFILLED

@@ -22,17 +22,25 @@ from sync_pipelines.config.documents import (
     ProviderDocument,
     SyncDocument,
 )
-from sync_pipelines.config.environment import expand
-from sync_pipelines.config.problems import ConfigurationProblems, Problem, did_you_mean, listed
+from sync_pipelines.config.environment import Allowed, expand
+from sync_pipelines.config.problems import ConfigurationProblems, Problem, listed
 from sync_pipelines.config.source import FieldPath, Source, Unreadable, read_sources
-from sync_pipelines.config.validation import Model, shown, validated
+from sync_pipelines.config.validation import Model, guessed, shown, validated
 from sync_pipelines.model.provider import Provider
 from sync_pipelines.model.sync import MINIMUM_INTERVAL, Sync
 
 FOLDERS = ("providers", "destinations", "syncs")
 SUFFIXES = (".yaml", ".yml", ".json")
 
-_CUSTOMER_FIELDS = (("credentials", "database"), ("credentials", "schema"))
+_REFERENCES = {
+    "providers": Allowed(literal=frozenset({"id", "name", "provider_name"})),
+    "destinations": Allowed(
+        literal=frozenset({"id", "name", "type"}),
+        for_customers=frozenset({("credentials", "database"), ("credentials", "schema")}),
+    ),
+    "syncs": Allowed(literal=frozenset({"id", "name", "objects", "metadata_prefix"})),
+}
+"""Where each kind of document may take values from the environment."""
 
 
 def load_configuration(
@@ -105,9 +113,7 @@ class _Loading:
             unfilled.add(path)
             self.problems.append(source.problem(path, message))
 
-        value = expand(
-            source.value, self.environ, refuse, lambda path: kind == "destinations" and path in _CUSTOMER_FIELDS
-        )
+        value = expand(source.value, self.environ, _REFERENCES[kind], refuse)
         if kind == "providers":
             self._keep(self.providers, source, value, ProviderDocument, unfilled)
         elif kind == "syncs":
@@ -123,8 +129,7 @@ class _Loading:
             return DESTINATION_DOCUMENTS[kind]
         if ("type",) not in unfilled:
             written = source.written(("type",))
-            guess = did_you_mean(written, DESTINATION_DOCUMENTS) if isinstance(written, str) else ""
-            known = f"{guess} Known: {listed(DESTINATION_DOCUMENTS)}"
+            known = f"{guessed(written, DESTINATION_DOCUMENTS)} Known: {listed(DESTINATION_DOCUMENTS)}"
             message = f"{shown(written)} is not known here.{known}" if written else f"is missing: add it.{known}"
             self.problems.append(source.problem(("type",), message))
         return None

@@ -17,6 +17,8 @@ FieldPath: TypeAlias = tuple[str | int, ...]
 MOST_VALUES = 100_000
 """Values in one document, aliases counted as often as they are used: a bomb of aliases stops here."""
 
+_TAGS = frozenset({"map", "seq", "str", "int", "float", "bool", "null"})
+
 
 class _Loader(yaml.SafeLoader):
     """YAML with the scalars of JSON: `no`, `on`, `12:30` and `2026-01-31` stay texts, as people mean them."""
@@ -88,7 +90,7 @@ def read_sources(file: Path) -> list[Source]:
     try:
         text = file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise Unreadable(Problem(shown, 0, "", "is not UTF-8 text: save it as UTF-8")) from error
+        raise Unreadable(Problem(shown, 0, "", "not UTF-8 text: save it as UTF-8")) from error
     except OSError as error:
         raise Unreadable(Problem(shown, 0, "", f"cannot be read: {error.strerror}")) from error
     if file.suffix == ".json":
@@ -99,7 +101,8 @@ def read_sources(file: Path) -> list[Source]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (0, 0)
-        raise Unreadable(Problem(shown, line, "", f"not valid YAML: {_reason(error)}", column)) from error
+        reason = _reason(error) + _quoting_hint(text, line)
+        raise Unreadable(Problem(shown, line, "", f"not valid YAML: {reason}", column)) from error
     except yaml.YAMLError as error:
         raise Unreadable(Problem(shown, 0, "", f"not valid YAML: {error}")) from error
 
@@ -121,6 +124,11 @@ def _is_empty(node: yaml.Node) -> bool:
 
 def _reason(error: yaml.MarkedYAMLError) -> str:
     return "; ".join(part for part in (error.context, error.problem, error.note) if part)
+
+
+def _quoting_hint(text: str, line: int) -> str:
+    around = text.splitlines()[line - 1 : line] if line else []
+    return " (inside { } and [ ] a ${NAME} needs quotes)" if any("${" in written for written in around) else ""
 
 
 def _refuse_what_is_not_json(text: str, shown: str) -> None:
@@ -151,6 +159,8 @@ class _Builder:
     def value(self, node: yaml.Node, path: FieldPath, *, key: yaml.Node | None = None) -> Any:
         if id(node) in self.open_nodes:
             raise self.refuse(node, path, "contains itself")
+        if node.tag.removeprefix("tag:yaml.org,2002:") not in _TAGS:
+            raise self.refuse(node, path, "has a YAML tag that is not known here: leave the `!` and its word out")
         if len(self.marks) >= MOST_VALUES:
             raise self.refuse(node, path, f"the document has more than {MOST_VALUES:,} values")
         start = (key or node).start_mark
@@ -161,7 +171,7 @@ class _Builder:
                 return self.mapping(node, path)
             if isinstance(node, yaml.SequenceNode):
                 return [self.value(item, (*path, place)) for place, item in enumerate(node.value)]
-            return self.scalar(node, path)
+            return self.scalar(node)
         finally:
             self.open_nodes.discard(id(node))
 
@@ -183,11 +193,8 @@ class _Builder:
                 raise self.refuse(key, (*path, key.value), f"is written twice (first in line {lines[key.value]})")
             lines[key.value] = key.start_mark.line + 1
 
-    def scalar(self, node: yaml.Node, path: FieldPath) -> Any:
-        try:
-            value = self.constructor.construct_object(node)
-        except (yaml.YAMLError, ValueError) as error:
-            raise self.refuse(node, path, "has a YAML tag that is not known here: leave the `!tag` out") from error
+    def scalar(self, node: yaml.Node) -> Any:
+        value = self.constructor.construct_object(node)
         # PyYAML reads JSON's \\ud83d\\ude00 as two halves.
         return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if isinstance(value, str) else value
 

@@ -1,17 +1,18 @@
 """From written documents to validated models, with every mistake told as file, line, field and fix."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import AliasChoices, BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from sync_pipelines.config.document import Document, wrong_pairs
 from sync_pipelines.config.environment import has_reference
 from sync_pipelines.config.problems import Problem, did_you_mean, listed
 from sync_pipelines.config.source import FieldPath, Source
 
-Model = TypeVar("Model", bound=BaseModel)
+Model = TypeVar("Model", bound=Document)
 
 _WHAT_TO_DO = {
     "missing": "is missing: add it",
@@ -31,6 +32,13 @@ _WHAT_TO_DO = {
     "too_short": "must not be empty",
 }
 
+_BOUNDS = {
+    "greater_than": ("more than", "gt"),
+    "greater_than_equal": ("at least", "ge"),
+    "less_than": ("less than", "lt"),
+    "less_than_equal": ("at most", "le"),
+}
+
 
 def validated(
     source: Source, value: Any, model: type[Model], unfilled: Collection[FieldPath]
@@ -43,12 +51,27 @@ def validated(
         return model.model_validate(value), []
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False)
-    problems = []
-    for detail in details:
-        path = _place(source, detail)
-        if not any(path[: len(field)] == field for field in unfilled):
-            problems.append(source.problem(path, _message(source, detail, path, model)))
-    return None, problems
+    told = [(_place(source, detail), detail) for detail in details if detail["type"] != "refused" or detail["loc"]]
+    problems = [
+        source.problem(path, _message(source, detail, path, model))
+        for path, detail in told
+        if not any(_within(path, field) for field in unfilled)
+        # A list of which no item is right counts as empty; its items have been told.
+        and not (detail["type"] == "too_short" and any(_within(other, path) for other, _ in told if other != path))
+    ]
+    return None, problems + _of_the_whole(source, value, model, details)
+
+
+def _of_the_whole(source: Source, value: Any, model: type[Document], details: list[ErrorDetails]) -> list[Problem]:
+    """What is wrong with the document as a whole, which pydantic only looks at when every part is right."""
+    given = [name for name in value if value[name] is not None]
+    pairs = [source.problem((key,), message) for key, message in wrong_pairs(model, given)]
+    whole = [str(detail["ctx"]["reason"]) for detail in details if detail["type"] == "refused" and not detail["loc"]]
+    return pairs or [source.problem((), reason) for reason in whole]
+
+
+def _within(path: FieldPath, outer: FieldPath) -> bool:
+    return path[: len(outer)] == outer
 
 
 def _place(source: Source, detail: ErrorDetails) -> FieldPath:
@@ -65,17 +88,25 @@ def _message(source: Source, detail: ErrorDetails, path: FieldPath, model: type[
         return f"is not known here.{did_you_mean(str(path[-1]), known)} Known: {listed(known)}"
     if detail["type"] == "choice":
         written = source.written(path)
-        guess = did_you_mean(written, context["choices"]) if isinstance(written, str) else ""
-        return f"{shown(written)} is not known here.{guess} Known: {listed(context['choices'])}"
+        choices = context["choices"]
+        return f"{shown(written)} is not known here.{guessed(written, choices)} Known: {listed(choices)}"
     if detail["type"] == "refused":
         return str(context["reason"])
+    if detail["type"] in _BOUNDS:
+        words, key = _BOUNDS[detail["type"]]
+        return f"must be {words} {context[key]:g}"
     return _WHAT_TO_DO.get(detail["type"], detail["msg"][:1].lower() + detail["msg"][1:])
+
+
+def guessed(written: Any, known: Iterable[str]) -> str:
+    """` Did you mean "x"?` for a text that was written out, else nothing."""
+    return did_you_mean(written, known) if isinstance(written, str) and not has_reference(written) else ""
 
 
 def shown(written: Any) -> str:
     """A written value for a message. What came from the environment is shown as its reference, never as its value."""
     if isinstance(written, str) and has_reference(written):
-        return f"what {written} stands for"
+        return f"({written})"
     return f'"{written}"' if isinstance(written, str) else "this value"
 
 

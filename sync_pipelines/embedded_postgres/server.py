@@ -36,7 +36,8 @@ _SETTINGS = {
     "timezone": "UTC",
     "log_timezone": "UTC",
 }
-_FAST_SETTINGS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+# synchronous_commit stays on: a killed server must not forget what it has acknowledged, even in a test.
+_FAST_SETTINGS = {"fsync": "off", "full_page_writes": "off"}
 _PASSED_ON = ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 _SOCKET_PREFIX = "sync-pg-"
 _LOG_TAIL_LINES = 20

@@ -3,6 +3,7 @@
     SyncError
     |-- Retry                  try again after a backoff
     |   |-- NetworkError       no answer, cut line, truncated body            error_type "network"
+    |   |-- Stopped            the run was told to stop                       error_type "network"
     |   |-- VendorError        5xx, busy, an answer that is not the protocol  error_type "vendor_error"
     |   `-- DestinationBusy    destination gone away or restarting            error_type "destination"
     |-- Wait                   try again at a time that the vendor chose      error_type "rate_limit"
@@ -38,6 +39,12 @@ class Retry(SyncError):
 
 
 class NetworkError(Retry):
+    error_type = "network"
+
+
+class Stopped(Retry):
+    """The run was told to stop; the next one goes on from the checkpoint."""
+
     error_type = "network"
 
 

@@ -12,13 +12,16 @@ written responses, and the same flow runs in production.
     returns         -> the flow's value, for flows that answer a question (describe, identify)
 """
 
+import re
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 import msgspec
 
 from sync_pipelines.model.errors import VendorError
+
+Shape = TypeVar("Shape")
 
 Params: TypeAlias = Mapping[str, str | Sequence[str]]
 PageToken: TypeAlias = Mapping[str, Any]
@@ -64,13 +67,41 @@ class Response:
 
     def json(self) -> Any:
         """The body as Python values; VendorError (a retry) when it is not JSON."""
+        return self.decode(object)
+
+    def decode(self, shape: type[Shape]) -> Shape:
+        """The body as a msgspec type; VendorError (a retry) when it is not JSON or not of that shape."""
         try:
-            return msgspec.json.decode(self.body)
+            return msgspec.json.decode(self.body, type=shape)
         except (msgspec.DecodeError, UnicodeDecodeError) as problem:
+            mended = _mended(self.body)
+            if mended != self.body:
+                return Response(self.status, self.headers, mended).decode(shape)
             raise VendorError(
-                "The vendor answered with something that is not JSON; it will be tried again.",
+                "The vendor answered with something that is not the JSON we expect; it will be tried again.",
                 detail=f"status {self.status}: {problem}; body begins {self.body[:200]!r}",
             ) from problem
+
+    def problem(self) -> Any:
+        """The body of an error answer as Python values, None when it is not JSON."""
+        try:
+            return msgspec.json.decode(self.body)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return None
+
+
+_ESCAPE: Final = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u([dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
+)
+
+
+def _mended(body: bytes) -> bytes:
+    """One lone surrogate or raw NUL would cost the whole page: both become what a strict reader takes.
+
+    The escaped NUL stays behind as the mark by which the record's own cleaning notices that characters were replaced.
+    """
+    escaped = _ESCAPE.sub(lambda found: b"\\ufffd\\u0000" if found.group(1) else found.group(), body)
+    return escaped.replace(b"\x00", b"\\u0000")
 
 
 @dataclass(frozen=True)

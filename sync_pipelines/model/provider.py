@@ -86,11 +86,15 @@ class OAuth2:
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """Requests allowed per `per` for each family, per connected account."""
+    """Requests allowed per `per` for each family, per connected account.
+
+    `per_second`: families of which the vendor also counts the requests of every single second.
+    """
 
     requests: Mapping[str, int]
     per: timedelta = timedelta(seconds=10)
     concurrent: int = 5
+    per_second: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

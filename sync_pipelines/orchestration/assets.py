@@ -11,6 +11,7 @@ from sync_pipelines.model.destination import Table
 from sync_pipelines.model.errors import SyncError
 from sync_pipelines.model.run import SyncRun
 from sync_pipelines.model.sync import Schedule, Sync, SyncObject
+from sync_pipelines.orchestration.claims import claim_of, kept
 from sync_pipelines.orchestration.events import record_failed_partitions, record_materializations
 from sync_pipelines.orchestration.names import snake, step_name
 from sync_pipelines.orchestration.partitions import connections_of
@@ -114,7 +115,9 @@ def run_connections(
     results = Results()
     cause: Exception | None = None
     try:
-        attempt(context, sync_project.open(), subject, customers, results, full=config.full)
+        project = sync_project.open()
+        with kept(project, claim_of(context.run)):
+            attempt(context, project, subject, customers, results, full=config.full)
     except SyncError as error:
         cause = error
         results.fail_the_rest(customers, f"{error.error_type}: {error}")
@@ -147,7 +150,7 @@ def attempt(
             )
     present = [customer for customer in customers if customer in connected]
     if present:
-        project.sync_connections(sync, name, present, run_id=context.run_id, full=full, on_done=results.take)
+        project.sync_connections(sync, name, present, run_id=context.run.run_id, full=full, on_done=results.take)
     for run in results.runs:
         if run.status == "skipped":
             context.log.warning(f"{run.customer_id} was skipped: {run.error_message}")
@@ -200,9 +203,7 @@ def _materialize(
 
 def _sample(sync_project: SyncProject, subject: Subject, customer: str) -> dg.MarkdownMetadataValue:
     try:
-        columns, rows = sync_project.open().sample(
-            subject.sync.name, subject.declared.object, customer, SAMPLE_ROWS
-        )
+        columns, rows = sync_project.open().sample(subject.sync.name, subject.declared.object, customer, SAMPLE_ROWS)
     except SyncError as error:
         # The data is in place; that it cannot be looked at now must not turn a success into a failure.
         return dg.MetadataValue.md(f"Not available: {error}")

@@ -60,11 +60,11 @@ def record_failed_partitions(context: dg.AssetExecutionContext, partitions: Sequ
     step_key = context.op_execution_context.get_step_execution_context().step.key
     for partition in partitions:
         planned = events.DagsterEvent.build_asset_materialization_planned_event(
-            context.job_name,
+            context.run.job_name,
             step_key,
             events.AssetMaterializationPlannedData(context.asset_key, partition=partition, partitions_subset=None),
         )
-        context.instance.report_dagster_event(planned, context.run_id, logging.DEBUG)
+        context.instance.report_dagster_event(planned, context.run.run_id, logging.DEBUG)
 
 
 @cache

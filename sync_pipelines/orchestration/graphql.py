@@ -12,6 +12,7 @@ from sync_pipelines.orchestration import queries
 from sync_pipelines.orchestration.names import LOCATION
 
 ENDED = frozenset({"SUCCESS", "FAILURE", "CANCELED"})
+BACKFILL_ENDED = frozenset({"COMPLETED", "COMPLETED_SUCCESS", "COMPLETED_FAILED", "FAILED", "CANCELED"})
 REPOSITORY = "__repository__"
 ASSET_JOB = "__ASSET_JOB"
 POLL_SECONDS = 0.3
@@ -94,7 +95,7 @@ class DagsterClient:
         for entry in entries:
             if entry["name"] == self.location and entry["loadStatus"] == "LOADED":
                 place = entry["locationOrLoadError"]
-                return None if place["__typename"] == "RepositoryLocation" else str(place["message"])
+                return None if place["__typename"] == "RepositoryLocation" else _every_message(place)
         return ""
 
     def reload(self) -> None:
@@ -111,9 +112,7 @@ class DagsterClient:
         """Start a job; the run's id."""
         return self._launch({"jobName": job}, run_config, tags)
 
-    def materialize(
-        self, asset: Sequence[str], partition: str, *, run_config: Mapping[str, Any] | None = None
-    ) -> str:
+    def materialize(self, asset: Sequence[str], partition: str, *, run_config: Mapping[str, Any] | None = None) -> str:
         """Materialise one partition of one asset, as the UI's button does; the run's id."""
         selector = {"jobName": ASSET_JOB, "assetSelection": [{"path": list(asset)}]}
         return self._launch(selector, run_config, {"dagster/partition": partition})
@@ -146,16 +145,19 @@ class DagsterClient:
             _rest(deadline, f"Run {run_id} is still {run.status} after {seconds:.0f} s: look at it in the Dagster UI.")
         return run
 
-    def wait_for_backfill(self, backfill_id: str, *, seconds: float = 180) -> list[RunSummary]:
-        """The backfill's runs once it has ended. DagsterTimeout when it has not by then."""
+    def wait_for_backfill(
+        self, backfill_id: str, *, expected_runs: int | None = None, seconds: float = 180
+    ) -> list[RunSummary]:
+        """The backfill's runs once it has ended. DagsterTimeout when it has not by then.
+
+        Dagster looks at backfills twice a minute: who knows how many runs are to come need not wait for its last look.
+        """
         deadline = time.monotonic() + seconds
         while True:
             answer = self.ask(queries.BACKFILL_STATUS, id=backfill_id)["partitionBackfillOrError"]
             status = _accepted(answer, "PartitionBackfill")["status"]
             runs = self.runs(tags={"dagster/backfill": backfill_id})
-            if status in {"COMPLETED", "COMPLETED_SUCCESS", "COMPLETED_FAILED", "FAILED", "CANCELED"} and all(
-                run.ended for run in runs
-            ):
+            if all(run.ended for run in runs) and (status in BACKFILL_ENDED or len(runs) == expected_runs):
                 return runs
             _rest(deadline, f"Backfill {backfill_id} is still {status} after {seconds:.0f} s.")
 
@@ -213,6 +215,11 @@ def _accepted(answer: dict[str, Any], wanted: str) -> dict[str, Any]:
         details = answer.get("message") or "; ".join(str(error.get("message")) for error in answer.get("errors", ()))
         raise DagsterRefused(f"{answer['__typename']}: {details}" if details else str(answer["__typename"]))
     return answer
+
+
+def _every_message(error: Mapping[str, Any]) -> str:
+    messages = [error["message"], *(link["error"]["message"] for link in error.get("errorChain") or ())]
+    return "".join(f"{message.strip()}\n" for message in dict.fromkeys(messages))
 
 
 def _summary(run: Mapping[str, Any]) -> RunSummary:

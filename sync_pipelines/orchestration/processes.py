@@ -25,6 +25,10 @@ from sync_pipelines.orchestration.names import LOCATION
 MODULE: Final = "sync_pipelines.orchestration.definitions"
 POLL_SECONDS: Final = 0.2
 LOG_LINES: Final = 20
+UNREACHABLE: Final = "DagsterUserCodeUnreachableError"
+"""In the error of a code location whose server does not listen yet."""
+LOG_FOLDER: Final = "process_logs"
+"""Not `logs`: Dagster's telemetry empties a folder of that name, switched off or not."""
 
 
 class ProcessDied(Exception):
@@ -133,7 +137,7 @@ class DagsterProcesses:
 
     def _start(self, deadline: float) -> None:
         self.home.mkdir(parents=True, exist_ok=True)
-        (self.home / "logs").mkdir(exist_ok=True)
+        (self.home / LOG_FOLDER).mkdir(exist_ok=True)
         (self.home / "dagster.yaml").write_text(self._instance_settings(), encoding="utf-8")
         # The path of a unix socket has 107 bytes at most, so it cannot lie below the project.
         self._socket_folder = Path(tempfile.mkdtemp(prefix="sync-pipelines-"))
@@ -141,11 +145,11 @@ class DagsterProcesses:
         workspace = self.home / "workspace.yaml"
         place = {"socket": str(code_socket), "location_name": LOCATION}
         workspace.write_text(yaml.safe_dump({"load_from": [{"grpc_server": place}]}), encoding="utf-8")
-        self._run("code server", "dagster", "code-server", "start", "-m", self.module, "--socket", str(code_socket))
-        self._wait_for(code_socket, deadline)
         self.port = self.port or free_port()
         port = str(self.port)
+        self._run("code server", "dagster", "code-server", "start", "-m", self.module, "--socket", str(code_socket))
         self._run("webserver", "dagster_webserver", "-h", "127.0.0.1", "-p", port, "-w", str(workspace))
+        self._wait_for(code_socket, deadline)
         self._run("daemon", "dagster._daemon", "run", "-w", str(workspace))
         self._wait_until_loaded(deadline)
 
@@ -158,7 +162,7 @@ class DagsterProcesses:
         return yaml.safe_dump(settings)
 
     def _run(self, name: str, module: str, *arguments: str) -> None:
-        log = self.home / "logs" / f"{name.replace(' ', '_')}.log"
+        log = self.home / LOG_FOLDER / f"{name.replace(' ', '_')}.log"
         values = {**os.environ, **self.environment, "DAGSTER_HOME": str(self.home), "PYTHONUNBUFFERED": "1"}
         with log.open("ab") as output, _interrupts_reach_children():
             process = subprocess.Popen(
@@ -178,20 +182,23 @@ class DagsterProcesses:
 
     def _wait_until_loaded(self, deadline: float) -> None:
         with DagsterClient(self.url, timeout=10) as client:
-            reloaded = False
-            while True:
-                try:
-                    error = client.load_error()
-                    if error is None and client.daemons_healthy():
-                        return
-                except (httpx.HTTPError, DagsterRefused, ValueError):
-                    error = ""  # not listening yet
-                if error and "unreachable" not in error.casefold() and "could not reach" not in error.casefold():
-                    raise NotReady(f"Dagster could not load the project:\n{error}")
-                if error and not reloaded:
-                    client.reload()
-                    reloaded = True
+            while not self._loaded(client):
                 self._rest(deadline, "Dagster did not get ready")
+
+    def _loaded(self, client: DagsterClient) -> bool:
+        """NotReady when the code location has an error of its own, such as a broken configuration."""
+        try:
+            error = client.load_error()
+            if error is None:
+                return client.daemons_healthy()
+            if UNREACHABLE in error:
+                client.reload()
+                return False
+        except (httpx.HTTPError, DagsterRefused, ValueError):
+            return False  # not listening yet
+        if error:
+            raise NotReady(f"Dagster could not load the project:\n{error}")
+        return False
 
     def _rest(self, deadline: float, otherwise: str) -> None:
         self.check()

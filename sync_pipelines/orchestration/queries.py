@@ -10,7 +10,7 @@ query Locations {
         loadStatus
         locationOrLoadError {
           __typename
-          ... on PythonError { message }
+          ... on PythonError { message errorChain { error { message } } }
         }
       }
     }

@@ -1,6 +1,6 @@
 """One connected account while the sandbox runs: its objects as they are now, its tables, its counters."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from sync_pipelines.sandbox.customers import Customer
 from sync_pipelines.sandbox.ids import salesforce_id, salesforce_number
@@ -8,12 +8,14 @@ from sync_pipelines.sandbox.schema import ObjectSpec
 from sync_pipelines.sandbox.storage import NUMBER_BITS, number_of
 
 DAILY_CALLS = 100_000
-_STANDARD_TYPES = ("0-1", "0-2", "0-3", "0-5", "0-136")
 
 
 @dataclass
 class Account:
-    """`objects` changes when a fault makes a field vanish or appear; `tables` are the storage's numbers for them."""
+    """`objects` changes when a fault makes a field vanish or appear; `tables` are the storage's numbers for them.
+
+    `instance`: where a Salesforce organisation has moved to; sessions of other instances do not work there.
+    """
 
     customer: Customer
     objects: dict[str, ObjectSpec]
@@ -27,8 +29,8 @@ class Account:
     enforce_limits: bool = False
     rotate_refresh_tokens: bool = False
     search_lag: int = 0
+    described_at: int = 0
     instance: str = ""
-    scopes_missing: set[str] = field(default_factory=set)
 
     @property
     def id(self) -> str:

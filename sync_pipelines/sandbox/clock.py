@@ -1,26 +1,33 @@
-"""The vendors' clock: real time moved by an offset, or standing still. All times inside the sandbox are epoch ms, UTC."""
+"""The vendors' clock: real time moved by an offset, or standing still. Times inside the sandbox are epoch ms, UTC."""
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from email.utils import formatdate
+from functools import lru_cache
 
 DAY_MS = 86_400_000
+_EPOCH_DAY = date(1970, 1, 1).toordinal()
 
 
 class Clock:
-    """Starts at `epoch` (ms) and goes on from there with real time, unless frozen."""
+    """Real time plus `offset` (ms), unless frozen."""
 
-    def __init__(self, epoch: int | None = None) -> None:
-        self._offset = 0 if epoch is None else epoch - _real_ms()
+    def __init__(self, offset: int = 0) -> None:
+        self.offset = offset
         self._frozen_at: int | None = None
 
+    @classmethod
+    def beginning_at(cls, epoch: int) -> "Clock":
+        """One that shows `epoch` now and goes on from there."""
+        return cls(epoch - _real_ms())
+
     def now(self) -> int:
-        return _real_ms() + self._offset if self._frozen_at is None else self._frozen_at
+        return _real_ms() + self.offset if self._frozen_at is None else self._frozen_at
 
     def advance(self, milliseconds: int) -> None:
         """Move by so much, backwards when negative."""
         if self._frozen_at is None:
-            self._offset += milliseconds
+            self.offset += milliseconds
         else:
             self._frozen_at += milliseconds
 
@@ -33,7 +40,7 @@ class Clock:
     def thaw(self) -> None:
         if self._frozen_at is not None:
             moment, self._frozen_at = self._frozen_at, None
-            self._offset = moment - _real_ms()
+            self.offset = moment - _real_ms()
 
     @property
     def frozen(self) -> bool:
@@ -79,4 +86,12 @@ def parse(text: str) -> int:
 
 
 def _calendar(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    days, rest = divmod(seconds, 86_400)
+    minutes, second = divmod(rest, 60)
+    hour, minute = divmod(minutes, 60)
+    return f"{_date(days)}T{hour:02d}:{minute:02d}:{second:02d}"
+
+
+@lru_cache(maxsize=8192)
+def _date(days: int) -> str:
+    return date.fromordinal(_EPOCH_DAY + days).isoformat()

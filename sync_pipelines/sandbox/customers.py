@@ -95,7 +95,9 @@ def _lumen() -> tuple[FieldSpec, ...]:
         _field("number", "arr", values.as_text(values.maybe(0.8, values.money(800_000)))),
         _field("enumeration", "tier", values.maybe(0.9, values.pick("gold", "silver")), choices=("gold", "silver")),
         _field("date", "renewal_date", values.maybe(0.8, values.day_in(*_RENEWAL))),
-        _field("bool", "is_strategic", values.as_text(values.maybe(0.9, values.chance(0.3))), choices=("true", "false")),
+        _field(
+            "bool", "is_strategic", values.as_text(values.maybe(0.9, values.chance(0.3))), choices=("true", "false")
+        ),
     )
 
 
@@ -183,9 +185,7 @@ DEMO: tuple[Customer, ...] = (
         environment="production",
         custom=_brightwater,
         custom_object=_salesforce_custom("Clinic__c", "a02"),
-        meanings=_meanings(
-            "Annual_Revenue_USD__c", "Customer_Tier__c", "Contract_Renewal__c", "Is_Key_Account__c"
-        ),
+        meanings=_meanings("Annual_Revenue_USD__c", "Customer_Tier__c", "Contract_Renewal__c", "Is_Key_Account__c"),
         sizes=_salesforce("Clinic__c", 1500, 380, 450),
     ),
     Customer(

@@ -82,9 +82,11 @@ class Faults:
     def take_for_request(self, account: str | None, line: str) -> Fault | None:
         """The first request fault that fits and is due, counted as used. An object is looked for in the line."""
         return self._take(
-            lambda fault: fault.name in REQUEST_FAULTS
-            and fault.fits(account, line, None)
-            and (fault.object is None or fault.object.casefold() in line.casefold())
+            lambda fault: (
+                fault.name in REQUEST_FAULTS
+                and fault.fits(account, line, None)
+                and (fault.object is None or fault.object.casefold() in line.casefold())
+            )
         )
 
     def _take(self, wanted: Any) -> Fault | None:

@@ -160,7 +160,9 @@ def _companies_of(
     for n in range(counts[object]):
         dice = rng.random()
         first = int(rng.random() * many)
-        amount = min(CROWD, many) if n == 0 else 0 if dice < 0.1 else 1 if dice < 0.9 else min(2 + int(dice * 20) % 3, many)
+        amount = (
+            min(CROWD, many) if n == 0 else 0 if dice < 0.1 else 1 if dice < 0.9 else min(2 + int(dice * 20) % 3, many)
+        )
         from_key = account.key_of_number(spec, spec.number(n))
         for place in range(amount):
             to_key = account.key_of_number(companies, companies.number((first + place * 17) % many))

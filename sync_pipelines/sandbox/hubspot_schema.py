@@ -71,7 +71,6 @@ def _contacts() -> tuple[FieldSpec, ...]:
         *_PLACE,
         choice("lifecyclestage", *LIFECYCLE, share=0.95),
         choice("hs_lead_status", "NEW", "OPEN", "IN_PROGRESS", "UNQUALIFIED", share=0.5),
-        FieldSpec(name="associatedcompanyid", type="number", writable=False),
         moment("notes_last_updated", values.maybe(0.5, values.moment_in(-300, 0)), writable=False),
         moment("hs_last_sales_activity_timestamp", values.maybe(0.4, values.moment_in(-300, 0)), writable=False),
         number("num_associated_deals", values.maybe(0.3, values.integer(1, 5)), writable=False, calculated=True),
@@ -131,7 +130,9 @@ def stages(portal: int) -> tuple[tuple[str, str, tuple[tuple[str, str, str, bool
 
 def _deals(portal: int) -> tuple[FieldSpec, ...]:
     pipelines = {pipeline: steps for pipeline, _, steps in stages(portal)}
-    closed = {step: (is_closed, chance == "1.0") for steps in pipelines.values() for step, _, chance, is_closed in steps}
+    closed = {
+        step: (is_closed, chance == "1.0") for steps in pipelines.values() for step, _, chance, is_closed in steps
+    }
 
     def stage(draw: Draw) -> str:
         steps = pipelines[draw.record["pipeline"]]
@@ -143,7 +144,9 @@ def _deals(portal: int) -> tuple[FieldSpec, ...]:
     every_stage = tuple(closed)
     return (
         text("dealname", lambda draw: f"{values.company(draw)} {draw.n + 1}", shown=True),
-        FieldSpec(name="pipeline", type="enumeration", make=values.pick(*pipelines), choices=tuple(pipelines), shown=True),
+        FieldSpec(
+            name="pipeline", type="enumeration", make=values.pick(*pipelines), choices=tuple(pipelines), shown=True
+        ),
         FieldSpec(name="dealstage", type="enumeration", make=stage, choices=every_stage, shown=True),
         number("amount", values.maybe(0.9, values.money(500_000)), shown=True),
         choice("deal_currency_code", "USD", "EUR", "JPY", share=0.7),

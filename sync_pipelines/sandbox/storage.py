@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 NUMBER_BITS = 40
 """A record's key is its table's number and its own number in one integer, so that a table is a range of keys."""
+NUMBER_MASK = (1 << NUMBER_BITS) - 1
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT);
@@ -51,7 +52,7 @@ _COLUMNS = "key, created, modified, committed, deleted, archived, body"
 
 
 def number_of(key: int) -> int:
-    return key & ((1 << NUMBER_BITS) - 1)
+    return key & NUMBER_MASK
 
 
 class Storage:
@@ -64,6 +65,8 @@ class Storage:
             self._connection.execute(f"PRAGMA {setting}")
         self._connection.executescript(_TABLES)
         self._numbers: dict[tuple[str, str], int] = {}
+        self.version = 0
+        """Counts writes of records: what was found before may be kept while it stands still."""
 
     def close(self) -> None:
         self._connection.close()
@@ -102,6 +105,7 @@ class Storage:
 
     def insert(self, tbl: int, rows: Iterable[Row]) -> None:
         """Add many rows. Their keys must be new."""
+        self.version += 1
         self._connection.executemany(
             "INSERT INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             ((row.key, tbl, *row[1:]) for row in rows),
@@ -109,6 +113,7 @@ class Storage:
 
     def put(self, tbl: int, row: Row) -> None:
         """Write one row, over the one with its key if there is one."""
+        self.version += 1
         self._connection.execute(
             "INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (row.key, tbl, *row[1:])
         )
@@ -118,6 +123,7 @@ class Storage:
         return None if found is None else Row(*found)
 
     def remove(self, key: int) -> None:
+        self.version += 1
         self._connection.execute("DELETE FROM records WHERE key = ?", (key,))
         self._connection.execute("DELETE FROM links WHERE from_key = ?", (key,))
         self._connection.execute("DELETE FROM links WHERE to_key = ?", (key,))
@@ -140,10 +146,11 @@ class Storage:
         )
         return [Row(*row) for row in found]
 
-    def keys(self, tbl: int, rest: str, parameters: Sequence[Any] = ()) -> "array[int]":
-        """Keys only, for a result that is handed out page by page."""
+    def keys(self, tbl: int, rest: str, parameters: Sequence[Any] = (), index: str = "") -> "array[int]":
+        """Keys only, for a result that is handed out page by page. `index`: the one to go by."""
+        by = f"INDEXED BY {index}" if index else ""
         found = self._connection.execute(
-            f"SELECT key FROM records WHERE tbl = ? {rest}",  # noqa: S608
+            f"SELECT key FROM records {by} WHERE tbl = ? {rest}",  # noqa: S608
             (tbl, *parameters),
         )
         keys = array("q")
@@ -162,12 +169,12 @@ class Storage:
         """Every key of the table lies between these two."""
         return tbl << NUMBER_BITS, (tbl + 1) << NUMBER_BITS
 
-    def next_number(self, tbl: int, step: int) -> int:
+    def last_number(self, tbl: int) -> int | None:
         low, high = self.bounds(tbl)
         found = self._connection.execute(
             "SELECT MAX(key) FROM records WHERE key > ? AND key < ?", (low, high)
         ).fetchone()[0]
-        return step if found is None else number_of(found) + step
+        return None if found is None else number_of(found)
 
     def walk(self, tbl: int, chunk: int = 1000) -> Iterator[Row]:
         """Every row in the order of ids, fetched in chunks: rows written meanwhile may or may not be seen."""

@@ -111,7 +111,7 @@ def as_text(make: Make) -> Make:
 
 
 def money_text(draw: Draw) -> str:
-    """"$1,200.50", now and then something that is no amount at all."""
+    """ "$1,200.50", now and then something that is no amount at all."""
     dice = draw.rng.random()
     amount = int(draw.rng.random() * 90_000_000) / 100
     if dice < 0.94:

@@ -15,6 +15,7 @@ from sync_pipelines.sandbox.clock import Clock, parse
 from sync_pipelines.sandbox.customers import CLIENT_ID, CLIENT_SECRET, Customer, customers
 from sync_pipelines.sandbox.faults import Faults
 from sync_pipelines.sandbox.generation import fill
+from sync_pipelines.sandbox.schema import ObjectSpec
 from sync_pipelines.sandbox.storage import Storage
 
 VERSION = "1"
@@ -51,12 +52,15 @@ class World:
         self.faults = Faults()
         self.calls = CallLog()
         self.sessions: dict[str, Any] = {}
+        self.next_due: int | None = None
+        self._numbers: dict[int, int] = {}
         if self.storage.fact("fingerprint") != self.recipe.fingerprint() or self._other_epoch():
             self._make()
         else:
             self.epoch = int(self.storage.fact("epoch") or 0)
-            self.clock = Clock(self.epoch if self.recipe.epoch is not None else None)
+            self.clock = Clock(int(self.storage.fact("clock offset") or 0))
             self._open_accounts()
+            self.look_for_due()
 
     def close(self) -> None:
         self.storage.close()
@@ -97,6 +101,29 @@ class World:
             return self.accounts[name], "expired"
         return self.accounts[name], "valid"
 
+    def peek_number(self, account: Account, spec: ObjectSpec) -> int:
+        """The number that the next new record will get."""
+        tbl = account.tables[spec.name]
+        if tbl not in self._numbers:
+            last = self.storage.last_number(tbl)
+            self._numbers[tbl] = spec.first_number if last is None else last + spec.step
+        return self._numbers[tbl]
+
+    def reserve_number(self, account: Account, spec: ObjectSpec) -> int:
+        number = self.peek_number(account, spec)
+        self._numbers[account.tables[spec.name]] = number + spec.step
+        return number
+
+    def skip_past(self, account: Account, spec: ObjectSpec, number: int) -> None:
+        """A record was made with an id of the caller's choice: new ones come after it."""
+        if number >= self.peek_number(account, spec):
+            self._numbers[account.tables[spec.name]] = number + spec.step
+
+    def look_for_due(self) -> None:
+        """Note when the next late change becomes visible."""
+        found = self.storage.execute("SELECT MIN(due) FROM pending").fetchone()[0]
+        self.next_due = None if found is None else int(found)
+
     def revoke(self, token: str) -> None:
         self.storage.execute("UPDATE tokens SET valid = 0 WHERE token = ?", (token,))
 
@@ -131,15 +158,21 @@ class World:
             "sizes": {name: customer.sizes.get(name, 0) for name in account.objects},
         }
 
+    def remember_clock(self) -> None:
+        """A later process that opens the folder goes on with this clock."""
+        self.storage.remember("clock offset", str(self.clock.offset))
+
     def _other_epoch(self) -> bool:
         return self.recipe.epoch is not None and self.storage.fact("epoch") != str(self.recipe.epoch)
 
     def _make(self) -> None:
-        self.clock = Clock(self.recipe.epoch)
+        self.clock = Clock() if self.recipe.epoch is None else Clock.beginning_at(self.recipe.epoch)
         self.epoch = self.clock.now() if self.recipe.epoch is None else self.recipe.epoch
         self.faults.clear()
         self.calls.clear()
         self.sessions.clear()
+        self._numbers.clear()
+        self.next_due = None
         self.storage.clear()
         self.storage.begin()
         self._open_accounts()
@@ -149,6 +182,7 @@ class World:
                 token = getattr(account.customer, f"{kind}_token")(self.recipe.seed)
                 self.keep_token(account, kind, token)
         self.storage.remember("epoch", str(self.epoch))
+        self.remember_clock()
         self.storage.remember("fingerprint", self.recipe.fingerprint())
         self.storage.commit()
 
@@ -158,7 +192,7 @@ class World:
             sized = replace(customer, sizes=self._sizes(customer))
             objects = sized.objects()
             tables = {name: self.storage.table(sized.id, name) for name in objects}
-            self.accounts[sized.id] = Account(customer=sized, objects=objects, tables=tables)
+            self.accounts[sized.id] = Account(customer=sized, objects=objects, tables=tables, described_at=self.epoch)
 
     def _sizes(self, customer: Customer) -> dict[str, int]:
         if self.recipe.sizes is not None:

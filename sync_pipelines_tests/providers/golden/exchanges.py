@@ -11,7 +11,7 @@ from sync_pipelines_tests.providers.golden.soql import soql_mistakes
 FOLDER = Path(__file__).parent
 CERTAINTIES = {"spec", "vendor documentation", "sdk source", "third party"}
 MULTIPLE = {"properties", "associations", "propertiesWithHistory"}
-"""Parameters that hold a list: HubSpot's specification repeats them, its text separates them by commas; both are right."""
+"""Parameters that hold a list: HubSpot's specification repeats them, its text puts commas between; both are right."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,11 +23,17 @@ class Exchange:
     response: dict
     versions: tuple = ()
     carries: tuple = ()
+    optional: tuple = ()
+    """Paths in the answer that the vendor's specification does not require: there or not."""
     trimmed: bool = False
     """The answer is shortened: the stand-in may give more keys than are typed here."""
 
     def path(self, version):
-        return self.request["path_2026_03"] if version == "2026-03" and "path_2026_03" in self.request else self.request["path"]
+        return (
+            self.request["path_2026_03"]
+            if version == "2026-03" and "path_2026_03" in self.request
+            else self.request["path"]
+        )
 
     @property
     def form(self):
@@ -68,7 +74,7 @@ class Sent:
 def exchanges(provider):
     """name -> Exchange of one golden file."""
     read = [
-        Exchange(**{**entry, "versions": tuple(entry.get("versions", ())), "carries": tuple(entry.get("carries", ()))})
+        Exchange(**{**entry, **{name: tuple(entry.get(name, ())) for name in ("versions", "carries", "optional")}})
         for entry in json.loads((FOLDER / f"{provider}.json").read_text(encoding="utf-8"))
     ]
     return {exchange.name: exchange for exchange in read}
@@ -83,35 +89,41 @@ def request_mistakes(golden, sent, *, version=None, token=None, **exceptions):
     mistakes = []
     if sent.method != golden.request["method"]:
         mistakes.append(f"method {sent.method}, golden {golden.request['method']}")
-    if sent.path.rstrip("/") != golden.path(version).rstrip("/"):
-        mistakes.append(f"path {sent.path}, golden {golden.path(version)}")
+    path = exceptions.pop("path", None) or golden.path(version)
+    if sent.path.rstrip("/") != path.rstrip("/"):
+        mistakes.append(f"path {sent.path}, golden {path}")
+    fields = {
+        name: exceptions.pop(name)
+        for name in list(exceptions)
+        if name in {**(golden.json or {}), **(golden.form or {})}
+    }
     mistakes += _params(golden.request.get("params", {}), sent.params, exceptions)
     mistakes += _headers(golden.request.get("headers", {}), sent.headers, token)
     if golden.form is not None:
         form = dict(parse_qsl(sent.body.decode(), keep_blank_values=True))
-        mistakes += _fields("form field", {**golden.form, **exceptions}, form)
+        mistakes += _fields("form field", {**golden.form, **fields}, form)
     if golden.json is not None:
-        mistakes += _json(golden.json, sent.body, exceptions)
+        mistakes += _json({**golden.json, **fields}, sent.body)
     return mistakes
 
 
 def _params(golden, sent, exceptions):
     mistakes = []
-    for name in golden.keys() | sent.keys():
-        if name in exceptions:
-            if exceptions[name] is not None and sent.get(name) != exceptions[name]:
-                mistakes.append(f"parameter {name} is {sent.get(name)!r}, expected {exceptions[name]!r}")
-        elif name not in sent:
+    for name in sorted(golden.keys() | sent.keys() | exceptions.keys()):
+        if name in exceptions and exceptions[name] is None:
+            continue
+        golden_value = exceptions.get(name, golden.get(name))
+        if name not in sent:
             mistakes.append(f"parameter {name} is missing")
-        elif name not in golden:
+        elif golden_value is None:
             mistakes.append(f"parameter {name} is not in the golden request")
         elif name == "q":
-            mistakes += soql_mistakes(golden[name], sent[name])
+            mistakes += soql_mistakes(golden_value, sent[name])
         elif name in MULTIPLE:
-            if set(sent[name].split(",")) != set(golden[name].split(",")):
-                mistakes.append(f"parameter {name} is {sent[name]!r}, golden {golden[name]!r}")
-        elif sent[name] != golden[name]:
-            mistakes.append(f"parameter {name} is {sent[name]!r}, golden {golden[name]!r}")
+            if set(sent[name].split(",")) != set(golden_value.split(",")):
+                mistakes.append(f"parameter {name} is {sent[name]!r}, golden {golden_value!r}")
+        elif sent[name] != golden_value:
+            mistakes.append(f"parameter {name} is {sent[name]!r}, golden {golden_value!r}")
     return mistakes
 
 
@@ -132,12 +144,11 @@ def _headers(golden, sent, token):
     return mistakes
 
 
-def _json(golden, body, exceptions):
+def _json(expected, body):
     try:
         sent = json.loads(body)
     except ValueError:
         return [f"the body is not JSON: {body[:80]!r}"]
-    expected = {**golden, **{name: value for name, value in exceptions.items() if name in golden}}
     mistakes = []
     if isinstance(expected.get("query"), str) and isinstance(sent.get("query"), str):
         mistakes += soql_mistakes(expected.pop("query"), sent.pop("query"))
@@ -146,7 +157,7 @@ def _json(golden, body, exceptions):
 
 def _fields(kind, golden, sent):
     mistakes = []
-    for name in golden.keys() | sent.keys():
+    for name in sorted(golden.keys() | sent.keys()):
         if name not in sent:
             mistakes.append(f"{kind} {name} is missing")
         elif name not in golden:

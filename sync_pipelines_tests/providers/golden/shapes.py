@@ -42,19 +42,28 @@ def _walk(value, path, seen):
             _walk(item, f"{path}/[]", seen)
 
 
-def shape_differences(golden, live, *, trimmed=False, maps=()):
-    """Differences of two JSON values in words, sorted. `maps`: paths of objects whose keys are data, not structure."""
+def shape_differences(golden, live, *, trimmed=False, maps=(), optional=()):
+    """Differences of two JSON values in words, sorted.
+
+    `maps`: paths of objects whose keys are data, not structure. `optional`: paths that either side may lack.
+    """
     golden_shape, live_shape = (_without_maps(shape(value), maps) for value in (golden, live))
     differences = []
     for path in golden_shape.keys() - live_shape.keys():
+        if _is_under(path, optional):
+            continue
         if _parent(path) in live_shape and "list" not in live_shape[_parent(path)]:
             differences.append(f"{path} is missing")
     for path in live_shape.keys() - golden_shape.keys():
-        if not trimmed and _parent(path) in golden_shape:
+        if not trimmed and _parent(path) in golden_shape and not _is_under(path, optional):
             differences.append(f"{path} is not in the golden answer")
     for path in live_shape.keys() & golden_shape.keys():
         differences += _kinds(path, golden_shape[path], live_shape[path])
     return sorted(differences)
+
+
+def _is_under(path, others):
+    return any(path == other or path.startswith(f"{other}/") for other in others)
 
 
 def _kinds(path, golden, live):

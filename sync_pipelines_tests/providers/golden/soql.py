@@ -1,4 +1,4 @@
-"""A reader of the part of SOQL that a connector needs, after the SOQL and SOSL Reference (v67.0): it refuses the rest."""
+"""Reads the part of SOQL that a connector needs, after the SOQL and SOSL Reference, and refuses the rest."""
 
 import re
 from dataclasses import dataclass

@@ -1,0 +1,82 @@
+"""What the demo prints: what landed, a few mapped rows, where to look."""
+
+from collections.abc import Sequence
+
+import psycopg
+
+from sync_pipelines.cli.printing import console, table
+from sync_pipelines.cli.stage import WAREHOUSE, Stage
+from sync_pipelines.model.run import SyncRun
+from sync_pipelines.project import Project
+
+COUNTS = ("created", "updated", "same", "deleted", "rejected", "misfits", "calls", "s")
+
+_MAPPED_ROWS = """
+    SELECT * FROM (
+        SELECT _sync_customer_id, _sync_provider_name, name, annual_revenue, tier, renewal_date, is_strategic,
+               _sync_errors -> 'annual_revenue' ->> 'value' AS kept,
+               row_number() OVER (PARTITION BY _sync_customer_id ORDER BY (_sync_errors IS NULL), id) AS place
+        FROM crm.crm_account
+        WHERE NOT is_deleted
+    ) AS picked
+    WHERE place <= 2
+    ORDER BY _sync_customer_id, place
+"""
+
+
+def landed(project: Project, title: str, runs: Sequence[SyncRun]) -> None:
+    """One line for each customer and object."""
+    ordered = sorted(runs, key=lambda run: (run.customer_id, run.sync, run.object))
+    table(
+        f"\n{title}",
+        ("customer", "object", "table", "read", *COUNTS),
+        (
+            (
+                run.customer_id,
+                run.object,
+                project.table(run.sync, run.object).name,
+                "full" if run.full else "incremental",
+                run.counts.created,
+                run.counts.updated,
+                run.counts.unchanged,
+                run.counts.deleted,
+                run.counts.rejected,
+                run.counts.invalid,
+                run.vendor_calls,
+                f"{(run.finished_at - run.started_at).total_seconds():.1f}",
+            )
+            for run in ordered
+        ),
+        right=COUNTS,
+    )
+    read = sum(run.counts.read for run in runs)
+    changed = sum(run.counts.changed for run in runs)
+    console.print(f"{read:,} records read, {changed:,} rows created, updated or deleted.")
+
+
+def mapped_rows(project: Project) -> None:
+    """Accounts of all customers in one table, each from its own fields."""
+    warehouse = project.configuration.destinations["warehouse"]
+    with psycopg.connect(
+        host=warehouse.host, port=warehouse.port, dbname=warehouse.database, user=warehouse.user
+    ) as connection:
+        rows = connection.execute(_MAPPED_ROWS).fetchall()
+    table(
+        "\ncrm_account: every customer's own fields in your columns (kept: a text that is no number, in _sync_errors)",
+        ("customer", "provider", "name", "annual_revenue", "tier", "renewal_date", "is_strategic", "kept"),
+        (row[:-1] for row in rows),
+        right=("annual_revenue",),
+    )
+
+
+def where_to_look(stage: Stage, sandbox_url: str, *, once: bool) -> None:
+    """The addresses, as long as things are up."""
+    if once:
+        return
+    console.print("\nWhere to look")
+    console.print(f"  Dagster    {stage.dagster.url}/asset-groups", markup=False)
+    console.print(f"  warehouse  {stage.psql()}", markup=False)
+    console.print(f"  CRMs       {sandbox_url}/_sandbox/accounts", markup=False)
+    console.print(
+        f"  database   {WAREHOUSE}, schema crm: crm_account, crm_contact, salesforce_campaign ...", markup=False
+    )

@@ -1,0 +1,129 @@
+"""The checkpoint in the destination, and the ids seen by a full read: both move in the transaction of the data."""
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from psycopg import sql
+
+from sync_pipelines.destinations.postgres.layout import CHECKPOINTS, SEEN
+from sync_pipelines.destinations.postgres.names import in_query
+from sync_pipelines.destinations.postgres.pool import Connection
+from sync_pipelines.model.checkpoint import Checkpoint
+from sync_pipelines.model.destination import Scope
+from sync_pipelines.model.errors import LeaseLost
+
+_OURS = sql.SQL(
+    "application_id = %(application_id)s AND provider_name = %(provider)s AND customer_id = %(customer_id)s "
+    "AND sync = %(sync)s AND object = %(object)s"
+)
+_READ = """
+SELECT state::text, version, seen,
+  (SELECT coalesce(sum(amount), 0)::bigint FROM {seen} WHERE {ours} AND reading = state #>> ARRAY['reading', 'id'])
+FROM {checkpoints} WHERE {ours}
+"""
+_FIRST = """
+INSERT INTO {checkpoints}
+  (application_id, provider_name, customer_id, sync, object, state, version, seen, run_id, updated_at)
+VALUES (%(application_id)s, %(provider)s, %(customer_id)s, %(sync)s, %(object)s,
+  %(state)s::jsonb, 1, %(amount)s, %(run_id)s, %(now)s)
+ON CONFLICT DO NOTHING
+"""
+_NEXT = """
+UPDATE {checkpoints} SET state = %(state)s::jsonb, version = version + 1, seen = %(amount)s, run_id = %(run_id)s,
+  updated_at = %(now)s
+WHERE {ours} AND version = %(version)s
+"""
+_REMEMBER = """
+INSERT INTO {seen} (application_id, provider_name, customer_id, sync, object, reading, version, amount, ids)
+VALUES (%(application_id)s, %(provider)s, %(customer_id)s, %(sync)s, %(object)s,
+  %(reading)s, %(version)s, %(amount)s, %(ids)s::text[])
+"""
+_COUNT = "SELECT coalesce(sum(amount), 0)::bigint FROM {seen} WHERE {ours} AND reading = %(reading)s"
+_FORGET = "DELETE FROM {seen} WHERE {ours} AND reading IS DISTINCT FROM %(reading)s"
+_IDS = "(SELECT unnest(ids) AS id FROM {seen} WHERE {ours} AND reading = %(reading)s)"
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A scope's position. `kept`: the full read whose ids are remembered; `seen`: how many it has brought so far."""
+
+    checkpoint: Checkpoint | None = None
+    seen: int = 0
+    kept: str | None = None
+
+    @property
+    def version(self) -> int:
+        return self.checkpoint.version if self.checkpoint else 0
+
+
+def scope_parameters(scope: Scope) -> dict[str, Any]:
+    """For the placeholders in the statements here, and in those of a table."""
+    return {
+        "application_id": scope.application_id,
+        "provider": scope.provider,
+        "customer_id": scope.customer_id,
+        "sync": scope.sync,
+        "object": scope.object,
+    }
+
+
+def ids_of_reading(schema: str) -> sql.Composed:
+    """A subquery for statements of a table; `scope_parameters` and `reading` fill it."""
+    return sql.SQL(_IDS).format(seen=in_query(schema, SEEN), ours=_OURS)
+
+
+class Checkpoints:
+    """One scope's statements. All but `read` belong into the caller's transaction."""
+
+    def __init__(self, schema: str, scope: Scope, run_id: str) -> None:
+        self._names = {"checkpoints": in_query(schema, CHECKPOINTS), "seen": in_query(schema, SEEN), "ours": _OURS}
+        self._parameters = scope_parameters(scope) | {"run_id": run_id}
+        self._scope = scope
+
+    def read(self, connection: Connection) -> Stored:
+        """The stored position; without its reading where a crash of the server lost ids that it had seen."""
+        row: tuple[Any, ...] | None = self._execute(connection, _READ).fetchone()
+        if row is None:
+            return Stored()
+        state, version, seen, kept = row
+        checkpoint = replace(msgspec.json.decode(state, type=Checkpoint), version=version)
+        reading = checkpoint.reading
+        if reading is not None and reading.full and kept != seen:
+            return Stored(replace(checkpoint, reading=None), 0, reading.id)
+        return Stored(checkpoint, seen, reading.id if reading is not None and reading.full else None)
+
+    def move_on(self, connection: Connection, stored: Stored, checkpoint: Checkpoint, new_ids: int) -> Stored:
+        """Store a checkpoint over `stored`. It is the fence, so it comes before data: LeaseLost if we are behind."""
+        reading = checkpoint.reading
+        kept = reading.id if reading is not None and reading.full else None
+        seen = (stored.seen if kept == stored.kept else 0) + new_ids if kept else 0
+        state = msgspec.json.encode(checkpoint).decode()
+        statement = _NEXT if stored.checkpoint else _FIRST
+        values = {"state": state, "version": stored.version, "amount": seen, "now": datetime.now(UTC)}
+        if self._execute(connection, statement, values).rowcount != 1:
+            raise LeaseLost(
+                f"Another run has stored progress for {self._scope.object} of customer {self._scope.customer_id} in "
+                f"the sync {self._scope.sync} meanwhile. This one stopped and wrote nothing; there is nothing to do."
+            )
+        return Stored(replace(checkpoint, version=stored.version + 1), seen, kept)
+
+    def remember(self, connection: Connection, moved: Stored, ids: str, amount: int) -> None:
+        """Keep ids (a text[] literal) as seen in the full read of `moved`."""
+        values = {"reading": moved.kept, "version": moved.version, "amount": amount, "ids": ids}
+        self._execute(connection, _REMEMBER, values)
+
+    def kept_ids(self, connection: Connection, reading: str) -> int:
+        """How many ids of a read are there."""
+        row: tuple[Any, ...] | None = self._execute(connection, _COUNT, {"reading": reading}).fetchone()
+        return int(row[0]) if row else 0
+
+    def forget_others(self, connection: Connection, stored: Stored, moved: Stored) -> None:
+        """Drop the ids of reads that `moved` no longer goes on with."""
+        if stored.kept != moved.kept or stored.checkpoint is None:
+            self._execute(connection, _FORGET, {"reading": moved.kept})
+
+    def _execute(self, connection: Connection, statement: str, values: dict[str, Any] | None = None) -> Any:
+        composed = sql.SQL(statement).format(**self._names)
+        return connection.execute(composed, self._parameters | (values or {}))

@@ -1,0 +1,83 @@
+"""Postgres as a Destination: check, open, close."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from sync_pipelines.destinations.postgres.checkpoints import Checkpoints
+from sync_pipelines.destinations.postgres.failures import told_as_ours
+from sync_pipelines.destinations.postgres.landing import Opening, PostgresLanding
+from sync_pipelines.destinations.postgres.layout import Layout
+from sync_pipelines.destinations.postgres.place import Place
+from sync_pipelines.destinations.postgres.pool import Pool, Pools
+from sync_pipelines.destinations.postgres.tables import make_ready
+from sync_pipelines.model.destination import Landing, Observer, Scope, Table
+from sync_pipelines.model.errors import DestinationError
+
+OLDEST_VERSION: Final = 13
+
+_RIGHTS = """
+SELECT current_setting('server_version_num')::int / 10000,
+  has_database_privilege(current_database(), 'TEMPORARY'),
+  CASE WHEN n.oid IS NULL THEN has_database_privilege(current_database(), 'CREATE')
+       ELSE has_schema_privilege(n.oid, 'USAGE') AND has_schema_privilege(n.oid, 'CREATE') END,
+  n.oid IS NOT NULL
+FROM (VALUES (1)) AS one LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = %(schema)s
+"""
+
+_pools = Pools()
+
+
+class PostgresDestination:
+    """One customer's place in a database. Safe for threads; connections are made when they are needed."""
+
+    def __init__(self, place: Place) -> None:
+        self.name = place.name
+        self._place = place
+        self._pool: Pool | None = _pools.take(place.server)
+
+    def check(self) -> None:
+        place = self._place
+        with told_as_ours(place), self._open_pool.lend(place) as lent:
+            row = lent.connection.execute(_RIGHTS, {"schema": place.schema}).fetchone()
+        assert row is not None
+        version, temporary, create, exists = row
+        if version < OLDEST_VERSION:
+            raise DestinationError(f"{place} runs Postgres {version}; at least {OLDEST_VERSION} is needed. Upgrade it.")
+        if not temporary:
+            raise DestinationError(
+                f"User {place.server.user} may not make temporary tables in {place}: "
+                f'GRANT TEMPORARY ON DATABASE "{place.database}" TO "{place.server.user}".'
+            )
+        if not create:
+            wanted = f'USAGE, CREATE ON SCHEMA "{place.schema}"' if exists else f'CREATE ON DATABASE "{place.database}"'
+            raise DestinationError(
+                f"User {place.server.user} may not make tables in the schema {place.schema} of {place}: "
+                f'GRANT {wanted} TO "{place.server.user}".'
+            )
+
+    @contextmanager
+    def open(self, scope: Scope, table: Table, run_id: str, observe: Observer) -> Iterator[Landing]:
+        place, pool = self._place, self._open_pool
+        layout = Layout(place.schema, table)
+        checkpoints = Checkpoints(place.schema, scope, run_id)
+        with told_as_ours(place), pool.lend(place) as lent:
+            layout = make_ready(lent.connection, layout)
+            observe("destination.table_ready")
+            stored = checkpoints.read(lent.connection)
+        opening = Opening(place=place, pool=pool, layout=layout, scope=scope, run_id=run_id, observe=observe)
+        landing = PostgresLanding(opening, checkpoints, stored)
+        observe("destination.opened")
+        yield landing
+        landing.refresh_statistics()
+
+    def close(self) -> None:
+        if self._pool is not None:
+            self._pool = None
+            _pools.leave(self._place.server)
+
+    @property
+    def _open_pool(self) -> Pool:
+        if self._pool is None:
+            raise RuntimeError(f"the destination {self.name} is closed")
+        return self._pool

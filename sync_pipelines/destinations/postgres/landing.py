@@ -1,0 +1,226 @@
+"""One scope's open place in one table. Each call is one transaction that begins with the checkpoint's fence."""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import psycopg
+
+from sync_pipelines.destinations.postgres.checkpoints import Checkpoints, Stored, scope_parameters
+from sync_pipelines.destinations.postgres.encoding import bigint_array, copy_types, encoded, moment, text_array
+from sync_pipelines.destinations.postgres.failures import told_as_ours
+from sync_pipelines.destinations.postgres.layout import Layout
+from sync_pipelines.destinations.postgres.place import Place
+from sync_pipelines.destinations.postgres.pool import Lent, Pool
+from sync_pipelines.destinations.postgres.statements import statements_of
+from sync_pipelines.model.checkpoint import Checkpoint
+from sync_pipelines.model.destination import Observer, Row, Scope
+from sync_pipelines.model.errors import DeleteBrake, DestinationBusy
+from sync_pipelines.model.run import Counts
+
+log = logging.getLogger(__name__)
+
+MOST_STAGING_TABLES = 4
+"""Kept in one session. Each is emptied at every commit, so more of them would cost more than they save."""
+
+GROWN_ROWS = 10_000
+"""So many new rows make statistics stale that were taken before them."""
+
+_HASH = 0
+_HEAD_TYPES = ["text", "text", "text", "bytea", "text"]
+_GROWTH = "SELECT reltuples FROM pg_catalog.pg_class WHERE oid = to_regclass(format('%%I.%%I', %s::text, %s::text))"
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What a landing is opened with."""
+
+    place: Place
+    pool: Pool
+    layout: Layout
+    scope: Scope
+    run_id: str
+    observe: Observer
+
+
+class PostgresLanding:
+    """See model.destination.Landing. Used by one thread at a time."""
+
+    checkpoint: Checkpoint | None
+
+    def __init__(self, opening: Opening, checkpoints: Checkpoints, stored: Stored) -> None:
+        self._opening = opening
+        self._checkpoints = checkpoints
+        self._observe = opening.observe
+        self._scope = scope_parameters(opening.scope)
+        self._sql = statements_of(opening.layout)
+        self._id = opening.layout.table.position("id")
+        self._scope_has_rows = False
+        self._created = 0
+        self._keep(stored)
+
+    def load(self, rows: Sequence[Row], checkpoint: Checkpoint, *, merged: Sequence[tuple[str, str]] = ()) -> Counts:
+        ids = [row[self._id] for row in rows]
+        if len(set(ids)) != len(ids):
+            raise ValueError("an id comes twice in one load")
+        with self._transaction() as lent:
+            moved = self._checkpoints.move_on(lent.connection, self._stored, checkpoint, len(ids))
+            self._observe("load.fenced")
+            counts = self._write(lent, rows, ids) if rows else Counts()
+            counts += Counts(updated=self._mark_merged(lent, merged))
+            self._observe("load.upserted")
+            if moved.kept is not None and ids:
+                self._checkpoints.remember(lent.connection, moved, text_array(ids), len(ids))
+            self._checkpoints.forget_others(lent.connection, self._stored, moved)
+            self._observe("load.checkpointed")
+        self._keep(moved)
+        self._created += counts.created
+        self._observe("load.committed")
+        return counts
+
+    def delete_unseen(self, checkpoint: Checkpoint, *, hard: bool, brake: float) -> int:
+        reading = self._stored.kept
+        if reading is None:
+            raise ValueError("only a full read whose checkpoint is stored tells what was deleted")
+        with self._transaction() as lent:
+            moved = self._checkpoints.move_on(lent.connection, self._stored, checkpoint, 0)
+            self._all_ids_are_kept(lent, reading)
+            values = self._values(reading=reading)
+            # As with the comparison of a load, statistics may be missing; nested loops over both sides never end.
+            lent.connection.execute("SET LOCAL enable_nestloop = off")
+            self._brake(lent, values, brake)
+            deleted = self._delete(lent, values, hard=hard)
+            self._observe("delete.marked")
+            self._checkpoints.forget_others(lent.connection, self._stored, moved)
+            self._observe("delete.checkpointed")
+        self._keep(moved)
+        self._observe("delete.committed")
+        return deleted
+
+    def sample(self, limit: int) -> tuple[list[str], list[Row]]:
+        with told_as_ours(self._opening.place), self._opening.pool.lend(self._opening.place) as lent:
+            cursor = lent.connection.execute(self._sql.sample, self._scope | {"limit": limit})
+            return [column.name for column in cursor.description or ()], cursor.fetchall()
+
+    def refresh_statistics(self) -> None:
+        """After a big first load: without statistics the planner takes the table for empty."""
+        if self._created < GROWN_ROWS:
+            return
+        place, layout = self._opening.place, self._opening.layout
+        try:
+            with self._opening.pool.lend(place) as lent:
+                known = lent.connection.execute(_GROWTH, [layout.schema, layout.physical]).fetchone()
+                if known is not None and known[0] < 5 * self._created:
+                    lent.connection.execute(self._sql.analyze)
+        except psycopg.Error as problem:
+            # Everything is stored; autovacuum takes the statistics sooner or later.
+            log.warning("Statistics of %s.%s were not taken: %s", layout.schema, layout.physical, problem)
+
+    def _keep(self, stored: Stored) -> None:
+        self._stored = stored
+        self.checkpoint = stored.checkpoint
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Lent]:
+        place = self._opening.place
+        with told_as_ours(place), self._opening.pool.lend(place) as lent:
+            staging = list(lent.staging)
+            try:
+                with lent.connection.transaction():
+                    yield lent
+            except BaseException:
+                lent.staging = staging  # what was made or dropped in it was rolled back too
+                raise
+
+    def _values(self, **more: Any) -> Mapping[str, Any]:
+        return self._scope | {"run_id": self._opening.run_id, "now": datetime.now(UTC)} | more
+
+    def _write(self, lent: Lent, rows: Sequence[Row], ids: Sequence[str]) -> Counts:
+        new, changed = self._compare(lent, rows, ids)
+        self._observe("load.keys_sent")
+        if new:
+            self._copy_new(lent, [rows[place] for place in new])
+        if changed:
+            self._stage(lent, [rows[place] for place in changed])
+        self._observe("load.staged")
+        created, updated = self._upsert(lent) if changed else (0, 0)
+        created += len(new)
+        return Counts(created=created, updated=updated, unchanged=len(rows) - created - updated)
+
+    def _compare(self, lent: Lent, rows: Sequence[Row], ids: Sequence[str]) -> tuple[list[int], list[int]]:
+        """Places of rows that are not there yet, and of those that differ; both ordered by id."""
+        if not self._scope_has_rows:
+            empty = lent.connection.execute(self._sql.is_empty, self._scope).fetchone()
+            if empty == (True,):
+                return sorted(range(len(ids)), key=ids.__getitem__), []
+            self._scope_has_rows = True
+        keys = {"ids": text_array(ids), "hashes": bigint_array(row[_HASH] for row in rows)}
+        found = lent.connection.execute(self._sql.compare, self._scope | keys).fetchall()
+        return [place for place, missing in found if missing], [place for place, missing in found if not missing]
+
+    def _copy_new(self, lent: Lent, rows: Sequence[Row]) -> None:
+        # Into the table itself: the fence keeps other writers of the scope out, and staging would cost a fifth more.
+        # Binary COPY would take a whole number for a numeric and store rubbish, so the types are looked at once more;
+        # the comparison has locked the table, so they stay.
+        if lent.connection.execute(self._sql.same_types, self._sql.expected).fetchone() != (True,):
+            raise DestinationBusy(
+                f"The columns of {self._opening.layout.physical} in {self._opening.place} were changed during the "
+                "sync; it is tried again by itself."
+            )
+        scope = self._opening.scope
+        owner = (scope.application_id, scope.customer_id, scope.provider)
+        head = (*owner, moment(datetime.now(UTC)), self._opening.run_id)
+        with lent.connection.cursor() as cursor, cursor.copy(self._sql.copy_new) as copy:
+            copy.set_types([*_HEAD_TYPES, *copy_types(self._sql.types)])
+            for record in encoded(rows, self._sql.types):
+                copy.write_row(head + record)
+
+    def _stage(self, lent: Lent, rows: Sequence[Row]) -> None:
+        if self._sql.staging not in lent.staging:
+            if len(lent.staging) >= MOST_STAGING_TABLES:
+                lent.connection.execute(f"DROP TABLE pg_temp.{lent.staging.pop(0)}".encode())
+            lent.connection.execute(self._sql.make_staging)
+            lent.staging.append(self._sql.staging)
+        with lent.connection.cursor() as cursor, cursor.copy(self._sql.copy_staging) as copy:
+            copy.set_types(copy_types(self._sql.types))
+            for record in encoded(rows, self._sql.types):
+                copy.write_row(record)
+
+    def _upsert(self, lent: Lent) -> tuple[int, int]:
+        created, updated = lent.connection.execute(self._sql.upsert, self._values()).fetchone() or (0, 0)
+        return created, updated
+
+    def _mark_merged(self, lent: Lent, merged: Sequence[tuple[str, str]]) -> int:
+        survivors = {loser: survivor for loser, survivor in merged if loser != survivor}
+        if not survivors:
+            return 0
+        values = self._values(losers=text_array(list(survivors)), survivors=msgspec.json.encode(survivors).decode())
+        return lent.connection.execute(self._sql.merge, values).rowcount
+
+    def _all_ids_are_kept(self, lent: Lent, reading: str) -> None:
+        if self._checkpoints.kept_ids(lent.connection, reading) != self._stored.seen:
+            raise DestinationBusy(
+                f"{self._opening.place} crashed during the full read of {self._opening.scope.object} and lost which "
+                "records had been seen. Nothing was deleted; the next run reads everything again by itself."
+            )
+
+    def _brake(self, lent: Lent, values: Mapping[str, Any], brake: float) -> None:
+        alive, unseen = lent.connection.execute(self._sql.count_unseen, values).fetchone() or (0, 0)
+        if unseen > brake * alive:
+            scope = self._opening.scope
+            raise DeleteBrake(
+                f"The full read of {scope.object} for customer {scope.customer_id} did not bring {unseen} of {alive} "
+                f"stored records ({unseen / alive:.0%}), more than the delete_brake of the sync {scope.sync} allows "
+                f"({brake:.0%}). Nothing was deleted. If they really are gone at the vendor, raise delete_brake in "
+                "the sync and run it again; otherwise find out why the read was short."
+            )
+
+    def _delete(self, lent: Lent, values: Mapping[str, Any], *, hard: bool) -> int:
+        if not hard:
+            return lent.connection.execute(self._sql.mark_unseen, values).rowcount
+        removed = lent.connection.execute(self._sql.remove_unseen, values).rowcount
+        return removed + lent.connection.execute(self._sql.remove_deleted, values).rowcount

@@ -1,0 +1,167 @@
+"""The SQL of one table, rendered once: every statement that touches rows names the whole scope."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from psycopg import sql
+
+from sync_pipelines.destinations.postgres.checkpoints import ids_of_reading
+from sync_pipelines.destinations.postgres.layout import METADATA, SQL_TYPES, Layout
+from sync_pipelines.destinations.postgres.names import identifier, in_query
+
+STAGED = ("hash", "errors", "merged_into")
+"""Metadata columns that come with each row; the others are the same for a whole load."""
+
+_SCOPE = (
+    "t.{application_id} = %(application_id)s AND t.{provider_name} = %(provider)s AND t.{customer_id} = %(customer_id)s"
+)
+
+_IS_EMPTY = "SELECT NOT EXISTS (SELECT FROM {table} t WHERE {scope})"
+
+# LIMIT keeps the planner at one index lookup for each key. Left to itself it takes a table without statistics for
+# empty, and reads a whole customer for each chunk.
+_COMPARE = """
+SELECT k.place - 1, t.found IS NULL
+FROM unnest(%(ids)s::text[], %(hashes)s::bigint[]) WITH ORDINALITY AS k (id, hash, place)
+LEFT JOIN LATERAL (
+  SELECT true AS found, t.{hash} AS hash FROM {table} t WHERE {scope} AND t.id = k.id LIMIT 1
+) t ON true
+WHERE t.hash IS DISTINCT FROM k.hash
+ORDER BY k.id COLLATE "C"
+"""
+
+_SAME_TYPES = """
+SELECT NOT EXISTS (
+  SELECT FROM unnest(%(names)s::text[], %(types)s::text[]) AS wanted (name, type)
+  LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = to_regclass(%(relation)s) AND a.attname = wanted.name
+    AND NOT a.attisdropped
+  WHERE format_type(a.atttypid, a.atttypmod) IS DISTINCT FROM wanted.type
+)
+"""
+
+_UPSERT = """
+WITH written AS (
+  INSERT INTO {table} AS t ({columns})
+  SELECT %(application_id)s, %(customer_id)s, %(provider)s, %(now)s, %(run_id)s, {staged}
+  FROM {staging} ORDER BY {staged_id}
+  ON CONFLICT ({key}) DO UPDATE SET {assignments}
+  WHERE t.{hash} IS DISTINCT FROM EXCLUDED.{hash}
+    AND (t.last_modified_at <= EXCLUDED.last_modified_at) IS NOT FALSE
+  RETURNING (t.xmax = 0) AS made
+)
+SELECT count(*) FILTER (WHERE made), count(*) FILTER (WHERE NOT made) FROM written
+"""
+
+_MERGE = """
+UPDATE {table} t SET is_deleted = true, {merged_into} = %(survivors)s::jsonb ->> t.id, {hash} = NULL,
+  {emitted_at} = %(now)s, {run_id} = %(run_id)s
+WHERE {scope} AND t.id = ANY(%(losers)s::text[])
+  AND (t.is_deleted IS NOT TRUE OR t.{merged_into} IS DISTINCT FROM %(survivors)s::jsonb ->> t.id)
+"""
+
+_COUNT_UNSEEN = """
+SELECT (SELECT count(*) FROM {table} t WHERE {scope} AND t.is_deleted IS NOT TRUE),
+  (SELECT count(*) FROM {table} t WHERE {scope} AND t.is_deleted IS NOT TRUE
+     AND NOT EXISTS (SELECT FROM {ids} s WHERE s.id = t.id))
+"""
+_MARK_UNSEEN = """
+UPDATE {table} t SET is_deleted = true, {hash} = NULL, {emitted_at} = %(now)s, {run_id} = %(run_id)s
+WHERE {scope} AND t.is_deleted IS NOT TRUE AND NOT EXISTS (SELECT FROM {ids} s WHERE s.id = t.id)
+"""
+_REMOVE_UNSEEN = """
+DELETE FROM {table} t
+WHERE {scope} AND NOT EXISTS (SELECT FROM {ids} s WHERE s.id = t.id)
+"""
+_REMOVE_DELETED = "DELETE FROM {table} t WHERE {scope} AND t.is_deleted"
+
+_SAMPLE = "SELECT * FROM {named} t WHERE {scope} ORDER BY t.{emitted_at} DESC, t.id LIMIT %(limit)s"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Statements:
+    """Rendered for one layout. COPY, the making of the staging table and ANALYZE take no parameters.
+
+    `expected` fills same_types. `types`: of the columns of a Row, in its order. `staging`: the staging table's name,
+    the same for equal types.
+    """
+
+    is_empty: bytes
+    compare: bytes
+    same_types: bytes
+    expected: Mapping[str, Any]
+    upsert: bytes
+    merge: bytes
+    count_unseen: bytes
+    mark_unseen: bytes
+    remove_unseen: bytes
+    remove_deleted: bytes
+    sample: bytes
+    analyze: bytes
+    copy_new: bytes
+    copy_staging: bytes
+    make_staging: bytes
+    staging: str
+    types: tuple[str, ...]
+
+
+@lru_cache(maxsize=512)
+def statements_of(layout: Layout) -> Statements:
+    types = (*(METADATA[name] for name in STAGED), *(column.type for column in layout.table.columns))
+    staging = f"_sync_staging_{hashlib.blake2s(','.join(types).encode(), digest_size=8).hexdigest()}"
+    parts = _parts(layout, staging, len(types))
+
+    scope = sql.SQL(_SCOPE).format(**parts)
+
+    def rendered(template: str) -> bytes:
+        return sql.SQL(template).format(**parts, scope=scope).as_bytes(None)
+
+    table = identifier(layout.schema, layout.physical)
+    staged = [f"c{place} {SQL_TYPES[kind]}" for place, kind in enumerate(types)]
+    key = sql.SQL(", ").join(map(identifier, layout.key))
+    columns = sql.SQL(", ").join(identifier(column.name) for column in layout.columns)
+    return Statements(
+        is_empty=rendered(_IS_EMPTY),
+        compare=rendered(_COMPARE),
+        same_types=_SAME_TYPES.encode(),
+        expected={
+            "relation": table.as_string(None),
+            "names": [column.name for column in layout.columns],
+            "types": [SQL_TYPES[column.type] for column in layout.columns],
+        },
+        upsert=rendered(_UPSERT),
+        merge=rendered(_MERGE),
+        count_unseen=rendered(_COUNT_UNSEEN),
+        mark_unseen=rendered(_MARK_UNSEEN),
+        remove_unseen=rendered(_REMOVE_UNSEEN),
+        remove_deleted=rendered(_REMOVE_DELETED),
+        sample=rendered(_SAMPLE),
+        analyze=sql.SQL("ANALYZE (SKIP_LOCKED) {} ({})").format(table, key).as_bytes(None),
+        copy_new=sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(table, columns).as_bytes(None),
+        copy_staging=f"COPY pg_temp.{staging} FROM STDIN (FORMAT BINARY)".encode(),
+        make_staging=(
+            f"CREATE TEMP TABLE {staging} ({', '.join(staged)}) WITH (toast_tuple_target = 8160) ON COMMIT DELETE ROWS"
+        ).encode(),
+        staging=staging,
+        types=types,
+    )
+
+
+def _parts(layout: Layout, staging: str, width: int) -> dict[str, sql.Composable]:
+    own = [column.name for column in layout.columns]
+    written = [name for name in own if name not in layout.key]
+    staged_id = next(place for place, column in enumerate(layout.table.columns) if column.name == "id") + len(STAGED)
+    return {
+        **{name: in_query(layout.meta(name)) for name in METADATA},
+        "table": in_query(layout.schema, layout.physical),
+        "named": in_query(layout.schema, layout.named),
+        "ids": ids_of_reading(layout.schema),
+        "columns": sql.SQL(", ").join(map(in_query, own)),
+        "key": sql.SQL(", ").join(map(in_query, layout.key)),
+        "assignments": sql.SQL(", ").join(sql.SQL("{0} = EXCLUDED.{0}").format(in_query(name)) for name in written),
+        "staging": sql.SQL(f"pg_temp.{staging}"),
+        "staged": sql.SQL(", ").join(sql.SQL(f"c{place}") for place in range(width)),
+        "staged_id": sql.SQL(f"c{staged_id}"),
+    }

@@ -1,0 +1,183 @@
+"""Salesforce: REST API and Bulk API 2.0.
+
+Facts from the vendor's "REST API Developer Guide", "Bulk API 2.0 and Bulk API Developer Guide", "SOQL and SOSL
+Reference" and "Object Reference" (Summer '26, API v67.0) and its Postman collection
+(postman-salesforce-apis), as read in August to November 2026. docs/providers/salesforce.md says what was proven how.
+"""
+
+import re
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, Final
+
+from sync_pipelines.model.common_model import Addresses, Compute, Emails, Phones, Rule, Take
+from sync_pipelines.model.errors import ConfigurationError
+from sync_pipelines.model.provider import CrmObject, Hosts, Limits, OAuth2, Provider, RecordShape
+from sync_pipelines.providers.salesforce.answers import OAUTH_PATH, classify, token_from, token_request, usage
+from sync_pipelines.providers.salesforce.describing import count, describe, identify
+from sync_pipelines.providers.salesforce.reading import read
+
+API_VERSION: Final = "67.0"
+
+# They tell when the connected user last looked at the record and move without SystemModstamp (Object Reference).
+VOLATILE: Final = frozenset({"LastViewedDate", "LastReferencedDate"})
+
+_SHAPE: Final = RecordShape(id=("Id",), created=("CreatedDate",), modified=("SystemModstamp",), deleted=("IsDeleted",))
+# The losing record of a merge is deleted and names the survivor; only these objects can be merged (Object Reference).
+_MERGEABLE: Final = RecordShape(
+    id=("Id",),
+    created=("CreatedDate",),
+    modified=("SystemModstamp",),
+    deleted=("IsDeleted",),
+    merged_into=("MasterRecordId",),
+)
+# Users are deactivated, never deleted.
+_USER: Final = RecordShape(id=("Id",), created=("CreatedDate",), modified=("SystemModstamp",))
+
+
+def _address(prefix: str) -> Mapping[str, str]:
+    return {
+        "street_1": f"{prefix}Street",
+        "city": f"{prefix}City",
+        "state": f"{prefix}State",
+        "postal_code": f"{prefix}PostalCode",
+        "country": f"{prefix}Country",
+    }
+
+
+def _status(closed: Any, won: Any) -> str | None:
+    if closed is None and won is None:
+        return None
+    return "WON" if won else "LOST" if closed else "OPEN"
+
+
+_CONTACT: Final[Mapping[str, Rule]] = {
+    "first_name": Take("FirstName"),
+    "last_name": Take("LastName"),
+    "account_id": Take("AccountId"),
+    "owner_id": Take("OwnerId"),
+    "last_activity_at": Take("LastActivityDate"),
+    "email_addresses": Emails((("primary", "Email"),)),
+    "phone_numbers": Phones(
+        (
+            ("primary", "Phone"),
+            ("mobile", "MobilePhone"),
+            ("fax", "Fax"),
+            ("other", "HomePhone"),
+            ("other", "OtherPhone"),
+        )
+    ),
+    "addresses": Addresses((("mailing", _address("Mailing")), ("other", _address("Other")))),
+}
+_ACCOUNT: Final[Mapping[str, Rule]] = {
+    "name": Take("Name"),
+    "description": Take("Description"),
+    "industry": Take("Industry"),
+    "website": Take("Website"),
+    "owner_id": Take("OwnerId"),
+    "number_of_employees": Take("NumberOfEmployees"),
+    "last_activity_at": Take("LastActivityDate"),
+    "phone_numbers": Phones((("primary", "Phone"), ("fax", "Fax"))),
+    "addresses": Addresses((("billing", _address("Billing")), ("shipping", _address("Shipping")))),
+}
+_LEAD: Final[Mapping[str, Rule]] = {
+    "first_name": Take("FirstName"),
+    "last_name": Take("LastName"),
+    "title": Take("Title"),
+    "company": Take("Company"),
+    "lead_source": Take("LeadSource"),
+    "owner_id": Take("OwnerId"),
+    "converted_contact_id": Take("ConvertedContactId"),
+    "converted_account_id": Take("ConvertedAccountId"),
+    "converted_date": Take("ConvertedDate"),
+    "email_addresses": Emails((("primary", "Email"),)),
+    "phone_numbers": Phones((("primary", "Phone"), ("mobile", "MobilePhone"), ("fax", "Fax"))),
+    "addresses": Addresses((("primary", _address("")),)),
+}
+_OPPORTUNITY: Final[Mapping[str, Rule]] = {
+    "name": Take("Name"),
+    "description": Take("Description"),
+    "stage": Take("StageName"),
+    "status": Compute(("IsClosed", "IsWon"), _status),
+    "account_id": Take("AccountId"),
+    "owner_id": Take("OwnerId"),
+    "amount": Take("Amount"),
+    "currency": Take("CurrencyIsoCode"),
+    "close_date": Take("CloseDate"),
+    "last_activity_at": Take("LastActivityDate"),
+}
+_USER_RULES: Final[Mapping[str, Rule]] = {
+    "name": Take("Name"),
+    "email": Take("Email"),
+    "is_active": Take("IsActive"),
+}
+
+
+def _object(
+    name: str,
+    shape: RecordShape = _SHAPE,
+    *,
+    common_name: str | None = None,
+    common: Mapping[str, Rule] | None = None,
+    aliases: tuple[str, ...] = (),
+) -> CrmObject:
+    return CrmObject(
+        name=name,
+        shape=shape,
+        cursor_field="SystemModstamp",
+        common_name=common_name,
+        common=common or {},
+        volatile=VOLATILE,
+        aliases=aliases,
+    )
+
+
+OBJECTS: Final = (
+    _object("Contact", _MERGEABLE, common_name="contact", common=_CONTACT, aliases=("contacts",)),
+    _object("Account", _MERGEABLE, common_name="account", common=_ACCOUNT, aliases=("accounts",)),
+    _object("Lead", _MERGEABLE, common_name="lead", common=_LEAD, aliases=("leads",)),
+    _object("Opportunity", common_name="opportunity", common=_OPPORTUNITY, aliases=("opportunities",)),
+    _object("User", _USER, common_name="user", common=_USER_RULES, aliases=("users",)),
+    _object("Case", _MERGEABLE),
+    *(_object(name) for name in ("Task", "Event", "Campaign", "CampaignMember", "EmailMessage", "EmailTemplate")),
+)
+
+
+def custom_object(name: str) -> CrmObject:
+    """Any object by its API name. ConfigurationError for what cannot be one, since it goes into SOQL as it is."""
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,79}", name):
+        raise ConfigurationError(
+            f"{name!r} is no Salesforce object: write its API name, such as EmailMessage or Employee__c."
+        )
+    return _object(name)
+
+
+def salesforce(version: str = API_VERSION) -> Provider:
+    """The provider at an API version: "67.0" or "v67.0"."""
+    root = f"/services/data/v{version.removeprefix('v')}"
+    return Provider(
+        name="salesforce",
+        title="Salesforce",
+        environments={
+            "production": Hosts(login="https://login.salesforce.com"),
+            "sandbox": Hosts(login="https://test.salesforce.com"),
+        },
+        auth=OAuth2(
+            authorize_path="/services/oauth2/authorize",
+            token_path=OAUTH_PATH,
+            scopes=("api", "refresh_token", "openid"),
+            pkce=True,
+        ),
+        # No limit per second; a developer org takes 5 long requests at once, others 25.
+        limits=Limits(requests={}, concurrent=5),
+        objects=OBJECTS,
+        describe=partial(describe, root),
+        read=partial(read, root),
+        count=partial(count, root),
+        identify=identify,
+        classify=classify,
+        refresh=token_request,
+        token_from=token_from,
+        custom_object=custom_object,
+        usage=usage,
+    )

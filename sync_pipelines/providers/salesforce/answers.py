@@ -1,0 +1,118 @@
+"""What Salesforce answers besides records: refusals, tokens, quota."""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from sync_pipelines.model.errors import (
+    ConfigurationError,
+    ExpiredToken,
+    InvalidField,
+    ProtocolError,
+    Reauthorize,
+    SkipObject,
+    SyncError,
+    VendorError,
+    Wait,
+)
+from sync_pipelines.model.flow import Request, Response
+from sync_pipelines.model.provider import Tokens
+from sync_pipelines.model.secret import Secret
+
+OAUTH_PATH: Final = "/services/oauth2/token"
+QUOTA_PAUSE: Final = timedelta(hours=1)
+"""The daily quota is a rolling 24 hours, so an hour later some of it is back."""
+_USAGE: Final = re.compile(r"\bapi-usage=(\d+)/(\d+)")
+_NO_COLUMN: Final = re.compile(r"No such column '([^']+)'")
+
+BUSY: Final = frozenset({"QUERY_TIMEOUT", "UNABLE_TO_LOCK_ROW", "SERVER_UNAVAILABLE", "UNKNOWN_EXCEPTION"})
+GONE: Final = frozenset({"NOT_FOUND", "INVALID_TYPE", "INVALID_TYPE_FOR_OPERATION"})
+REVOKED: Final = frozenset({"invalid_grant", "inactive_user", "inactive_org"})
+REFUSED_APP: Final = frozenset({"invalid_client", "invalid_client_id", "invalid_client_credentials"})
+
+
+def usage(headers: Mapping[str, str]) -> tuple[int, int] | None:
+    """Calls used and allowed in the rolling 24 hours, from Sforce-Limit-Info."""
+    found = _USAGE.search(headers.get("sforce-limit-info", ""))
+    return (int(found[1]), int(found[2])) if found else None
+
+
+def error_of(response: Response) -> tuple[str, str]:
+    """(errorCode, message) of the first error in the body; empty when there is none."""
+    body = response.problem()
+    first = body[0] if isinstance(body, list) and body else None
+    if not isinstance(first, dict):
+        return "", ""
+    return str(first.get("errorCode", "")), str(first.get("message", ""))
+
+
+def invalid_field(message: str) -> InvalidField:
+    """Only a hint: the message is in the user's language, so a flow that finds no name asks describe."""
+    return InvalidField(
+        "Salesforce refuses a field of the query.", fields=tuple(_NO_COLUMN.findall(message)), detail=message[-500:]
+    )
+
+
+def classify(request: Request, response: Response) -> SyncError | None:
+    """The error by its errorCode; None leaves it to the status."""
+    if request.host == "login":
+        return _token_refusal(response)
+    code, message = error_of(response)
+    if code == "REQUEST_LIMIT_EXCEEDED":
+        return _limit(response)
+    if code == "INVALID_QUERY_LOCATOR":
+        return ExpiredToken("Salesforce has forgotten where the query was; it is asked again from the last record.")
+    if code == "INVALID_FIELD":
+        return invalid_field(message)
+    if code in BUSY:
+        return VendorError(f"Salesforce is busy ({code}); it will be tried again.", detail=message)
+    if code in GONE or response.status == 403:
+        return SkipObject(
+            f"Salesforce does not let this connection read the object ({code or response.status}): check that it "
+            "exists and that the connected user may see it.",
+            detail=message,
+        )
+    if response.status == 400:
+        return ProtocolError(f"Salesforce refuses the request ({code or 400}): {message[-300:]}")
+    return None
+
+
+def _limit(response: Response) -> Wait:
+    # One code stands for the daily quota and for too many long requests at once. Only the first needs patience.
+    spent = usage(response.headers)
+    until = datetime.now(UTC) + QUOTA_PAUSE if spent and spent[0] >= spent[1] else None
+    return Wait("Salesforce's API request limit is used up; the sync goes on when calls are free again.", until=until)
+
+
+def _token_refusal(response: Response) -> SyncError | None:
+    body = response.problem()
+    code = str(body.get("error", "")) if isinstance(body, dict) else ""
+    if code in REVOKED:
+        return Reauthorize("Salesforce has withdrawn our access: the customer must connect again.", detail=code)
+    if code in REFUSED_APP:
+        return ConfigurationError(
+            "Salesforce refuses the connected app: check the provider's client id and client secret.", detail=code
+        )
+    return None
+
+
+def token_request(client_id: str, client_secret: str, refresh_token: Secret) -> Request:
+    """The refresh; a public client (PKCE) has no secret to send."""
+    form = {"grant_type": "refresh_token", "client_id": client_id, "refresh_token": refresh_token.reveal()}
+    if client_secret:
+        form["client_secret"] = client_secret
+    return Request(method="POST", path=OAUTH_PATH, form=form, host="login", authorized=False)
+
+
+def token_from(response: Response) -> Tokens:
+    """Salesforce tells no lifetime (a session lives as long as the org's settings say) and may move the org."""
+    body: Any = response.json()
+    if not isinstance(body, dict) or not body.get("access_token"):
+        raise VendorError("Salesforce answered the refresh without an access token; it will be tried again.")
+    refresh = body.get("refresh_token")
+    return Tokens(
+        access_token=Secret(str(body["access_token"])),
+        refresh_token=Secret(str(refresh)) if refresh else None,
+        api_url=body.get("instance_url"),
+    )

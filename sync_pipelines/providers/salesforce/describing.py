@@ -1,0 +1,108 @@
+"""Questions to Salesforce: which fields, how many records, whose org."""
+
+from typing import Final
+from urllib.parse import quote
+
+import msgspec
+
+from sync_pipelines.model.errors import InvalidField, ProtocolError, SkipObject
+from sync_pipelines.model.flow import Flow, Get, Notice
+from sync_pipelines.model.provider import Account, CrmObject, ObjectSchema, VendorField
+from sync_pipelines.providers.salesforce.soql import Query, long_id
+
+UNSELECTABLE: Final = frozenset({"address", "location", "base64"})
+"""Compound and binary types: Bulk refuses them, and their parts are fields of their own."""
+TYPES: Final = {
+    "boolean": "boolean",
+    "int": "integer",
+    "long": "integer",
+    "double": "number",
+    "currency": "number",
+    "percent": "number",
+    "date": "date",
+    "datetime": "timestamp",
+}
+
+
+class QueryPage(msgspec.Struct, rename={"total": "totalSize", "next": "nextRecordsUrl"}):
+    """One answer of query and queryAll."""
+
+    records: list[msgspec.Raw]
+    done: bool
+    total: int
+    next: str | None = None
+
+
+class _Choice(msgspec.Struct):
+    value: str | None = None
+    active: bool = True
+
+
+class _Field(msgspec.Struct, rename={"choices": "picklistValues"}):
+    name: str
+    type: str
+    label: str | None = None
+    custom: bool = False
+    calculated: bool = False
+    choices: list[_Choice] | None = None
+
+
+class _Description(msgspec.Struct):
+    fields: list[_Field]
+    queryable: bool = True
+
+
+class _UserInfo(msgspec.Struct):
+    organization_id: str
+    name: str | None = None
+
+
+def describe(root: str, crm_object: CrmObject) -> Flow:
+    """The object's readable fields. SkipObject when the org does not have it."""
+    response = yield Get(f"{root}/sobjects/{quote(crm_object.name, safe='')}/describe")
+    description: _Description = response.decode(_Description)
+    if not description.queryable:
+        raise SkipObject(f"Salesforce does not let anybody query {crm_object.name}: take it out of the sync.")
+    return ObjectSchema(fields=tuple(_field(told) for told in description.fields if told.type not in UNSELECTABLE))
+
+
+def _field(told: _Field) -> VendorField:
+    return VendorField(
+        name=told.name,
+        label=told.label or "",
+        type=TYPES.get(told.type, "text"),
+        vendor_type=told.type,
+        custom=told.custom,
+        calculated=told.calculated,
+        choices=tuple(choice.value for choice in told.choices or () if choice.active and choice.value is not None),
+    )
+
+
+def count(root: str, crm_object: CrmObject) -> Flow:
+    """How many records exist now, deleted ones not counted."""
+    response = yield Get(f"{root}/query", params={"q": " ".join(("SELECT COUNT() FROM", crm_object.name))})
+    return response.decode(QueryPage).total
+
+
+def identify() -> Flow:
+    """The org behind the connection, by the OpenID user info of its user."""
+    told: _UserInfo = (yield Get("/services/oauth2/userinfo")).decode(_UserInfo)
+    return Account(id=long_id(told.organization_id), name=told.name or "")
+
+
+def without_refused(root: str, crm_object: CrmObject, query: Query, refusal: InvalidField) -> Flow:
+    """The query without fields that vanished since they were described; a Notice for each."""
+    hinted = {name.casefold() for name in refusal.fields}
+    gone = frozenset(name for name in query.names if name.casefold() in hinted)
+    if not gone:
+        schema = yield from describe(root, crm_object)
+        gone = frozenset(query.names) - {known.name for known in schema.fields}
+    if not gone or "Id" in gone:
+        raise ProtocolError(
+            f"Salesforce refuses a field of {crm_object.name} and does not say which: run the sync again, and check "
+            "the connected user's field permissions.",
+            detail=refusal.detail,
+        )
+    for name in sorted(gone):
+        yield Notice(message=f"The field {name} of {crm_object.name} is gone from Salesforce; left empty.", field=name)
+    return query.without(gone)

@@ -1,0 +1,56 @@
+"""What is remembered between runs: connections, sealed credentials, mappings, runs, due work, leases and the audit."""
+
+from sqlalchemy import Engine
+
+from sync_pipelines.model.connection import Connection
+from sync_pipelines.model.secret import Secret
+from sync_pipelines.store.audit import Audit, AuditEntry
+from sync_pipelines.store.connections import Connections
+from sync_pipelines.store.credentials import CredentialsSafe, StoredCredentials
+from sync_pipelines.store.database import check_current, make_engine, migrate, store_url
+from sync_pipelines.store.due import Claim, Due, DueWork
+from sync_pipelines.store.leases import Leases
+from sync_pipelines.store.mappings import Mappings
+from sync_pipelines.store.rescheduling import Outcome
+from sync_pipelines.store.runs import Runs
+from sync_pipelines.store.sealing import KeyRing
+
+__all__ = ["AuditEntry", "Claim", "DueWork", "Outcome", "Store", "StoredCredentials"]
+
+
+class Store:
+    """One Postgres database. Opens connections when they are needed; safe to use from several threads.
+
+    `key_ring`: encryption keys, newest first. Call `migrate` once, `check_current` before work.
+    """
+
+    def __init__(self, url: str, key_ring: tuple[Secret, ...]) -> None:
+        self._safe = CredentialsSafe(KeyRing(key_ring))
+        self._engine: Engine = make_engine(store_url(url))
+        self.connections = Connections(self._engine, self._safe)
+        self.mappings = Mappings(self._engine)
+        self.runs = Runs(self._engine)
+        self.due = Due(self._engine)
+        self.leases = Leases(self._engine)
+        self.audit = Audit(self._engine)
+
+    def credentials(self, connection: Connection) -> StoredCredentials:
+        """One connection's tokens."""
+        return StoredCredentials(self._engine, self._safe, connection)
+
+    def migrate(self) -> None:
+        """Create the tables or bring them up to date. Safe to call by several processes at once."""
+        migrate(self._engine)
+
+    def check_current(self) -> None:
+        """ConfigurationError when the store cannot be reached or needs `sync-pipelines migrate`."""
+        check_current(self._engine)
+
+    def rotate(self) -> int:
+        """Seal all credentials with the first key of the ring; how many were sealed with another."""
+        return self._safe.reseal(self._engine)
+
+    def close(self) -> None:
+        """Let go of leases and connections."""
+        self.leases.close()
+        self._engine.dispose()

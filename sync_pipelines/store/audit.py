@@ -1,0 +1,54 @@
+"""Who changed what. Entries are written in the transaction of the change they tell of, and never hold a secret."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection as Database
+from sqlalchemy import Engine, insert, select
+
+from sync_pipelines.store.storable import storable_json
+from sync_pipelines.store.tables import audit
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditEntry:
+    """`subject` is what was changed, such as `connection acme/salesforce`; `old` and `new` hold what differs."""
+
+    id: int
+    at: datetime
+    actor: str
+    action: str
+    subject: str
+    old: Mapping[str, Any] | None
+    new: Mapping[str, Any] | None
+
+
+class Audit:
+    """Reads the entries."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def list(self, subject: str | None = None, limit: int = 100) -> Sequence[AuditEntry]:
+        """Newest first."""
+        query = select(audit).order_by(audit.c.id.desc()).limit(limit)
+        if subject is not None:
+            query = query.where(audit.c.subject == subject)
+        with self._engine.connect() as database:
+            return [AuditEntry(**row) for row in database.execute(query).mappings()]
+
+
+def note(
+    database: Database,
+    *,
+    actor: str,
+    action: str,
+    subject: str,
+    old: Mapping[str, Any] | None = None,
+    new: Mapping[str, Any] | None = None,
+) -> None:
+    """Add one entry to the transaction that is under way."""
+    entry = {"actor": actor, "action": action, "subject": subject, "old": storable_json(old), "new": storable_json(new)}
+    database.execute(insert(audit).values(entry))

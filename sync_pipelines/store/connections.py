@@ -1,0 +1,167 @@
+"""Connections: who is connected to what, and whether it works."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import Connection as Database
+from sqlalchemy import Engine, RowMapping, delete, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from sync_pipelines.model.connection import Connection
+from sync_pipelines.model.errors import ConfigurationError
+from sync_pipelines.model.naming import refusal_of_customer_id
+from sync_pipelines.model.provider import Tokens
+from sync_pipelines.store.audit import note
+from sync_pipelines.store.credentials import CredentialsSafe
+from sync_pipelines.store.storable import storable
+from sync_pipelines.store.tables import connections, due, planned
+
+STATUSES = ("connected", "expired", "error")
+ENVIRONMENTS = ("production", "sandbox")
+
+_SHOWN = ("environment", "status", "status_reason", "account_id", "login_url", "api_url")
+_COLUMNS = [connections.c[name] for name in ("id", "customer_id", "provider", *_SHOWN)]
+
+
+class Connections:
+    """One connection for each customer and provider."""
+
+    def __init__(self, engine: Engine, safe: CredentialsSafe) -> None:
+        self._engine = engine
+        self._safe = safe
+
+    def list(
+        self,
+        provider: str | None = None,
+        customer_id: str | None = None,
+        status: str | None = None,
+        *,
+        customers: Sequence[str] | None = None,
+    ) -> list[Connection]:
+        """Connections that match everything given, by provider and customer."""
+        query = select(*_COLUMNS).order_by(connections.c.provider, connections.c.customer_id)
+        for column, wanted in (("provider", provider), ("customer_id", customer_id), ("status", status)):
+            if wanted is not None:
+                query = query.where(connections.c[column] == wanted)
+        if customers is not None:
+            query = query.where(connections.c.customer_id == func.any(list(customers)))
+        with self._engine.connect() as database:
+            return [_connection(row) for row in database.execute(query).mappings()]
+
+    def find(self, customer_id: str, provider: str) -> Connection | None:
+        """The customer's connection to a provider, None where there is none."""
+        found = self.list(provider=provider, customer_id=customer_id)
+        return found[0] if found else None
+
+    def get(self, customer_id: str, provider: str) -> Connection:
+        """The customer's connection to a provider; ConfigurationError where there is none."""
+        found = self.find(customer_id, provider)
+        if found is None:
+            raise ConfigurationError(
+                f"Customer {customer_id} is not connected to {provider}: connect it with "
+                f"`sync-pipelines connect {provider} {customer_id}`."
+            )
+        return found
+
+    def connect(
+        self,
+        *,
+        customer_id: str,
+        provider: str,
+        tokens: Tokens,
+        environment: str = "production",
+        login_url: str | None = None,
+        api_url: str | None = None,
+        actor: str = "system",
+    ) -> Connection:
+        """Connect, or reconnect: new tokens, status connected, everything of it due now.
+
+        ConfigurationError for an id that cannot be a customer's.
+        """
+        if reason := refusal_of_customer_id(customer_id):
+            raise ConfigurationError(f"This cannot be a customer's id: {reason}.")
+        if environment not in ENVIRONMENTS:
+            raise ConfigurationError(f"There is no environment {environment}: use {' or '.join(ENVIRONMENTS)}.")
+        values = {"environment": environment, "status": "connected", "status_reason": ""}
+        urls = {"login_url": login_url, "api_url": api_url}
+        with self._engine.begin() as database:
+            old = _locked(database, connections.c.customer_id == customer_id, connections.c.provider == provider)
+            upsert = insert(connections).values(customer_id=customer_id, provider=provider, **values, **urls)
+            upsert = upsert.on_conflict_do_update(
+                index_elements=["customer_id", "provider"],
+                set_={**values, **urls, "connected_at": func.now(), "updated_at": func.now()},
+            )
+            new = _connection(database.execute(upsert.returning(*_COLUMNS)).mappings().one())
+            self._safe.put(database, new, tokens)
+            _make_due(database, new)
+            _note_change(database, actor, "reconnect" if old else "connect", old, new)
+        return new
+
+    def set_status(self, connection: Connection, status: str, reason: str = "", *, actor: str = "system") -> Connection:
+        """Change the status, with the reason that a person reads."""
+        if status not in STATUSES:
+            raise ValueError(f"no such status: {status}")
+        return self._change(connection, actor, "status", status=status, status_reason=storable(reason, 1_000))
+
+    def set_account(self, connection: Connection, account_id: str, *, actor: str = "system") -> Connection:
+        """Remember the vendor's id of the account."""
+        return self._change(connection, actor, "account", account_id=account_id)
+
+    def disconnect(self, connection: Connection, *, actor: str = "system") -> None:
+        """Forget the connection and its credentials. Mappings and runs stay."""
+        with self._engine.begin() as database:
+            old = _locked(database, connections.c.id == connection.id)
+            database.execute(delete(connections).where(connections.c.id == connection.id))
+            if old is not None:
+                _note_change(database, actor, "disconnect", old, None)
+
+    def _change(self, connection: Connection, actor: str, action: str, **values: Any) -> Connection:
+        with self._engine.begin() as database:
+            old = _locked(database, connections.c.id == connection.id)
+            if old is None:
+                raise ConfigurationError(
+                    f"Customer {connection.customer_id} is not connected to {connection.provider} any more."
+                )
+            if all(getattr(old, name) == value for name, value in values.items()):
+                return old
+            change = update(connections).where(connections.c.id == connection.id)
+            change = change.values(**values, updated_at=func.now())
+            new = _connection(database.execute(change.returning(*_COLUMNS)).mappings().one())
+            _note_change(database, actor, action, old, new)
+            return new
+
+
+def subject_of(connection: Connection) -> str:
+    """How the audit names a connection."""
+    return f"connection {connection.customer_id}/{connection.provider}"
+
+
+def _connection(row: RowMapping) -> Connection:
+    return Connection(**row)
+
+
+def _locked(database: Database, *where: Any) -> Connection | None:
+    row = database.execute(select(*_COLUMNS).where(*where).with_for_update()).mappings().one_or_none()
+    return _connection(row) if row else None
+
+
+def _make_due(database: Database, connection: Connection) -> None:
+    """What waited for this connection runs now; a sync that has no schedule still waits to be asked."""
+    scheduled = select(planned.c.sync).where(planned.c.every_seconds.is_not(None) | planned.c.cron.is_not(None))
+    database.execute(
+        update(due)
+        .where(due.c.connection_id == connection.id, due.c.sync.in_(scheduled))
+        .values(scheduled_at=func.now(), retry_at=None, retry_objects=None, attempts=0)
+    )
+
+
+def _note_change(database: Database, actor: str, action: str, old: Connection | None, new: Connection | None) -> None:
+    before = {name: value for name, value in asdict(old).items() if name in _SHOWN} if old else None
+    after = {name: value for name, value in asdict(new).items() if name in _SHOWN} if new else None
+    if before and after:
+        changed = {name for name in _SHOWN if before[name] != after[name]}
+        before = {name: before[name] for name in sorted(changed)}
+        after = {name: after[name] for name in sorted(changed)}
+    subject = subject_of(new or old) if (new or old) else ""  # type: ignore[arg-type]
+    note(database, actor=actor, action=action, subject=subject, old=before, new=after)

@@ -1,0 +1,174 @@
+"""Sealed tokens of connections, refreshed by one owner at a time."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+
+from sqlalchemy import Connection as Database
+from sqlalchemy import Engine, Row, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import OperationalError
+
+from sync_pipelines.model.connection import Connection
+from sync_pipelines.model.errors import Reauthorize, Retry
+from sync_pipelines.model.provider import Tokens
+from sync_pipelines.model.secret import Secret
+from sync_pipelines.store.audit import note
+from sync_pipelines.store.sealing import KeyRing
+from sync_pipelines.store.storable import storable
+from sync_pipelines.store.tables import connections, credentials
+
+_RESEALED_AT_ONCE = 500
+
+
+class CredentialsSafe:
+    """Seals and opens rows of the credentials table."""
+
+    def __init__(self, ring: KeyRing) -> None:
+        self._ring = ring
+
+    def put(self, database: Database, connection: Connection, tokens: Tokens) -> None:
+        """Store a connection's tokens in place of what was there."""
+        values = {**self._sealed(connection.id, _to_json(tokens)), "expires_at": tokens.expires_at}
+        upsert = insert(credentials).values(connection_id=connection.id, **values)
+        database.execute(
+            upsert.on_conflict_do_update(index_elements=["connection_id"], set_={**values, "stored_at": func.now()})
+        )
+
+    def get(self, database: Database, connection: Connection, *, lock: bool = False) -> Tokens:
+        """A connection's tokens; with `lock`, nobody else gets them with `lock` until this transaction ends."""
+        query = select(credentials).where(credentials.c.connection_id == connection.id)
+        row = database.execute(query.with_for_update() if lock else query).one_or_none()
+        if row is None:
+            raise Reauthorize(
+                f"There are no credentials of customer {connection.customer_id} for {connection.provider}: "
+                "the customer must connect again."
+            )
+        return self._open(row)
+
+    def reseal(self, engine: Engine) -> int:
+        """Seal everything with the first key that is not sealed with it yet; how many rows that were."""
+        count = 0
+        stale = select(credentials).where(credentials.c.key_id != self._ring.sealing_key).order_by("connection_id")
+        while True:
+            with engine.begin() as database:
+                rows = database.execute(stale.limit(_RESEALED_AT_ONCE).with_for_update()).all()
+                for row in rows:
+                    text = self._ring.open(row.sealed, key_id=row.key_id, about=_about(row.connection_id))
+                    values = self._sealed(row.connection_id, text)
+                    where = credentials.c.connection_id == row.connection_id
+                    database.execute(update(credentials).where(where).values(**values))
+                if rows:
+                    note(database, actor="system", action="reseal", subject="credentials", new={"rows": len(rows)})
+            if not rows:
+                return count
+            count += len(rows)
+
+    def _sealed(self, connection_id: int, text: str) -> dict[str, str]:
+        return {"sealed": self._ring.seal(text, about=_about(connection_id)), "key_id": self._ring.sealing_key}
+
+    def _open(self, row: Row[tuple[int, str, str, datetime | None, datetime]]) -> Tokens:
+        text = self._ring.open(row.sealed, key_id=row.key_id, about=_about(row.connection_id))
+        return _from_json(text, row.expires_at)
+
+
+class StoredCredentials:
+    """One connection's tokens (`model.connection.Credentials`)."""
+
+    def __init__(self, engine: Engine, safe: CredentialsSafe, connection: Connection) -> None:
+        self._engine = engine
+        self._safe = safe
+        self._connection = connection
+        self._seen: Secret | None = None
+
+    def read(self) -> Tokens:
+        """The newest stored tokens. Reauthorize when there are none."""
+        with self._engine.connect() as database:
+            tokens = self._safe.get(database, self._connection)
+        self._seen = tokens.access_token
+        return tokens
+
+    def refresh(self, stale: Secret, fetch: Callable[[Tokens], Tokens]) -> Tokens:
+        """Tokens newer than the access token `stale`: somebody else's, or what `fetch` makes of the stored ones.
+
+        The row stays locked from before `fetch` until its tokens are stored.
+        """
+        fresh: Tokens | None = None
+        try:
+            with self._engine.begin() as database:
+                stored = self._safe.get(database, self._connection, lock=True)
+                self._seen = stored.access_token
+                if stored.access_token != stale:
+                    return stored
+                fetched = fetch(stored)
+                fresh = replace(
+                    fetched,
+                    refresh_token=fetched.refresh_token or stored.refresh_token,
+                    api_url=fetched.api_url or stored.api_url,
+                )
+                self._safe.put(database, self._connection, fresh)
+        except OperationalError as error:
+            if fresh is None:
+                raise Retry(
+                    "The store did not answer while tokens were refreshed; it will be tried again.",
+                    detail=str(error.orig),
+                ) from error
+            # The vendor may have taken the old refresh token away already: these must not be lost with the connection.
+            with self._engine.begin() as database:
+                self._safe.put(database, self._connection, fresh)
+        self._seen = fresh.access_token
+        return fresh
+
+    def expire(self, reason: str) -> None:
+        """The connection becomes `expired`; told once, however often it is found out.
+
+        Nothing happens when the customer has connected again since we last looked at the tokens.
+        """
+        where = (connections.c.id == self._connection.id, connections.c.status != "expired")
+        change = update(connections).where(*where)
+        change = change.values(status="expired", status_reason=storable(reason, 1_000), updated_at=func.now())
+        with self._engine.begin() as database:
+            if self._seen is not None:
+                try:
+                    newest = self._safe.get(database, self._connection, lock=True).access_token
+                except Reauthorize:
+                    newest = self._seen
+                if newest != self._seen:
+                    return
+            if database.execute(change).rowcount:
+                note(
+                    database,
+                    actor="system",
+                    action="expire",
+                    subject=f"connection {self._connection.customer_id}/{self._connection.provider}",
+                    old={"status": self._connection.status},
+                    new={"status": "expired", "status_reason": reason},
+                )
+
+    def __repr__(self) -> str:
+        return f"<credentials of {self._connection.customer_id} for {self._connection.provider}>"
+
+
+def _about(connection_id: int) -> str:
+    return f"connection {connection_id}"
+
+
+def _to_json(tokens: Tokens) -> str:
+    return json.dumps(
+        {
+            "access_token": tokens.access_token.reveal(),
+            "refresh_token": tokens.refresh_token.reveal() if tokens.refresh_token else None,
+            "api_url": tokens.api_url,
+        }
+    )
+
+
+def _from_json(text: str, expires_at: datetime | None) -> Tokens:
+    found = json.loads(text)
+    return Tokens(
+        access_token=Secret(found["access_token"]),
+        refresh_token=Secret(found["refresh_token"]) if found["refresh_token"] else None,
+        expires_at=expires_at,
+        api_url=found["api_url"],
+    )

@@ -1,0 +1,321 @@
+"""What is due: when each connection of each sync is next, and who has taken it."""
+
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import groupby
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Engine,
+    and_,
+    bindparam,
+    case,
+    func,
+    insert,
+    literal,
+    null,
+    select,
+    text,
+    true,
+    update,
+)
+from sqlalchemy import Connection as Database
+from sqlalchemy.dialects.postgresql import JSONB
+
+from sync_pipelines.model.connection import Connection
+from sync_pipelines.model.errors import ConfigurationError
+from sync_pipelines.model.sync import Sync
+from sync_pipelines.store.planning import plan
+from sync_pipelines.store.rescheduling import Outcome, rescheduled
+from sync_pipelines.store.tables import connections, due, planned, requests
+
+CLAIM_EXPIRES = timedelta(minutes=15)
+"""After so long without a heartbeat a claim's work is free to be claimed again."""
+
+_NEXT = func.least(due.c.scheduled_at, due.c.asked_at, due.c.retry_at)
+
+_RESCHEDULE = text(
+    """
+    UPDATE due
+    SET regular_at = new.regular_at, scheduled_at = new.scheduled_at, attempts = new.attempts,
+        retry_at = new.retry_at, retry_objects = new.retry_objects, retry_full = new.retry_full,
+        claim_id = NULL, claimed_at = NULL, heartbeat_at = NULL, claimed_objects = NULL, claimed_full = false
+    FROM jsonb_to_recordset(:rows) AS new
+        (sync text, connection_id bigint, regular_at timestamptz, scheduled_at timestamptz, attempts integer,
+         retry_at timestamptz, retry_objects text[], retry_full boolean)
+    WHERE due.sync = new.sync AND due.connection_id = new.connection_id
+    """
+).bindparams(bindparam("rows", type_=JSONB))
+
+_ASK = text(
+    """
+    WITH asked AS (
+        SELECT sync, connection_id FROM due
+        WHERE sync = :sync AND (CAST(:customers AS text[]) IS NULL OR customer_id = ANY(:customers))
+        ORDER BY connection_id
+        FOR UPDATE
+    )
+    UPDATE due
+    SET asked_at = COALESCE(LEAST(asked_at, :now), :now),
+        asked_objects = CASE
+            WHEN asked_at IS NULL THEN CAST(:objects AS text[])
+            WHEN asked_objects IS NULL OR CAST(:objects AS text[]) IS NULL THEN NULL
+            ELSE ARRAY(SELECT DISTINCT unnest(asked_objects || CAST(:objects AS text[])) ORDER BY 1)
+        END,
+        asked_full = asked_full OR :full
+    FROM asked
+    WHERE due.sync = asked.sync AND due.connection_id = asked.connection_id
+    RETURNING due.customer_id
+    """
+)
+"""Several requests before a run become one that does the work of all of them, or more."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """Work that was taken: these customers' `objects` of a sync (empty means all of its objects).
+
+    `full` asks for a full read. Say `done` for each customer, or `release` what cannot be started.
+    """
+
+    id: uuid.UUID
+    sync: str
+    customers: tuple[str, ...]
+    objects: tuple[str, ...] = ()
+    full: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class DueWork:
+    """One line of the plan. `next_at` None: only when asked. `attempts`: failures in a row."""
+
+    sync: str
+    customer_id: str
+    next_at: datetime | None
+    attempts: int
+    claim_id: uuid.UUID | None
+    claimed_at: datetime | None
+
+
+class Due:
+    """Plan what there is, claim what is due, tell what became of it. Times are ours, UTC; `now` is for tests."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def plan(
+        self,
+        syncs: Iterable[Sync],
+        connections: Iterable[Connection] | None = None,
+        now: datetime | None = None,
+        *,
+        whole: bool = False,
+    ) -> None:
+        """See to it that every connected connection of these syncs has its time, and nothing else of them has.
+
+        New work is due at once, unless its sync only runs when asked. `connections` None: all that are stored.
+        `whole`: these are all the syncs there are, so that what is planned of any other goes.
+        """
+        ids = None if connections is None else [connection.id for connection in connections]
+        with self._engine.begin() as database:
+            plan(database, list(syncs), ids, now or _now(), whole=whole)
+
+    def claim(
+        self,
+        now: datetime | None = None,
+        limit: int = 1_000,
+        *,
+        sync: str | None = None,
+        batch: int = 100,
+        expires: timedelta = CLAIM_EXPIRES,
+    ) -> list[Claim]:
+        """Take what is due of connections that work: at most `limit` connections, at most `batch` in one claim.
+
+        `sync`: only of this sync. What waits longest comes first. Two that claim at once never get the same.
+        """
+        now = now or _now()
+        of_sync = true() if sync is None else due.c.sync == sync
+        with self._engine.begin() as database:
+            abandoned = and_(of_sync, due.c.claim_id.is_not(None), due.c.heartbeat_at < now - expires)
+            rows = _take(database, abandoned, due.c.heartbeat_at, limit)
+            if len(rows) < limit:
+                free = and_(of_sync, due.c.claim_id.is_(None), now >= _NEXT)
+                rows += _take(database, free, _NEXT, limit - len(rows))
+            return [_claim(database, part, now, work) for work, part in _grouped(rows, now, batch)]
+
+    def heartbeat(self, claims: Iterable[uuid.UUID], now: datetime | None = None) -> int:
+        """Keep claims from expiring; how many connections they still hold."""
+        change = update(due).where(due.c.claim_id.in_(list(claims))).values(heartbeat_at=now or _now())
+        with self._engine.begin() as database:
+            return database.execute(change).rowcount
+
+    def done(self, claim: uuid.UUID, outcomes: Sequence[Outcome], now: datetime | None = None) -> int:
+        """Tell what became of customers of a claim and set when they are next; how many the claim still held.
+
+        May be called several times for one claim, each time for other customers.
+        """
+        by_customer = {outcome.customer_id: outcome for outcome in outcomes}
+        query = (
+            select(due, planned.c.every_seconds, planned.c.cron, planned.c.timezone)
+            .join(planned, planned.c.sync == due.c.sync)
+            .where(due.c.claim_id == claim, due.c.customer_id == func.any(list(by_customer)))
+            .order_by(due.c.sync, due.c.connection_id)
+            .with_for_update(of=due)
+        )
+        with self._engine.begin() as database:
+            rows = database.execute(query).mappings().all()
+            changes = [rescheduled(row, by_customer[row["customer_id"]], now or _now()) for row in rows]
+            if changes:
+                database.execute(_RESCHEDULE, {"rows": changes})
+        return len(rows)
+
+    def release(self, claim: uuid.UUID) -> int:
+        """Give back what is left of a claim, so that the same work can be claimed again at once."""
+        change = update(due).where(due.c.claim_id == claim).values(heartbeat_at=datetime.min.replace(tzinfo=UTC))
+        with self._engine.begin() as database:
+            return database.execute(change).rowcount
+
+    def request(
+        self,
+        sync: str,
+        customers: Sequence[str] | None = None,
+        objects: Sequence[str] | None = None,
+        full: bool = False,
+        *,
+        actor: str = "system",
+        now: datetime | None = None,
+    ) -> tuple[str, ...]:
+        """Make a sync due now; the customers for which it is. None means all customers, all objects.
+
+        What is running at the moment runs again afterwards. ConfigurationError for a named customer that the sync does
+        not cover, and nothing is changed.
+        """
+        now = now or _now()
+        wanted = {
+            "sync": sync,
+            "customers": None if customers is None else list(customers),
+            "objects": list(objects) if objects else None,
+            "full": full,
+        }
+        with self._engine.begin() as database:
+            asked = tuple(database.execute(_ASK, {**wanted, "now": now}).scalars())
+            if missing := sorted(set(customers or ()) - set(asked)):
+                raise ConfigurationError(
+                    f"The sync {sync} does not cover {', '.join(missing)}: connect them, or correct the names."
+                )
+            database.execute(insert(requests).values(**wanted, asked_at=now, actor=actor))
+        return tuple(sorted(asked))
+
+    def get(self, claim: uuid.UUID) -> Claim | None:
+        """A claim as far as it is still held, None when nothing of it is."""
+        return next(iter(self._claims(due.c.claim_id == claim)), None)
+
+    def open_claims(self) -> list[Claim]:
+        """Everything that is claimed at the moment."""
+        return self._claims(due.c.claim_id.is_not(None))
+
+    def _claims(self, where: ColumnElement[bool]) -> list[Claim]:
+        names = ("claim_id", "sync", "claimed_objects", "claimed_full")
+        columns = [due.c[name] for name in names]
+        customers = func.array_agg(due.c.customer_id.op("ORDER BY")(due.c.customer_id)).label("customers")
+        query = select(*columns, customers).where(where).group_by(*columns).order_by(due.c.sync)
+        with self._engine.connect() as database:
+            return [
+                Claim(
+                    id=row["claim_id"],
+                    sync=row["sync"],
+                    customers=tuple(row["customers"]),
+                    objects=tuple(row["claimed_objects"] or ()),
+                    full=row["claimed_full"],
+                )
+                for row in database.execute(query).mappings()
+            ]
+
+    def list(self, sync: str | None = None, customer_id: str | None = None) -> list[DueWork]:
+        """The plan, by sync and customer."""
+        names = ("sync", "customer_id", "attempts", "claim_id", "claimed_at")
+        query = select(*(due.c[name] for name in names), _NEXT.label("next_at"))
+        query = query.order_by(due.c.sync, due.c.customer_id)
+        for column, wanted in ((due.c.sync, sync), (due.c.customer_id, customer_id)):
+            if wanted is not None:
+                query = query.where(column == wanted)
+        with self._engine.connect() as database:
+            return [DueWork(**row) for row in database.execute(query).mappings()]
+
+
+@dataclass(frozen=True, order=True)
+class _Work:
+    """What a line asks for. `kind`: asked, full retry, schedule, retry, or again (a claim that nobody finished)."""
+
+    sync: str
+    kind: str
+    objects: tuple[str, ...]
+    full: bool
+
+
+def _take(database: Database, where: ColumnElement[bool], order: Any, limit: int) -> list[Any]:
+    query = (
+        select(due)
+        .join(connections, connections.c.id == due.c.connection_id)
+        .where(where, connections.c.status == "connected")
+        .order_by(order)
+        .limit(limit)
+        .with_for_update(of=due, skip_locked=True)
+    )
+    return list(database.execute(query).mappings())
+
+
+def _work_of(row: Any, now: datetime) -> _Work:
+    def is_due(name: str) -> bool:
+        return row[name] is not None and row[name] <= now
+
+    if row["claim_id"] is not None:
+        return _Work(row["sync"], "again", tuple(row["claimed_objects"] or ()), row["claimed_full"])
+    if is_due("asked_at"):
+        return _Work(row["sync"], "asked", tuple(row["asked_objects"] or ()), row["asked_full"])
+    retry = _Work(row["sync"], "retry", tuple(row["retry_objects"] or ()), row["retry_full"])
+    # A regular run does the work of an ordinary retry too, but not that of a full one.
+    if is_due("scheduled_at") and not (is_due("retry_at") and row["retry_full"]):
+        return _Work(row["sync"], "schedule", (), False)
+    return retry
+
+
+def _grouped(rows: Sequence[Any], now: datetime, batch: int) -> Iterable[tuple[_Work, list[int]]]:
+    works = sorted((_work_of(row, now), row["connection_id"]) for row in rows)
+    for work, group in groupby(works, key=lambda each: each[0]):
+        ids = [connection_id for _, connection_id in group]
+        for start in range(0, len(ids), batch):
+            yield work, ids[start : start + batch]
+
+
+def _claim(database: Database, ids: Sequence[int], now: datetime, work: _Work) -> Claim:
+    claim_id = uuid.uuid4()
+    values: dict[str, Any] = {
+        "claim_id": claim_id,
+        "claimed_at": now,
+        "heartbeat_at": now,
+        "claimed_objects": list(work.objects) or null(),
+        "claimed_full": work.full,
+    }
+    if work.kind == "asked":
+        values |= {"asked_at": None, "asked_objects": null(), "asked_full": False}
+    if work.kind == "retry":
+        values |= {"retry_at": None, "retry_objects": null(), "retry_full": False}
+    elif not work.objects:
+        # All objects: an ordinary retry is done by it too, a full one only by a full run.
+        kept = and_(due.c.retry_full, literal(not work.full))
+        values |= {
+            "retry_at": case((kept, due.c.retry_at)),
+            "retry_objects": case((kept, due.c.retry_objects)),
+            "retry_full": kept,
+        }
+    change = update(due).where(due.c.sync == work.sync, due.c.connection_id == func.any(list(ids))).values(**values)
+    customers = database.execute(change.returning(due.c.customer_id)).scalars()
+    return Claim(id=claim_id, sync=work.sync, customers=tuple(sorted(customers)), objects=work.objects, full=work.full)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,1 @@
+"""Migrations of the store, oldest first. Run them with `sync-pipelines migrate`."""

@@ -1,0 +1,114 @@
+"""Brings the plan in line with the syncs and the connections there are: a few statements, however many rows."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection as Database
+from sqlalchemy import bindparam, select, text
+from sqlalchemy.dialects.postgresql import JSONB, insert
+
+from sync_pipelines.model.sync import MINIMUM_INTERVAL, Schedule, Sync
+from sync_pipelines.store.tables import due, planned
+from sync_pipelines.store.timetable import jitter, next_time, period, schedule_of
+
+_LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended('sync_pipelines plan', 0))")
+
+_COVERED = """
+    connections.provider = planned.provider
+    AND (planned.customers = '{}' OR connections.customer_id = ANY(planned.customers))
+"""
+
+_NEW = text(
+    f"""
+    INSERT INTO due (sync, connection_id, customer_id, regular_at, scheduled_at)
+    SELECT planned.sync, connections.id, connections.customer_id, start.at, start.at
+    FROM planned
+    JOIN connections ON {_COVERED} AND connections.status = 'connected'
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN planned.cron IS NULL AND planned.every_seconds IS NULL THEN NULL
+                    ELSE CAST(:now AS timestamptz) END AS at
+    ) AS start
+    WHERE planned.sync = ANY(:syncs) AND (CAST(:ids AS bigint[]) IS NULL OR connections.id = ANY(:ids))
+    ON CONFLICT DO NOTHING
+    """  # noqa: S608 - no value enters the text
+)
+
+_GONE = text(
+    f"""
+    DELETE FROM due
+    USING planned, connections
+    WHERE due.sync = ANY(:syncs) AND planned.sync = due.sync AND connections.id = due.connection_id
+      AND NOT ({_COVERED}) AND (CAST(:ids AS bigint[]) IS NULL OR connections.id = ANY(:ids))
+    """  # noqa: S608 - no value enters the text
+)
+
+_RESCHEDULE = text(
+    """
+    UPDATE due
+    SET regular_at = new.regular_at, scheduled_at = new.scheduled_at
+    FROM jsonb_to_recordset(:rows) AS new
+        (sync text, connection_id bigint, regular_at timestamptz, scheduled_at timestamptz)
+    WHERE due.sync = new.sync AND due.connection_id = new.connection_id
+    """
+).bindparams(bindparam("rows", type_=JSONB))
+
+
+def plan(
+    database: Database, syncs: Sequence[Sync], connection_ids: Sequence[int] | None, now: datetime, *, whole: bool
+) -> None:
+    """See `Due.plan`. Runs in the caller's transaction; two planners take turns."""
+    database.execute(_LOCK)
+    names = [sync.name for sync in syncs]
+    before = {row["sync"]: dict(row) for row in database.execute(select(planned)).mappings()}
+    if whole:
+        database.execute(planned.delete().where(planned.c.sync.not_in(names)))
+    after = [_row(sync) for sync in syncs]
+    if changed := [row for row in after if before.get(row["sync"]) != row]:
+        upsert = insert(planned)
+        columns = {name: upsert.excluded[name] for name in changed[0] if name != "sync"}
+        database.execute(upsert.on_conflict_do_update(index_elements=["sync"], set_=columns), changed)
+    scope = {"syncs": names, "ids": connection_ids}
+    database.execute(_GONE, scope)
+    for row in changed:
+        old = before.get(row["sync"])
+        if old is not None and schedule_of(old) != schedule_of(row):
+            _reschedule(database, row["sync"], schedule_of(row), now)
+    database.execute(_NEW, {**scope, "now": now})
+
+
+def _row(sync: Sync) -> dict[str, Any]:
+    every = sync.schedule.every
+    return {
+        "sync": sync.name,
+        "provider": sync.provider,
+        "customers": sorted(sync.customers),
+        "every_seconds": None if every is None else int(max(every, MINIMUM_INTERVAL).total_seconds()),
+        "cron": sync.schedule.cron,
+        "timezone": sync.schedule.timezone,
+    }
+
+
+def _reschedule(database: Database, sync: str, schedule: Schedule, now: datetime) -> None:
+    """Another schedule than before: what is due stays due, the rest gets its time by the new one."""
+    length = period(schedule, now)
+    rows = database.execute(
+        select(due.c.connection_id, due.c.customer_id, due.c.scheduled_at).where(due.c.sync == sync)
+    ).mappings()
+    changes = []
+    for row in rows:
+        spread = jitter(sync, row["customer_id"], length)
+        # A sync that only ran when asked begins its schedule at once.
+        begins = row["scheduled_at"] is None or row["scheduled_at"] <= now
+        regular = None if length is None else now if begins else next_time(schedule, now, now, spread)
+        scheduled = None if regular is None else regular if begins else regular + spread
+        changes.append(
+            {
+                "sync": sync,
+                "connection_id": row["connection_id"],
+                "regular_at": regular and regular.isoformat(),
+                "scheduled_at": scheduled and scheduled.isoformat(),
+            }
+        )
+    if changes:
+        database.execute(_RESCHEDULE, {"rows": changes})

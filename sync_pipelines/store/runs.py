@@ -1,0 +1,98 @@
+"""What every run did to every connection's object."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Engine, RowMapping, delete, insert, select
+
+from sync_pipelines.model.run import Counts, Rejection, SyncRun
+from sync_pipelines.store.storable import storable, storable_json
+from sync_pipelines.store.tables import runs
+
+MOST_REJECTIONS = 100
+MOST_NOTICES = 100
+LONGEST_RECORD = 2_000
+"""Characters of a rejected record that are kept."""
+
+_COUNTS = tuple(Counts.__dataclass_fields__)
+_FILTERS = ("sync", "object", "customer_id", "status", "run_id")
+
+
+class Runs:
+    """Recorded when work ends, read by whoever looks at it."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def record(self, finished: Sequence[SyncRun]) -> None:
+        """Store what became of each. Long lists and texts are cut."""
+        if finished:
+            with self._engine.begin() as database:
+                database.execute(insert(runs), [_row(run) for run in finished])
+
+    def list(
+        self,
+        *,
+        sync: str | None = None,
+        object: str | None = None,
+        customer_id: str | None = None,
+        status: str | None = None,
+        run_id: str | None = None,
+        since: datetime | None = None,
+        limit: int = 100,
+    ) -> list[SyncRun]:
+        """Runs that match everything given, newest first; `since` bounds when they finished."""
+        wanted = dict(zip(_FILTERS, (sync, object, customer_id, status, run_id), strict=True))
+        query = select(runs).order_by(runs.c.finished_at.desc(), runs.c.id.desc()).limit(limit)
+        for name, value in wanted.items():
+            if value is not None:
+                query = query.where(runs.c[name] == value)
+        if since is not None:
+            query = query.where(runs.c.finished_at >= since)
+        with self._engine.connect() as database:
+            return [_run(row) for row in database.execute(query).mappings()]
+
+    def last(self, sync: str, object: str, customer_id: str) -> SyncRun | None:
+        """The newest one of this work, whatever became of it."""
+        found = self.list(sync=sync, object=object, customer_id=customer_id, limit=1)
+        return found[0] if found else None
+
+    def forget(self, before: datetime, at_once: int = 10_000) -> int:
+        """Delete what finished before a time, in small transactions; how many that were."""
+        oldest = select(runs.c.id).where(runs.c.finished_at < before).order_by(runs.c.finished_at).limit(at_once)
+        count = 0
+        while True:
+            with self._engine.begin() as database:
+                gone = database.execute(delete(runs).where(runs.c.id.in_(oldest))).rowcount
+            count += gone
+            if gone < at_once:
+                return count
+
+
+def _row(run: SyncRun) -> dict[str, Any]:
+    plain = ("run_id", "sync", "object", "provider", "customer_id", "started_at", "finished_at", "status", "full")
+    return {
+        **{name: getattr(run, name) for name in plain},
+        **asdict(run.counts),
+        "error_type": run.error_type,
+        "error_message": storable(run.error_message),
+        "retry_at": run.retry_at,
+        "notices": [storable(notice, 1_000) for notice in run.notices[:MOST_NOTICES]],
+        "rejections": [
+            {"reason": storable(each.reason, 1_000), "record": storable(each.record, LONGEST_RECORD)}
+            for each in run.rejections[:MOST_REJECTIONS]
+        ],
+        "vendor_calls": run.vendor_calls,
+        "quota": storable_json(dict(run.quota)),
+        "account_id": run.account_id,
+    }
+
+
+def _run(row: RowMapping) -> SyncRun:
+    values = {name: value for name, value in row.items() if name != "id" and name not in _COUNTS}
+    values["counts"] = Counts(**{name: row[name] for name in _COUNTS})
+    values["notices"] = tuple(row["notices"])
+    values["rejections"] = tuple(Rejection(**each) for each in row["rejections"])
+    return SyncRun(**values)

@@ -1,0 +1,71 @@
+"""Small tables, rows and checkpoints for the tests of destinations."""
+
+import hashlib
+from datetime import UTC, datetime, timedelta
+
+from sync_pipelines.model.checkpoint import Checkpoint, Reading
+from sync_pipelines.model.common_model import Column
+from sync_pipelines.model.destination import Scope, Table
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+CONTACTS = Table(
+    name="crm_contact",
+    columns=(
+        Column("id", "text"),
+        Column("is_deleted", "boolean"),
+        Column("last_modified_at", "timestamptz"),
+        Column("first_name", "text"),
+        Column("amount", "numeric"),
+        Column("raw_data", "jsonb", "as the vendor gave it"),
+    ),
+)
+
+
+def ignore(step):
+    pass
+
+
+def scope(customer_id="acme", **other):
+    values = {"application_id": "app", "provider": "hubspot", "sync": "contacts", "object": "contact"} | other
+    return Scope(customer_id=customer_id, **values)
+
+
+def at(minutes):
+    return START + timedelta(minutes=minutes)
+
+
+def row(id, *, minute=0, deleted=False, name="Ann", amount=None, raw=b"{}", errors=None, merged_into=None):
+    values = (id, deleted, None if minute is None else at(minute), name, amount, raw)
+    digest = hashlib.blake2b(repr((values, errors, merged_into)).encode(), digest_size=8).digest()
+    return (int.from_bytes(digest, signed=True), errors, merged_into, *values)
+
+
+def rows(*ids, **values):
+    return [row(str(id), **values) for id in ids]
+
+
+def incremental(known=None, **values):
+    """A checkpoint after an incremental read."""
+    return Checkpoint(**{"read_until": START, "version": known.version if known else 0} | values)
+
+
+def reading(name="first", **values):
+    """A checkpoint while a full read is under way."""
+    return Checkpoint(reading=Reading(id=name, full=True, started_at=START, **values))
+
+
+DONE = Checkpoint(read_until=START, full_at=START)
+
+
+def stored(landing):
+    """Everything that the landing's scope holds, by id."""
+    names, found = landing.sample(1_000_000)
+    return {entry["id"]: entry for entry in (dict(zip(names, values, strict=True)) for values in found)}
+
+
+def names(landing):
+    return {id: entry["first_name"] for id, entry in stored(landing).items()}
+
+
+def alive(landing):
+    return sorted(id for id, entry in stored(landing).items() if not entry["is_deleted"])

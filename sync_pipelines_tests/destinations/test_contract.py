@@ -1,0 +1,402 @@
+"""What every destination answers for, whatever it is made of."""
+
+from dataclasses import replace
+from decimal import Decimal
+from itertools import count
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from sync_pipelines.model.checkpoint import Checkpoint, Reading
+from sync_pipelines.model.common_model import Column
+from sync_pipelines.model.errors import DeleteBrake, LeaseLost
+from sync_pipelines.model.run import Counts
+from sync_pipelines_tests.destinations.cases import (
+    CONTACTS,
+    DONE,
+    alive,
+    at,
+    ignore,
+    incremental,
+    names,
+    reading,
+    row,
+    rows,
+    scope,
+    stored,
+)
+
+
+class Crash(Exception):
+    pass
+
+
+def crash_at(step):
+    def observe(passed):
+        if passed == step:
+            raise Crash(step)
+
+    return observe
+
+
+def full_read(landing, found, *, name="first", hard=False, brake=0.5):
+    landing.load(found, reading(name))
+    return landing.delete_unseen(DONE, hard=hard, brake=brake)
+
+
+def test_a_new_scope_has_no_checkpoint_and_no_rows(landing):
+    assert landing.checkpoint is None
+    assert stored(landing) == {}
+
+
+def test_a_first_load_creates_every_row_with_its_metadata(landing):
+    assert landing.load([row("1", errors=b'{"amount": "x"}'), row("2", merged_into="1")], DONE) == Counts(created=2)
+    first, second = stored(landing)["1"], stored(landing)["2"]
+    assert first["_sync_application_id"] == "app"
+    assert first["_sync_customer_id"] == "acme"
+    assert first["_sync_provider_name"] == "hubspot"
+    assert first["_sync_run_id"] == "run-1"
+    assert first["_sync_errors"] == {"amount": "x"}
+    assert second["_sync_merged_into"] == "1"
+    assert first["last_modified_at"] == at(0)
+
+
+def test_a_reload_of_the_same_rows_changes_nothing(landing):
+    landing.load(rows(1, 2, 3), DONE)
+    before = stored(landing)
+    assert landing.load(rows(3, 1, 2), DONE) == Counts(unchanged=3)
+    assert stored(landing) == before
+
+
+def test_new_and_changed_and_unchanged_rows_are_told_apart(landing):
+    landing.load(rows(1, 2), DONE)
+    assert landing.load([row("1"), row("2", name="Bea", minute=1), row("3")], DONE) == Counts(
+        created=1, updated=1, unchanged=1
+    )
+    assert names(landing) == {"1": "Ann", "2": "Bea", "3": "Ann"}
+
+
+def test_an_older_version_never_replaces_a_newer_one(landing):
+    landing.load([row("1", minute=5, name="new")], DONE)
+    assert landing.load([row("1", minute=4, name="old")], DONE) == Counts(unchanged=1)
+    assert names(landing) == {"1": "new"}
+
+
+def test_of_two_versions_with_one_timestamp_the_later_load_stays(landing):
+    landing.load([row("1", minute=5, name="one")], DONE)
+    assert landing.load([row("1", minute=5, name="two")], DONE) == Counts(updated=1)
+    assert names(landing) == {"1": "two"}
+
+
+@pytest.mark.parametrize(("before", "after"), [(None, 1), (1, None), (None, None)])
+def test_a_row_without_a_timestamp_is_updated(landing, before, after):
+    landing.load([row("1", minute=before, name="one")], DONE)
+    assert landing.load([row("1", minute=after, name="two")], DONE) == Counts(updated=1)
+    assert names(landing) == {"1": "two"}
+
+
+def test_one_id_twice_in_a_load_is_refused_as_a_mistake_of_the_caller(landing):
+    with pytest.raises(ValueError, match="twice"):
+        landing.load([row("1"), row("1", name="Bea")], DONE)
+    assert stored(landing) == {}
+
+
+def test_values_change_to_null_and_back(landing):
+    landing.load([row("1", amount=Decimal("1.50"))], DONE)
+    landing.load([row("1", name=None, amount=None)], DONE)
+    assert stored(landing)["1"]["amount"] is None
+    landing.load([row("1", amount=Decimal("1.50"))], DONE)
+    assert stored(landing)["1"]["amount"] == Decimal("1.50")
+
+
+def test_customers_and_providers_and_applications_never_meet(destination):
+    scopes = [scope(), scope("globex"), scope(provider="salesforce"), scope(application_id="other")]
+    for number, place in enumerate(scopes):
+        with destination.open(place, CONTACTS, "run-1", ignore) as landing:
+            assert landing.load([row("1", name=str(number))], reading()) == Counts(created=1)
+    for number, place in enumerate(scopes):
+        with destination.open(place, CONTACTS, "run-2", ignore) as landing:
+            assert names(landing) == {"1": str(number)}
+    with destination.open(scope("globex"), CONTACTS, "run-3", ignore) as landing:
+        landing.load([], reading("second"))
+        assert landing.delete_unseen(DONE, hard=True, brake=1.0) == 1
+    with destination.open(scope(), CONTACTS, "run-4", ignore) as landing:
+        assert names(landing) == {"1": "0"}
+
+
+def test_a_checkpoint_comes_back_as_it_was_stored(destination):
+    checkpoint = Checkpoint(
+        read_until=at(3),
+        reading=Reading(
+            id="r",
+            full=False,
+            started_at=at(4),
+            since=at(1),
+            until=at(5),
+            resume={"after": "1;ü\"'", "page": [1, None, {"deep": 2**60}]},
+        ),
+        full_at=at(2),
+        incrementals=7,
+        fingerprint="abc",
+        account_id="00D",
+    )
+    with destination.open(scope(), CONTACTS, "run-1", ignore) as landing:
+        landing.load(rows(1), checkpoint)
+        assert landing.checkpoint == replace(checkpoint, version=1)
+    with destination.open(scope(), CONTACTS, "run-2", ignore) as landing:
+        assert landing.checkpoint == replace(checkpoint, version=1)
+        landing.load([], replace(checkpoint, incrementals=8))
+        assert landing.checkpoint == replace(checkpoint, incrementals=8, version=2)
+
+
+def test_each_sync_and_object_has_its_own_checkpoint(destination):
+    with destination.open(scope(), CONTACTS, "run-1", ignore) as landing:
+        landing.load([], DONE)
+    for other in (scope(sync="other"), scope(object="lead"), scope("globex"), scope(provider="salesforce")):
+        with destination.open(other, CONTACTS, "run-1", ignore) as landing:
+            assert landing.checkpoint is None
+
+
+def test_of_two_landings_the_one_that_is_behind_writes_nothing(destination):
+    with (
+        destination.open(scope(), CONTACTS, "run-1", ignore) as one,
+        destination.open(scope(), CONTACTS, "run-2", ignore) as two,
+    ):
+        one.load(rows(1), reading("one"))
+        with pytest.raises(LeaseLost, match="customer acme"):
+            two.load([row("1", name="late", minute=9), row("2")], reading("two"))
+        assert names(one) == {"1": "Ann"}
+        one.load(rows(2), reading("one"))
+        with pytest.raises(LeaseLost):
+            two.load([], DONE)
+        assert one.delete_unseen(DONE, hard=False, brake=0.5) == 0
+        assert one.checkpoint.version == 3
+
+
+def test_a_landing_that_is_behind_deletes_nothing(destination):
+    with destination.open(scope(), CONTACTS, "run-1", ignore) as one:
+        one.load(rows(1, 2), DONE)
+        one.load(rows(1), reading("one"))
+        with destination.open(scope(), CONTACTS, "run-2", ignore) as two:
+            two.load(rows(2), reading("one"))
+        with pytest.raises(LeaseLost):
+            one.delete_unseen(DONE, hard=False, brake=1.0)
+        assert alive(one) == ["1", "2"]
+
+
+def test_what_a_full_read_did_not_bring_is_marked_deleted(landing):
+    full_read(landing, rows(1, 2, 3))
+    assert full_read(landing, rows(1, 3), name="second") == 1
+    assert alive(landing) == ["1", "3"]
+    gone = stored(landing)["2"]
+    assert gone["is_deleted"] is True
+    assert gone["last_modified_at"] == at(0)
+    assert landing.checkpoint == replace(DONE, version=4)
+
+
+def test_what_is_marked_deleted_already_is_not_counted_again(landing):
+    full_read(landing, rows(1, 2, 3))
+    full_read(landing, rows(1, 2), name="second")
+    before = stored(landing)["3"]
+    assert full_read(landing, rows(1, 2), name="third") == 0
+    assert stored(landing)["3"] == before
+
+
+def test_a_deleted_record_that_comes_back_unchanged_lives_again(landing):
+    full_read(landing, rows(1, 2, 3))
+    full_read(landing, rows(1, 2), name="second")
+    assert landing.load(rows(3), DONE) == Counts(updated=1)
+    assert alive(landing) == ["1", "2", "3"]
+
+
+def test_hard_deletes_remove_rows_and_those_marked_deleted_too(landing):
+    full_read(landing, [*rows(1, 2, 3), row("4", deleted=True), row("5", deleted=True)])
+    assert full_read(landing, [*rows(1, 2), row("5", deleted=True)], name="second", hard=True) == 3
+    assert sorted(stored(landing)) == ["1", "2"]
+
+
+@pytest.mark.parametrize("hard", [False, True])
+def test_more_deletes_than_the_brake_allows_change_nothing(landing, hard):
+    full_read(landing, rows(1, 2, 3, 4))
+    landing.load(rows(1), reading("second"))
+    before, checkpoint = stored(landing), landing.checkpoint
+    with pytest.raises(DeleteBrake, match=r"3 of 4 .*75%.*raise delete_brake"):
+        landing.delete_unseen(DONE, hard=hard, brake=0.5)
+    assert stored(landing) == before
+    assert landing.checkpoint == checkpoint
+    assert landing.delete_unseen(DONE, hard=hard, brake=0.75) == 3
+
+
+def test_an_empty_full_read_of_an_account_that_had_rows_is_stopped_by_the_brake(landing):
+    full_read(landing, rows(1, 2))
+    with pytest.raises(DeleteBrake, match="2 of 2"):
+        full_read(landing, [], name="second", brake=0.99)
+    assert alive(landing) == ["1", "2"]
+
+
+def test_an_empty_full_read_of_an_empty_account_is_fine(landing):
+    assert full_read(landing, [], brake=0.0) == 0
+    assert landing.checkpoint == replace(DONE, version=2)
+
+
+def test_the_brake_counts_only_rows_that_are_not_deleted_yet(landing):
+    full_read(landing, [*rows(1, 2), *(row(str(id), deleted=True) for id in range(10, 30))])
+    with pytest.raises(DeleteBrake, match="2 of 2"):
+        full_read(landing, [row("10", deleted=True)], name="second")
+
+
+def test_a_full_read_goes_on_in_another_landing_with_the_ids_it_has_seen(destination):
+    with destination.open(scope(), CONTACTS, "run-0", ignore) as landing:
+        full_read(landing, rows(1, 2, 3, 4, 5), name="first")
+        landing.load(rows(1, 2), reading("second", resume={"after": "2"}))
+    with destination.open(scope(), CONTACTS, "run-1", ignore) as landing:
+        assert landing.checkpoint.reading.id == "second"
+        assert landing.checkpoint.reading.resume == {"after": "2"}
+        landing.load(rows(3), reading("second"))
+        landing.load(rows(4), reading("second", complete=True))
+    with destination.open(scope(), CONTACTS, "run-2", ignore) as landing:
+        assert landing.checkpoint.reading.complete
+        assert landing.delete_unseen(DONE, hard=False, brake=0.5) == 1
+        assert alive(landing) == ["1", "2", "3", "4"]
+
+
+def test_ids_of_a_read_that_was_given_up_do_not_count_for_the_next(destination):
+    with destination.open(scope(), CONTACTS, "run-1", ignore) as landing:
+        full_read(landing, rows(1, 2, 3))
+        landing.load(rows(1, 2, 3), reading("given up"))
+    with destination.open(scope(), CONTACTS, "run-2", ignore) as landing:
+        assert full_read(landing, rows(1, 2), name="anew") == 1
+        assert alive(landing) == ["1", "2"]
+
+
+def test_an_id_that_moved_to_another_page_and_came_twice_is_seen(landing):
+    landing.load(rows(1, 2), reading())
+    landing.load(rows(2, 3), reading())
+    assert landing.delete_unseen(DONE, hard=False, brake=0.0) == 0
+
+
+def test_deletes_without_a_full_read_are_refused_as_a_mistake_of_the_caller(landing):
+    landing.load(rows(1), incremental())
+    with pytest.raises(ValueError, match="full read"):
+        landing.delete_unseen(DONE, hard=False, brake=1.0)
+
+
+def test_records_merged_into_another_are_marked_with_it_once(landing):
+    landing.load(rows(1, 2, 3), DONE)
+    pairs = [("2", "1"), ("3", "1"), ("unknown", "1"), ("1", "1")]
+    assert landing.load([], DONE, merged=pairs) == Counts(updated=2)
+    assert alive(landing) == ["1"]
+    assert {id: entry["_sync_merged_into"] for id, entry in stored(landing).items()} == {"1": None, "2": "1", "3": "1"}
+    before = stored(landing)
+    assert landing.load(rows(1), DONE, merged=pairs) == Counts(unchanged=1)
+    assert stored(landing) == before
+
+
+def test_a_merge_is_told_only_to_its_own_customer(destination):
+    for customer in ("acme", "globex"):
+        with destination.open(scope(customer), CONTACTS, "run-1", ignore) as landing:
+            landing.load(rows(1, 2), DONE)
+    with destination.open(scope(), CONTACTS, "run-2", ignore) as landing:
+        landing.load([], DONE, merged=[("2", "1")])
+    with destination.open(scope("globex"), CONTACTS, "run-3", ignore) as landing:
+        assert alive(landing) == ["1", "2"]
+
+
+def test_the_sample_brings_the_newest_rows_first(destination):
+    with destination.open(scope(), CONTACTS, "run-1", ignore) as landing:
+        landing.load(rows(1, 2, 3), DONE)
+        landing.load([row("2", name="Bea", minute=1)], DONE)
+        columns, found = landing.sample(2)
+        assert found[0][columns.index("id")] == "2"
+        assert len(found) == 2
+
+
+def test_columns_are_added_when_the_table_grows(destination):
+    with destination.open(scope(), CONTACTS, "run-1", ignore) as landing:
+        landing.load(rows(1), DONE)
+    wider = replace(CONTACTS, columns=(*CONTACTS.columns, Column("tier", "text"), Column("seats", "bigint")))
+    with destination.open(scope(), wider, "run-2", ignore) as landing:
+        assert landing.load([(*row("2"), "gold", 2**62)], DONE) == Counts(created=1)
+        assert stored(landing)["1"]["tier"] is None
+        assert (stored(landing)["2"]["tier"], stored(landing)["2"]["seats"]) == ("gold", 2**62)
+    with destination.open(scope(), CONTACTS, "run-3", ignore) as landing:
+        assert landing.load([row("2", name="Bea", minute=1)], DONE) == Counts(updated=1)
+        assert stored(landing)["2"]["tier"] == "gold"
+
+
+LOAD_STEPS = ["load.fenced", "load.keys_sent", "load.staged", "load.upserted", "load.checkpointed"]
+
+
+@pytest.mark.parametrize("step", LOAD_STEPS)
+def test_a_load_that_dies_leaves_all_as_it_was(destination, step):
+    with destination.open(scope(), CONTACTS, "run-1", ignore) as landing:
+        landing.load(rows(1, 2), reading())
+        before = stored(landing)
+    chunk = [row("2", name="Bea", minute=1), row("3")]
+    with pytest.raises(Crash), destination.open(scope(), CONTACTS, "run-2", crash_at(step)) as landing:
+        landing.load(chunk, reading(), merged=[("1", "3")])
+    with destination.open(scope(), CONTACTS, "run-3", ignore) as landing:
+        assert stored(landing) == before
+        assert landing.checkpoint.version == 1
+        assert landing.load(chunk, reading()) == Counts(created=1, updated=1)
+        assert landing.delete_unseen(DONE, hard=False, brake=0.0) == 0
+
+
+@pytest.mark.parametrize("step", ["delete.marked", "delete.checkpointed"])
+@pytest.mark.parametrize("hard", [False, True])
+def test_a_delete_that_dies_leaves_all_as_it_was(destination, step, hard):
+    with destination.open(scope(), CONTACTS, "run-1", ignore) as landing:
+        full_read(landing, rows(1, 2, 3))
+        landing.load(rows(1, 2), reading("second"))
+        before = stored(landing)
+    with pytest.raises(Crash), destination.open(scope(), CONTACTS, "run-2", crash_at(step)) as landing:
+        landing.delete_unseen(DONE, hard=hard, brake=0.5)
+    with destination.open(scope(), CONTACTS, "run-3", ignore) as landing:
+        assert stored(landing) == before
+        assert landing.delete_unseen(DONE, hard=hard, brake=0.5) == 1
+
+
+@pytest.mark.parametrize("step", ["load.committed", "delete.committed"])
+def test_what_was_committed_before_a_death_is_there(destination, step):
+    with pytest.raises(Crash), destination.open(scope(), CONTACTS, "run-1", crash_at(step)) as landing:
+        full_read(landing, rows(1))
+    with destination.open(scope(), CONTACTS, "run-2", ignore) as landing:
+        assert names(landing) == {"1": "Ann"}
+        assert landing.checkpoint.version == (1 if step == "load.committed" else 2)
+
+
+def test_every_step_is_told_in_its_order(destination):
+    steps = []
+    with destination.open(scope(), CONTACTS, "run-1", steps.append) as landing:
+        full_read(landing, rows(1))
+    assert steps == [
+        "destination.table_ready",
+        "destination.opened",
+        *LOAD_STEPS,
+        "load.committed",
+        "delete.marked",
+        "delete.checkpointed",
+        "delete.committed",
+    ]
+
+
+def test_check_finds_nothing_wrong(destination):
+    destination.check()
+
+
+customers = count(1)
+version = st.tuples(st.sampled_from(["a", "b", "c"]), st.integers(0, 5))
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(loads=st.lists(st.lists(version, max_size=3, unique_by=lambda pair: pair[0]), max_size=8))
+def test_whatever_the_order_the_newest_version_of_each_record_stays(destination, loads):
+    # One content per version, so that what must remain does not depend on the order of equal timestamps.
+    with destination.open(scope(f"customer {next(customers)}"), CONTACTS, "run-1", ignore) as landing:
+        for load in loads:
+            landing.load([row(id, minute=minute, name=f"{id}{minute}") for id, minute in load], DONE)
+        newest = {}
+        for id, minute in (pair for load in loads for pair in load):
+            newest[id] = max(minute, newest.get(id, 0))
+        assert names(landing) == {id: f"{id}{minute}" for id, minute in newest.items()}

@@ -1,0 +1,370 @@
+"""Postgres: what tables, columns and views look like, and what happens when something else is in their place."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from decimal import Decimal
+
+import pytest
+
+from sync_pipelines.model.common_model import COMMON_COLUMNS, Column
+from sync_pipelines.model.destination import Table
+from sync_pipelines.model.errors import ConfigurationError, DestinationBusy, DestinationError
+from sync_pipelines_tests.destinations.cases import CONTACTS, DONE, ignore, row, rows, scope, stored
+
+PRINTED = """
+_supaglue_application_id String
+_supaglue_customer_id String
+_supaglue_provider_name String
+_supaglue_emitted_at Timestamp
+account_id String
+addresses json
+created_at Timestamp
+email_addresses json
+first_name String
+id String
+is_deleted Boolean
+last_activity_at Timestamp
+last_modified_at Timestamp
+last_name String
+lifecycle_stage String
+owner_id String
+phone_numbers json
+raw_data json
+updated_at Timestamp
+"""
+"""The Contact table as the managed-syncs document prints it."""
+
+WORDS = {"String": "text", "Timestamp": "timestamp with time zone", "json": "jsonb", "Boolean": "boolean"}
+
+COMMON_CONTACT = Table(
+    name="crm_contact",
+    columns=tuple(sorted((*COMMON_COLUMNS["contact"], Column("raw_data", "jsonb")), key=lambda column: column.name)),
+    metadata_prefix="_supaglue_",
+)
+
+METADATA = [
+    ("_sync_application_id", "text"),
+    ("_sync_customer_id", "text"),
+    ("_sync_provider_name", "text"),
+    ("_sync_emitted_at", "timestamp with time zone"),
+    ("_sync_run_id", "text"),
+    ("_sync_hash", "bigint"),
+    ("_sync_errors", "jsonb"),
+    ("_sync_merged_into", "text"),
+]
+
+
+def columns(sql, name):
+    return sql(
+        "SELECT column_name, data_type FROM information_schema.columns WHERE table_schema = 'crm' AND table_name = %s"
+        " ORDER BY ordinal_position",
+        name,
+    )
+
+
+def opened(destination, table):
+    with destination.open(scope(), table, "run-1", ignore) as landing:
+        return landing
+
+
+def with_column(*added, **changes):
+    return replace(CONTACTS, columns=(*CONTACTS.columns, *added), **changes)
+
+
+def blank(table, **values):
+    """A row of any table with nothing but the values that are named."""
+    return (1, None, None, *(values.get(column.name) for column in table.columns))
+
+
+def test_metadata_columns_come_first_and_the_key_says_whose_row_it_is(destination, sql):
+    opened(destination, CONTACTS)
+    assert columns(sql, "crm_contact") == [
+        *METADATA,
+        ("id", "text"),
+        ("is_deleted", "boolean"),
+        ("last_modified_at", "timestamp with time zone"),
+        ("first_name", "text"),
+        ("amount", "numeric"),
+        ("raw_data", "jsonb"),
+    ]
+    keys = "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE contype = 'p' AND conrelid = %s::regclass"
+    assert sql(keys, "crm.crm_contact") == [
+        ("PRIMARY KEY (_sync_application_id, _sync_provider_name, _sync_customer_id, id)",)
+    ]
+    assert sql("SELECT col_description('crm.crm_contact'::regclass, 14)") == [("as the vendor gave it",)]
+
+
+def test_with_the_products_prefix_the_printed_contact_table_comes_out_column_for_column(destination, sql):
+    with destination.open(scope(), COMMON_CONTACT, "run-1", ignore) as landing:
+        landing.load([blank(COMMON_CONTACT, id="1", first_name="Ann", is_deleted=False)], DONE)
+        names, found = landing.sample(5)
+    printed = [tuple(line.split()) for line in PRINTED.strip().splitlines()]
+    assert columns(sql, "crm_contact") == [(name, WORDS[word]) for name, word in printed]
+    assert names == [name for name, _ in printed]
+    assert dict(zip(names, found[0], strict=True))["first_name"] == "Ann"
+    assert sql("SELECT _supaglue_customer_id, id FROM crm.crm_contact") == [("acme", "1")]
+
+
+def test_the_view_grows_at_its_end_and_what_others_built_on_it_lives_on(destination, sql):
+    opened(destination, COMMON_CONTACT)
+    sql("CREATE VIEW public.report AS SELECT first_name FROM crm.crm_contact")
+    wider = replace(COMMON_CONTACT, columns=(Column("aaa_first", "text"), *COMMON_CONTACT.columns))
+    with destination.open(scope(), wider, "run-2", ignore) as landing:
+        landing.load([blank(wider, id="1", aaa_first="x", first_name="Ann")], DONE)
+    assert columns(sql, "crm_contact")[-1] == ("aaa_first", "text")
+    assert sql("SELECT * FROM public.report") == [("Ann",)]
+
+
+def test_opening_a_table_that_is_ready_takes_no_lock_and_writes_nothing(destination, sql):
+    opened(destination, COMMON_CONTACT)
+    before = sql("SELECT pg_current_wal_lsn()")
+    with destination.open(scope(), COMMON_CONTACT, "run-2", ignore):
+        held = sql("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")
+    assert held == [(0,)]
+    assert sql("SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), %s)", before[0][0])[0][0] < 200
+
+
+def test_a_column_of_another_type_is_refused_with_what_to_do(destination, sql):
+    opened(destination, with_column(Column("tier", "text")))
+    with pytest.raises(DestinationError) as refused:
+        opened(destination, with_column(Column("tier", "boolean")))
+    for part in ("tier", "crm.crm_contact", "text", "boolean", "rename or drop"):
+        assert part in str(refused.value)
+    assert ("tier", "text") in columns(sql, "crm_contact")
+
+
+def test_whole_numbers_are_widened_to_numbers_with_a_fraction(destination):
+    with destination.open(scope(), with_column(Column("seats", "bigint")), "run-1", ignore) as landing:
+        landing.load([(*row("1"), 7)], DONE)
+    with destination.open(scope(), with_column(Column("seats", "numeric")), "run-2", ignore) as landing:
+        landing.load([(*row("2"), Decimal("7.5"))], DONE)
+        assert {id: entry["seats"] for id, entry in stored(landing).items()} == {"1": 7, "2": Decimal("7.5")}
+    with destination.open(scope(), with_column(Column("seats", "bigint")), "run-3", ignore) as landing:
+        landing.load([(*row("1", name="Bea"), 8)], DONE)
+        landing.load([(*row("3"), 9)], DONE)
+        assert {id: entry["seats"] for id, entry in stored(landing).items()} == {"1": 8, "2": Decimal("7.5"), "3": 9}
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE TABLE crm.crm_contact (id text PRIMARY KEY)",
+        "CREATE TABLE crm.crm_contact (id text, email text)",
+        "CREATE VIEW crm.crm_contact AS SELECT 1 AS id",
+        "CREATE SEQUENCE crm.crm_contact",
+        "CREATE TABLE crm.crm_contact (id int) PARTITION BY RANGE (id)",
+    ],
+)
+@pytest.mark.parametrize("table", [CONTACTS, replace(CONTACTS, metadata_prefix="_supaglue_")])
+def test_something_else_of_that_name_is_left_alone(destination, sql, statement, table):
+    sql("CREATE SCHEMA crm")
+    sql(statement)
+    with pytest.raises(DestinationError, match=r"crm\.crm_contact exists already .*rename"):
+        opened(destination, table)
+    assert len(sql("SELECT relname FROM pg_class WHERE relnamespace = 'crm'::regnamespace AND relname ~ '^_sync'")) == 0
+
+
+def test_changing_the_prefix_of_a_table_is_refused(destination):
+    opened(destination, CONTACTS)
+    with pytest.raises(DestinationError, match="exists already"):
+        opened(destination, replace(CONTACTS, metadata_prefix="_supaglue_"))
+
+
+def test_columns_that_people_added_are_left_alone(destination, sql):
+    opened(destination, CONTACTS)
+    sql("ALTER TABLE crm.crm_contact ADD COLUMN note text DEFAULT 'mine'")
+    with destination.open(scope(), CONTACTS, "run-2", ignore) as landing:
+        landing.load(rows(1), DONE)
+        sql("UPDATE crm.crm_contact SET note = 'edited'")
+        landing.load([row("1", name="Bea", minute=1)], DONE)
+        assert stored(landing)["1"]["note"] == "edited"
+
+
+HOSTILE_NAMES = [
+    'quo"ted',
+    "semi;colon'); DROP TABLE x; --",
+    "per%cent %s %(id)s",
+    "curly {braces} {0}",
+    "back\\slash",
+    "Größe Ω 名前 🙂",
+    "select",
+    "UPPER lower",
+    "  blanks  ",
+    "x" * 63,
+    "ü" * 31,
+]
+
+
+@pytest.mark.parametrize("prefix", ["_sync_", "_supaglue_"])
+@pytest.mark.parametrize("name", HOSTILE_NAMES)
+def test_hostile_names_of_tables_and_columns_are_only_names(destination, name, prefix):
+    table = with_column(Column(name, "text", name), name=name, metadata_prefix=prefix)
+    with destination.open(scope(), table, "run-1", ignore) as landing:
+        landing.load([(*row("1"), "one")], DONE)
+        landing.load([(*row("1", minute=1), "two"), (*row("2"), "new")], DONE, merged=[("2", "1")])
+        assert {id: entry[name] for id, entry in stored(landing).items()} == {"1": "two", "2": "new"}
+        landing.load([], replace(DONE, reading=None))
+
+
+@pytest.mark.parametrize("schema", HOSTILE_NAMES)
+def test_hostile_names_of_schemas_are_only_names(open_again, schema):
+    destination = open_again(schema_name=schema)
+    destination.check()
+    with destination.open(scope(), CONTACTS, "run-1", ignore) as landing:
+        landing.load(rows(1), DONE)
+        assert sorted(stored(landing)) == ["1"]
+
+
+@pytest.mark.parametrize("name", ["", "x" * 64, "ü" * 32, "nul\0", "\ud800"])
+def test_names_that_postgres_would_cut_or_cannot_store_are_refused(destination, name):
+    with pytest.raises(DestinationError, match="name"):
+        opened(destination, with_column(Column(name, "text")))
+    with pytest.raises(DestinationError, match="name"):
+        opened(destination, replace(CONTACTS, name=name))
+
+
+@pytest.mark.parametrize("name", ["_sync_hash", "id"])
+def test_two_columns_of_one_name_are_refused(destination, name):
+    with pytest.raises(DestinationError, match=name):
+        opened(destination, with_column(Column(name, "text")))
+
+
+def test_a_column_named_like_one_of_the_system_is_refused(destination):
+    with pytest.raises(DestinationError, match="ctid"):
+        opened(destination, with_column(Column("ctid", "text")))
+
+
+def test_tables_of_our_own_cannot_be_taken_for_an_object(destination):
+    with pytest.raises(DestinationError, match="reserved"):
+        opened(destination, replace(CONTACTS, name="_sync_checkpoints"))
+
+
+VALUES = {
+    "text": [
+        "",
+        " ",
+        'it\'s "quoted" \\back\\ $1 %s {}',
+        "tab\tnew\nline\r\x01",
+        "ünï 名前 🙂 \u202e",
+        "x" * 1_000_000,
+        "\\N",
+    ],
+    "numeric": [
+        Decimal("0"),
+        Decimal("-0.00"),
+        Decimal("0.000000000000000000000000001"),
+        Decimal("123456789012345678901234567890.123456789"),
+        Decimal("1E+300"),
+        Decimal("-9" * 1),
+        Decimal("9" * 200),
+    ],
+    "bigint": [0, -1, 2**63 - 1, -(2**63)],
+    "boolean": [True, False],
+    "timestamptz": [
+        datetime(1, 1, 1, tzinfo=UTC),
+        datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC),
+        datetime(1999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC),
+        datetime.fromisoformat("2026-03-29T02:30:00.000001+05:45"),
+    ],
+    "date": [date(1, 1, 1), date(9999, 12, 31), date(1999, 12, 31), date(2000, 1, 1)],
+}
+
+
+@pytest.mark.parametrize("kind", VALUES)
+def test_values_at_their_extremes_come_back_as_they_were(destination, kind):
+    table = with_column(Column("value", kind))
+    for round in ("new", "changed"):
+        with destination.open(scope(), table, "run-1", ignore) as landing:
+            landing.load([(*row(str(n), name=round), value) for n, value in enumerate([*VALUES[kind], None])], DONE)
+            found = {int(id): entry["value"] for id, entry in stored(landing).items()}
+            assert [found[n] for n in range(len(found))] == [*VALUES[kind], None]
+
+
+def test_json_comes_back_as_it_was(destination):
+    text = '{"a": [1, 2.50, 1e2, null, true, {"ü\\"": "x\\\\y \\ud83d\\ude42"}], "b": 12345678901234567890.123}'
+    with destination.open(scope(), CONTACTS, "run-1", ignore) as landing:
+        landing.load(
+            [row("1", raw=text.encode()), row("2", raw=b"null"), row("3", raw=b'"' + b"x" * 10**6 + b'"')], DONE
+        )
+        found = stored(landing)
+    assert found["1"]["raw_data"]["a"][5] == {'ü"': "x\\y 🙂"}
+    assert found["2"]["raw_data"] is None
+    assert len(found["3"]["raw_data"]) == 10**6
+
+
+HOSTILE_IDS = [
+    'a"b',
+    "a\\b",
+    "{1,2}",
+    "NULL",
+    "null",
+    "",
+    " ",
+    ",",
+    "a,b",
+    "ü🙂",
+    "'; DROP TABLE x; --",
+    "\n",
+    "0" * 500,
+]
+
+
+def test_hostile_ids_are_only_ids(destination):
+    with destination.open(scope("cus\"to\\mer'"), CONTACTS, "run-1", ignore) as landing:
+        landing.load(rows(*HOSTILE_IDS), DONE)
+        assert landing.load(rows(*HOSTILE_IDS), DONE).unchanged == len(HOSTILE_IDS)
+        changed = [row(id, minute=1, name="Bea") for id in HOSTILE_IDS]
+        assert landing.load(changed, DONE).updated == len(HOSTILE_IDS)
+        assert {entry["first_name"] for entry in stored(landing).values()} == {"Bea"}
+        pairs = [(id, "survivor") for id in HOSTILE_IDS]
+        assert landing.load([], DONE, merged=pairs).updated == len(HOSTILE_IDS)
+
+
+@pytest.mark.parametrize(
+    "values", [{"name": "nul\0"}, {"name": "\ud800"}, {"raw": b'{"a": "\\u0000"}'}, {"raw": b"{"}, {"raw": b'"\xff"'}]
+)
+def test_what_postgres_cannot_store_is_refused_and_nothing_is_half_written(destination, values):
+    with destination.open(scope(), CONTACTS, "run-1", ignore) as landing:
+        landing.load(rows(1), DONE)
+        for chunk in ([row("0"), row("2", **values)], [row("1", minute=1, **values)]):
+            with pytest.raises(DestinationError, match="cannot be stored"):
+                landing.load(chunk, DONE)
+        assert sorted(stored(landing)) == ["1"]
+        assert landing.checkpoint.version == 1
+
+
+def test_schema_and_database_are_filled_with_the_customers_id(open_again, database, make_database, sql):
+    other = make_database()
+    sql(f'ALTER DATABASE {other.name} RENAME TO "db of acme"')
+    try:
+        destination = open_again(database="db of ${CUSTOMER_ID}", schema_name="of_${CUSTOMER_ID}")
+        with destination.open(scope(), CONTACTS, "run-1", ignore) as landing:
+            landing.load(rows(1), DONE)
+        destination.close()
+    finally:
+        sql(f'ALTER DATABASE "db of acme" RENAME TO {other.name}')
+    with other.connect() as connection:
+        assert connection.execute("SELECT id FROM of_acme.crm_contact").fetchall() == [("1",)]
+
+
+def test_a_customer_whose_name_makes_the_schema_too_long_is_refused(open_again):
+    with pytest.raises(DestinationError, match="schema name"):
+        open_again("c" * 60, schema_name="of_${CUSTOMER_ID}_x")
+
+
+def test_an_unknown_type_of_destination_is_refused(open_again):
+    with pytest.raises(ConfigurationError, match="Known is: postgres"):
+        open_again(type="s3")
+
+
+def test_a_column_that_is_widened_while_a_landing_is_open_is_noticed_before_anything_is_written(destination):
+    narrow, wide = with_column(Column("seats", "bigint")), with_column(Column("seats", "numeric"))
+    with destination.open(scope(), narrow, "run-1", ignore) as landing:
+        landing.load([(*row("1"), 7)], DONE)
+        opened(destination, wide)
+        with pytest.raises(DestinationBusy, match="changed during the sync"):
+            landing.load([(*row("2"), 8)], DONE)
+        assert landing.load([(*row("1", minute=1), 9)], DONE).updated == 1
+    with destination.open(scope(), narrow, "run-2", ignore) as landing:
+        landing.load([(*row("2"), 8)], DONE)
+        assert {id: entry["seats"] for id, entry in stored(landing).items()} == {"1": 9, "2": 8}

@@ -1,0 +1,122 @@
+"""A project whose connections do what a test tells them, to see what Dagster makes of it."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+
+from sync_pipelines.config import Configuration, DestinationConfig, ProviderConfig
+from sync_pipelines.model.common_model import Column
+from sync_pipelines.model.connection import Connection, OAuthClient
+from sync_pipelines.model.destination import Table
+from sync_pipelines.model.run import Counts, SyncRun
+from sync_pipelines.model.secret import Secret
+from sync_pipelines.model.sync import Schedule, Sync, SyncObject
+from sync_pipelines.orchestration.resources import SyncProject
+from sync_pipelines.settings import Settings
+
+STARTED = datetime(2026, 3, 1, 12, tzinfo=UTC)
+PASSWORD = "hunter2-destination-password"
+CLIENT_SECRET = "shh-client-secret"
+TABLE = Table(name="crm_contact", columns=(Column("id", "text", "Vendor's id"), Column("amount", "numeric")))
+
+
+def a_sync(name="hubspot_crm", provider="hubspot", objects=("contact", "account"), **more):
+    declared = tuple(SyncObject(object=each) for each in objects)
+    schedule = Schedule(every=timedelta(minutes=15))
+    return Sync(name=name, provider=provider, destination="warehouse", objects=declared, schedule=schedule, **more)
+
+
+def a_configuration(*syncs):
+    client = OAuthClient(client_id="app", client_secret=Secret(CLIENT_SECRET))
+    providers = {
+        sync.provider: ProviderConfig(name=sync.provider, provider_name=sync.provider, client=client) for sync in syncs
+    }
+    warehouse = DestinationConfig(
+        name="warehouse", host="localhost", database="warehouse", user="sync", password=Secret(PASSWORD)
+    )
+    return Configuration(
+        providers=providers, destinations={"warehouse": warehouse}, syncs={sync.name: sync for sync in syncs}
+    )
+
+
+def a_run(customer, status="success", *, counts=None, **more):
+    return SyncRun(
+        run_id="run",
+        sync="hubspot_crm",
+        object="contact",
+        provider="hubspot",
+        customer_id=customer,
+        started_at=STARTED,
+        finished_at=STARTED + timedelta(seconds=2.5),
+        status=status,
+        counts=counts if counts is not None else Counts(read=3, created=2, unchanged=1),
+        **more,
+    )
+
+
+def a_failed_run(customer, error_type="rate_limit", message="Wait for the vendor's limit to reset."):
+    return a_run(customer, "error", counts=Counts(), error_type=error_type, error_message=message)
+
+
+class FakeProject:
+    """`outcomes`: customer -> the SyncRun it gets (a customer without one gets a plain success)."""
+
+    def __init__(self, *syncs, customers=(), syncs_dir=Path("no-such-folder"), store=None):
+        self.settings = Settings(environment="development", syncs_dir=syncs_dir, _env_file=None)
+        self.configuration = a_configuration(*(syncs or (a_sync(),)))
+        self.customers = list(customers)
+        self.outcomes = {}
+        self.calls = []
+        self.raises = None
+        self.store = store
+        self.closed = 0
+
+    def table(self, sync, object_name):
+        return replace(TABLE, name=f"crm_{object_name}")
+
+    def connections(self, sync, customers=()):
+        provider = self.configuration.syncs[sync].provider
+        return [
+            Connection(id=number, customer_id=name, provider=provider) for number, name in enumerate(self.customers)
+        ]
+
+    def sync_connections(self, sync, object_name, customers, *, run_id, full=False, observe=None, on_done=None):
+        self.calls.append(
+            SimpleNamespace(sync=sync, object=object_name, customers=list(customers), full=full, run_id=run_id)
+        )
+        runs = []
+        for customer in customers:
+            if self.raises is not None and len(runs) == self.raises.after:
+                raise self.raises.error
+            run = replace(
+                self.outcomes.get((object_name, customer), self.outcomes.get(customer, a_run(customer))),
+                run_id=run_id,
+                sync=sync,
+                object=object_name,
+            )
+            runs.append(run)
+            on_done(run)
+        return runs
+
+    def sample(self, sync, object_name, customer_id, limit=5):
+        return ["id", "amount"], [("1", None), ("2 | <b>bold</b>", "x" * 200)]
+
+    def close(self):
+        self.closed += 1
+
+
+def giving(project):
+    """A resource that gives a project which is already there. Dagster copies resources by their class and fields."""
+
+    class GivenProject(SyncProject):
+        def open(self):
+            if isinstance(project, Exception):
+                raise project
+            return project
+
+        def teardown_after_execution(self, context):
+            if isinstance(project, FakeProject):
+                project.close()
+
+    return GivenProject()

@@ -1,0 +1,317 @@
+from types import SimpleNamespace
+
+import dagster as dg
+import pytest
+
+from sync_pipelines.model.errors import ConfigurationError, DestinationBusy
+from sync_pipelines.model.run import Counts, Rejection
+from sync_pipelines.orchestration.assets import Subject, asset_of
+from sync_pipelines.orchestration.reports import failure_of
+from sync_pipelines_tests.orchestration.fakes import (
+    CLIENT_SECRET,
+    PASSWORD,
+    FakeProject,
+    a_failed_run,
+    a_run,
+    a_sync,
+    giving,
+)
+
+CONTACT = dg.AssetKey(["hubspot_crm", "contact"])
+ACCOUNT = dg.AssetKey(["hubspot_crm", "account"])
+PARTITIONS = "hubspot_connections"
+UNCHANGED = Counts(read=3, unchanged=3)
+
+
+def assets_of(project):
+    sync = project.configuration.syncs["hubspot_crm"]
+    return [
+        asset_of(
+            Subject(
+                sync=sync,
+                declared=declared,
+                vendor="hubspot",
+                destination_type="postgres",
+                table=project.table(sync.name, declared.object),
+            )
+        )
+        for declared in sync.objects
+    ]
+
+
+def a_project(*customers, objects=("contact",)):
+    return FakeProject(a_sync(objects=objects), customers=customers)
+
+
+def launch(project, instance, *, connections=(), full=False, partition=None, tags=None):
+    """Run all assets of the project in this process, as Dagster's executor does."""
+    assets = assets_of(project)
+    config = {"connections": list(connections), "full": full}
+    ops = {asset.op.name: {"config": config} for asset in assets}
+    return dg.materialize(
+        assets,
+        instance=instance,
+        resources={"sync_project": giving(project)},
+        run_config={"ops": ops} if connections or full else None,
+        partition_key=partition,
+        tags=tags,
+        raise_on_error=False,
+    )
+
+
+def statuses(instance, customers, key=CONTACT):
+    definition = dg.DynamicPartitionsDefinition(name=PARTITIONS)
+    found = instance.get_status_by_partition(key, customers, definition) or {}
+    return {customer: status and status.value for customer, status in found.items()}
+
+
+def events(instance, key=CONTACT):
+    """Customer -> its materialisations, oldest first."""
+    records = instance.fetch_materializations(key, limit=1000, ascending=True).records
+    found = {}
+    for record in records:
+        found.setdefault(record.partition_key, []).append(record.asset_materialization)
+    return found
+
+
+@pytest.fixture
+def instance():
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions(PARTITIONS, ["acme", "bolt", "corvo"])
+        yield instance
+
+
+def test_a_configured_run_syncs_its_connections_at_once_and_materialises_those_that_changed(instance):
+    project = a_project("acme", "bolt", "corvo")
+    result = launch(project, instance, connections=["acme", "bolt"])
+    assert result.success
+    assert [call.customers for call in project.calls] == [["acme", "bolt"]]
+    assert set(events(instance)) == {"acme", "bolt"}
+    assert statuses(instance, ["acme", "bolt", "corvo"]) == {
+        "acme": "MATERIALIZED",
+        "bolt": "MATERIALIZED",
+        "corvo": None,
+    }
+
+
+def test_a_run_for_a_partition_syncs_that_connection(instance):
+    project = a_project("acme", "bolt")
+    assert launch(project, instance, partition="bolt").success
+    assert [call.customers for call in project.calls] == [["bolt"]]
+    assert statuses(instance, ["acme", "bolt"]) == {"acme": None, "bolt": "MATERIALIZED"}
+
+
+def test_a_run_for_a_range_of_partitions_is_one_run(instance):
+    project = a_project("acme", "bolt", "corvo")
+    tags = {"dagster/asset_partition_range_start": "acme", "dagster/asset_partition_range_end": "corvo"}
+    assert launch(project, instance, tags=tags).success
+    assert [call.customers for call in project.calls] == [["acme", "bolt", "corvo"]]
+    assert set(statuses(instance, ["acme", "bolt", "corvo"]).values()) == {"MATERIALIZED"}
+
+
+def test_a_full_read_is_passed_on(instance):
+    project = a_project("acme")
+    launch(project, instance, connections=["acme"], full=True)
+    assert project.calls[0].full
+
+
+def test_a_run_that_names_nobody_says_what_to_do(instance):
+    result = launch(a_project("acme"), instance)
+    assert not result.success
+    assert "choose partitions" in failure_text(result)
+
+
+def test_an_attempt_that_changed_nothing_is_told_the_first_time_only(instance):
+    project = a_project("acme")
+    project.outcomes["acme"] = a_run("acme", counts=UNCHANGED)
+    for _ in range(3):
+        assert launch(project, instance, connections=["acme"]).success
+    assert len(events(instance)["acme"]) == 1
+
+
+def test_what_a_person_materialises_shows_even_when_nothing_changed(instance):
+    project = a_project("acme")
+    project.outcomes["acme"] = a_run("acme", counts=UNCHANGED)
+    for _ in range(2):
+        assert launch(project, instance, partition="acme").success
+    assert len(events(instance)["acme"]) == 2
+
+
+def test_a_failure_is_cleared_by_the_next_success_even_when_nothing_changed(instance):
+    project = a_project("acme", "bolt")
+    project.outcomes["bolt"] = a_failed_run("bolt")
+    assert not launch(project, instance, connections=["acme", "bolt"]).success
+    assert statuses(instance, ["acme", "bolt"]) == {"acme": "MATERIALIZED", "bolt": "FAILED"}
+    project.outcomes["bolt"] = a_run("bolt", counts=UNCHANGED)
+    assert launch(project, instance, connections=["bolt"]).success
+    assert statuses(instance, ["acme", "bolt"]) == {"acme": "MATERIALIZED", "bolt": "MATERIALIZED"}
+
+
+def test_the_failure_names_who_failed_why_and_what_to_do(instance):
+    project = a_project("acme", "bolt", "corvo")
+    project.outcomes["bolt"] = a_failed_run("bolt", "auth_expired", "The customer must reconnect.")
+    text = failure_text(launch(project, instance, connections=["acme", "bolt", "corvo"]))
+    assert "1 of 3 connections failed in contact of hubspot_crm" in text
+    assert "bolt: auth_expired: The customer must reconnect." in text
+    assert "acme" not in text
+
+
+def test_a_long_list_of_failures_is_cut(instance):
+    names = [f"c{number:03}" for number in range(40)]
+    project = a_project(*names)
+    project.outcomes.update({name: a_failed_run(name) for name in names})
+    text = failure_text(launch(project, instance, connections=names))
+    assert "40 of 40" in text
+    assert "... and 30 more" in text
+
+
+def test_a_skipped_connection_is_neither_materialised_nor_failed(instance):
+    project = a_project("acme", "bolt")
+    project.outcomes["bolt"] = a_run("bolt", "skipped", counts=Counts(), error_message="Another run has it.")
+    assert launch(project, instance, connections=["acme", "bolt"]).success
+    assert statuses(instance, ["acme", "bolt"]) == {"acme": "MATERIALIZED", "bolt": None}
+
+
+def test_a_customer_that_is_not_connected_fails_alone(instance):
+    project = a_project("acme")
+    text = failure_text(launch(project, instance, connections=["acme", "bolt"]))
+    assert project.calls[0].customers == ["acme"]
+    assert "sync-pipelines connect hubspot bolt" in text
+    assert statuses(instance, ["acme", "bolt"]) == {"acme": "MATERIALIZED", "bolt": "FAILED"}
+
+
+def test_what_got_through_before_everything_broke_is_kept_and_the_rest_fails(instance):
+    project = a_project("acme", "bolt", "corvo")
+    project.raises = SimpleNamespace(after=1, error=DestinationBusy("The store is away; it comes back by itself."))
+    result = launch(project, instance, partition=None, connections=["acme", "bolt", "corvo"])
+    assert "2 of 3" in failure_text(result)
+    assert "The store is away" in failure_text(result)
+    assert statuses(instance, ["acme", "bolt", "corvo"]) == {
+        "acme": "MATERIALIZED",
+        "bolt": "FAILED",
+        "corvo": "FAILED",
+    }
+
+
+def test_a_project_that_does_not_open_fails_every_partition_of_the_run(instance):
+    project = a_project("acme", "bolt")
+    result = dg.materialize(
+        assets_of(project),
+        instance=instance,
+        resources={"sync_project": giving(ConfigurationError("syncs/a.yaml:3: schedule: is missing; add it."))},
+        tags={"dagster/asset_partition_range_start": "acme", "dagster/asset_partition_range_end": "bolt"},
+        raise_on_error=False,
+    )
+    assert "syncs/a.yaml:3: schedule: is missing" in failure_text(result)
+    assert statuses(instance, ["acme", "bolt"]) == {"acme": "FAILED", "bolt": "FAILED"}
+
+
+def test_one_object_that_fails_does_not_stop_the_other(instance):
+    project = a_project("acme", "bolt", objects=("contact", "account"))
+    project.outcomes["contact", "acme"] = a_failed_run("acme")
+    assert not launch(project, instance, connections=["acme", "bolt"]).success
+    assert statuses(instance, ["acme", "bolt"], CONTACT) == {"acme": "FAILED", "bolt": "MATERIALIZED"}
+    assert statuses(instance, ["acme", "bolt"], ACCOUNT) == {"acme": "MATERIALIZED", "bolt": "MATERIALIZED"}
+
+
+def test_a_failed_run_is_not_retried_as_a_whole():
+    assert failure_of({"acme": "network: no answer"}, 2, "contact of hubspot_crm").allow_retries is False
+
+
+def test_the_metadata_tells_what_happened(instance):
+    project = a_project("acme")
+    counts = Counts(read=10, created=4, updated=2, unchanged=2, deleted=1, rejected=1, invalid=3)
+    project.outcomes["acme"] = a_run(
+        "acme",
+        counts=counts,
+        full=True,
+        vendor_calls=7,
+        notices=("The field Old__c has vanished.",),
+        rejections=(Rejection(reason="No id", record="{}"),),
+    )
+    launch(project, instance, connections=["acme"])
+    metadata = events(instance)["acme"][0].metadata
+    plain = {name: metadata[name].value for name in metadata}
+    assert {name: plain[name] for name in plain if name.startswith(("rows_", "invalid"))} == {
+        "rows_read": 10,
+        "rows_created": 4,
+        "rows_updated": 2,
+        "rows_unchanged": 2,
+        "rows_deleted": 1,
+        "rows_rejected": 1,
+        "invalid_values": 3,
+    }
+    assert plain["duration_seconds"] == 2.5
+    assert plain["strategy"] == "full refresh"
+    assert plain["vendor_calls"] == 7
+    assert [column.name for column in plain["dagster/column_schema"].columns] == ["id", "amount"]
+    assert "Old__c has vanished" in plain["notices"]
+    assert "No id" in plain["rejections"]
+    assert plain["sample"].count("\n") == 3
+    assert "&lt;b>" in plain["sample"]
+    assert "\\|" in plain["sample"]
+
+
+def test_only_some_connections_of_a_large_run_get_a_sample(instance):
+    names = [f"c{number:03}" for number in range(30)]
+    launch(a_project(*names), instance, connections=names)
+    with_sample = [name for name, found in events(instance).items() if "sample" in found[0].metadata]
+    assert len(with_sample) == 10
+
+
+def test_a_partition_that_dagster_did_not_know_is_there_after_the_run(instance):
+    launch(a_project("delta"), instance, connections=["delta"])
+    assert statuses(instance, ["delta"]) == {"delta": "MATERIALIZED"}
+    assert "delta" in instance.get_dynamic_partitions(PARTITIONS)
+
+
+def test_the_asset_shows_what_was_declared():
+    asset, _ = assets_of(a_project(objects=("Contact", "EmailMessage")))
+    assert asset.key == CONTACT
+    assert asset.group_names_by_key[CONTACT] == "hubspot_crm"
+    spec = asset.specs_by_key[CONTACT]
+    assert spec.kinds == {"hubspot", "postgres"}
+    assert spec.metadata["dagster/table_name"] == "crm_Contact"
+    assert spec.metadata["schedule"] == "every 0:15:00"
+    assert asset.partitions_def.name == PARTITIONS
+    assert asset.backfill_policy.policy_type == dg._core.definitions.backfill_policy.BackfillPolicyType.SINGLE_RUN
+
+
+def test_nothing_secret_reaches_dagster(instance):
+    project = a_project("acme", "bolt")
+    project.outcomes["bolt"] = a_failed_run("bolt")
+    result = launch(project, instance, connections=["acme", "bolt"])
+    logs = "".join(str(entry) for entry in instance.all_logs(result.run_id))
+    run = instance.get_run_by_id(result.run_id)
+    for secret in (PASSWORD, CLIENT_SECRET):
+        assert secret not in logs
+        assert secret not in str(run.run_config)
+        assert secret not in str(run.tags)
+
+
+def test_the_project_is_closed_when_the_run_ends(instance):
+    project = a_project("acme", objects=("contact", "account"))
+    launch(project, instance, connections=["acme"])
+    assert project.closed == 1
+
+
+def test_ninety_seven_get_through_and_exactly_three_fail_on_postgres(postgres_instance):
+    names = [f"customer-{number:03}" for number in range(100)]
+    bad = {"customer-007", "customer-050", "customer-099"}
+    project = a_project(*names)
+    project.outcomes.update({name: a_failed_run(name) for name in bad})
+    postgres_instance.add_dynamic_partitions(PARTITIONS, names)
+    result = launch(project, postgres_instance, connections=names)
+    assert not result.success
+    found = statuses(postgres_instance, names)
+    assert {name for name in names if found[name] == "FAILED"} == bad
+    assert sum(status == "MATERIALIZED" for status in found.values()) == 97
+    project.outcomes.clear()
+    assert launch(project, postgres_instance, connections=sorted(bad)).success
+    assert set(statuses(postgres_instance, names).values()) == {"MATERIALIZED"}
+
+
+def failure_text(result):
+    [failure] = [event for event in result.all_events if event.is_step_failure]
+    data = failure.step_failure_data
+    return (data.user_failure_data.description if data.user_failure_data else "") + data.error.to_string()

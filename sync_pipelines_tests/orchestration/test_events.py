@@ -1,0 +1,69 @@
+"""Holds our one private corner of Dagster to the installed version, and its fallback to the public API."""
+
+import dagster as dg
+import pytest
+
+from sync_pipelines.orchestration import events
+
+KEY = dg.AssetKey("things")
+PARTITIONS = dg.DynamicPartitionsDefinition(name="things_partitions")
+
+
+@dg.multi_asset(specs=[dg.AssetSpec(KEY, partitions_def=PARTITIONS, skippable=True)])
+def things(context):
+    events.record_materializations(
+        context, [dg.AssetMaterialization(KEY, partition=name, metadata={"rows": 1}) for name in ("a", "b", "c")]
+    )
+    events.record_failed_partitions(context, ["d"])
+    yield from ()
+    raise dg.Failure("d failed", allow_retries=False)
+
+
+def shown(instance):
+    instance.add_dynamic_partitions(PARTITIONS.name, ["a", "b", "c", "d", "e"])
+    result = dg.materialize([things], instance=instance, raise_on_error=False)
+    assert not result.success
+    found = instance.get_status_by_partition(KEY, ["a", "b", "c", "d", "e"], PARTITIONS)
+    return {name: status and status.value for name, status in found.items()}
+
+
+@pytest.fixture
+def without_private_api(monkeypatch):
+    monkeypatch.setattr(events, "PRIVATE_MODULE", "dagster._core.no_such_module")
+    events.private_api_differs.cache_clear()
+    yield
+    monkeypatch.undo()
+    events.private_api_differs.cache_clear()
+
+
+def test_the_installed_version_has_what_we_use():
+    assert events.private_api_differs() == ()
+
+
+def test_materialised_and_failed_partitions_show_as_such_on_postgres(postgres_instance):
+    assert shown(postgres_instance) == dict.fromkeys("abc", "MATERIALIZED") | {"d": "FAILED", "e": None}
+
+
+def test_materialisations_are_written_in_one_batch(postgres_instance, monkeypatch):
+    storage = postgres_instance.event_log_storage
+    sizes = []
+    write = storage.store_event_batch
+    monkeypatch.setattr(storage, "store_event_batch", lambda batch: (sizes.append(len(batch)), write(batch)))
+    shown(postgres_instance)
+    assert 3 in sizes
+
+
+def test_every_materialisation_arrives_where_batching_is_switched_off(postgres_instance, monkeypatch):
+    monkeypatch.delenv("DAGSTER_EVENT_BATCH_SIZE")
+    assert shown(postgres_instance)["c"] == "MATERIALIZED"
+
+
+def test_another_version_falls_back_to_the_public_api(postgres_instance, without_private_api):
+    assert events.private_api_differs() == ("dagster._core.no_such_module",)
+    assert shown(postgres_instance) == dict.fromkeys("abc", "MATERIALIZED") | {"d": None, "e": None}
+
+
+def test_a_renamed_parameter_is_noticed(monkeypatch):
+    module = events.importlib.import_module(events.PRIVATE_MODULE)
+    monkeypatch.setattr(module.DagsterEvent, "asset_materialization", lambda step, materialization: None)
+    assert events.private_api_differs.__wrapped__() == ("DagsterEvent.asset_materialization",)

@@ -1,0 +1,31 @@
+import pytest
+
+from sync_pipelines.providers import PROVIDERS
+from sync_pipelines.providers.hubspot import hubspot
+from sync_pipelines_tests.providers.golden.exchanges import exchanges
+from sync_pipelines_tests.providers.golden.scenarios import HUBSPOT, SALESFORCE
+
+
+def named(scenarios):
+    return [pytest.param(scenario, id=scenario.__name__) for scenario in scenarios]
+
+
+@pytest.mark.parametrize("scenario", named(SALESFORCE))
+def test_our_salesforce_client_speaks_as_the_vendor_documents(scenario):
+    scenario(PROVIDERS["salesforce"])
+
+
+@pytest.mark.parametrize("version", ["v3", "2026-03"])
+@pytest.mark.parametrize("scenario", named(HUBSPOT))
+def test_our_hubspot_client_speaks_as_the_vendor_documents(scenario, version):
+    scenario(hubspot(version))
+
+
+def test_the_quota_header_is_read_with_and_without_a_quota_of_the_app():
+    usage = PROVIDERS["salesforce"].usage
+    told = {name: exchanges("salesforce")[name].response["headers"] for name in ("query first page", "query all")}
+    assert [usage({key.lower(): value for key, value in headers.items()}) for headers in told.values()] == [
+        (25, 5000),
+        (27, 5000),
+    ]
+    assert usage({"sforce-limit-info": "api-usage=10018/100000; api-bursts=1/750"}) == (10018, 100000)

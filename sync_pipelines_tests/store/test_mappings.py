@@ -1,0 +1,61 @@
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from sync_pipelines.model.errors import ConfigurationError
+
+
+def test_every_change_is_a_version_that_stays(store):
+    first = store.mappings.save("acme", "salesforce", "Contact", {"tier": "Tier__c"})
+    second = store.mappings.save("acme", "salesforce", "contact", {"tier": "Level__c"}, actor="ada")
+
+    assert (first.version, second.version) == (1, 2)
+    assert store.mappings.current("acme", "salesforce", "CONTACT") == second
+    assert store.mappings.history("acme", "salesforce", "contact") == [second, first]
+
+
+def test_the_same_rules_again_are_the_same_version(store):
+    first = store.mappings.save("acme", "salesforce", "contact", {"a": "A", "b": "B"})
+
+    assert store.mappings.save("acme", "salesforce", "contact", {"b": "B", "a": "A"}) == first
+    assert len(store.audit.list()) == 1
+
+
+def test_mappings_of_others_are_others(store):
+    store.mappings.save("acme", "salesforce", "contact", {"tier": "Tier__c"})
+
+    assert store.mappings.current("globex", "salesforce", "contact") is None
+    assert store.mappings.current("acme", "hubspot", "contact") is None
+    assert store.mappings.current("acme", "salesforce", "account") is None
+
+
+def test_savers_at_once_get_versions_of_their_own(store):
+    with ThreadPoolExecutor(8) as pool:
+        saved = list(
+            pool.map(lambda number: store.mappings.save("acme", "hubspot", "contact", {"a": f"f{number}"}), range(8))
+        )
+
+    assert sorted(mapping.version for mapping in saved) == list(range(1, 9))
+
+
+def test_names_as_vendors_have_them_are_kept_letter_by_letter(store):
+    rules = {"Ünï 'quoted\" $1 %s :x": "f" * 5_000, "日本": '"; DROP TABLE mappings; --'}
+
+    store.mappings.save("acme", "salesforce", "contact", rules)
+
+    assert store.mappings.current("acme", "salesforce", "contact").fields == rules
+
+
+@pytest.mark.parametrize("rules", [{"a\x00": "b"}, {"a": "\ud800"}, {"": "b"}, {"a": ""}])
+def test_names_that_cannot_be_stored_are_refused(store, rules):
+    with pytest.raises(ConfigurationError, match="without control characters"):
+        store.mappings.save("acme", "salesforce", "contact", rules)
+
+
+def test_who_changed_a_mapping_is_remembered(store):
+    store.mappings.save("acme", "salesforce", "contact", {"tier": "A"})
+    store.mappings.save("acme", "salesforce", "contact", {"tier": "B"}, actor="ada")
+
+    entry = store.audit.list("mapping acme/salesforce/contact")[0]
+
+    assert (entry.actor, entry.old["fields"], entry.new["fields"]) == ("ada", {"tier": "A"}, {"tier": "B"})

@@ -1,0 +1,87 @@
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+
+from sync_pipelines.model.errors import ConfigurationError
+from sync_pipelines.model.secret import Secret
+from sync_pipelines.store import Store
+from sync_pipelines.store.database import make_engine, store_url
+from sync_pipelines.store.tables import metadata
+
+KEYS = (Secret("key"),)
+
+
+@pytest.fixture
+def database(make_database):
+    """An empty one, unlike the other tests of the store."""
+    return make_database()
+
+
+@pytest.fixture
+def store(open_store):
+    store = open_store()
+    store.migrate()
+    return store
+
+
+def test_a_store_without_tables_says_to_migrate(open_store):
+    with pytest.raises(ConfigurationError, match="has no tables yet: run `sync-pipelines migrate`"):
+        open_store().check_current()
+
+
+def test_migrating_makes_exactly_the_tables_that_the_code_works_with(store, database):
+    engine = make_engine(store_url(database.url()))
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+        assert compare_metadata(context, metadata) == []
+    engine.dispose()
+
+
+def test_migrating_again_keeps_what_is_stored(store, connect):
+    connect()
+    store.migrate()
+    store.check_current()
+
+    assert len(store.connections.list()) == 1
+
+
+def test_processes_that_migrate_at_once_take_turns(open_store):
+    stores = [open_store() for _ in range(4)]
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(Store.migrate, stores))
+
+    stores[0].check_current()
+
+
+def test_an_older_version_says_to_migrate_and_a_newer_one_to_upgrade(store, database):
+    with database.connect() as connection:
+        connection.execute("DELETE FROM alembic_version")
+        with pytest.raises(ConfigurationError, match="run `sync-pipelines migrate`"):
+            store.check_current()
+        connection.execute("INSERT INTO alembic_version VALUES ('9999')")
+        with pytest.raises(ConfigurationError, match="migrated by a newer version"):
+            store.check_current()
+
+
+def test_a_server_that_is_not_there_is_told_without_the_password():
+    store = Store("postgresql+psycopg://loader:hush-hush@127.0.0.1:1/store", KEYS)
+
+    with pytest.raises(ConfigurationError, match=r"store at .*127\.0\.0\.1:1/store cannot be reached") as caught:
+        store.check_current()
+
+    assert "SYNC_PIPELINES_STORE_URL" in str(caught.value)
+    assert "hush-hush" not in str(caught.value) + caught.value.detail
+
+
+@pytest.mark.parametrize("url", ["sqlite:///x", "no url", "mysql://u@h/d", ""])
+def test_only_postgres_urls_are_taken(url):
+    with pytest.raises(ConfigurationError, match="not a Postgres URL"):
+        Store(url, KEYS)
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
+def test_the_driver_is_ours_however_the_url_is_written(scheme):
+    assert store_url(f"{scheme}://u@h/d").drivername == "postgresql+psycopg"

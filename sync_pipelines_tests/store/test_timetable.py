@@ -1,0 +1,112 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sync_pipelines.model.sync import Schedule
+from sync_pipelines.store.timetable import backoff, jitter, next_time, period
+
+NONE = timedelta(0)
+CRONS = ["*/15 * * * *", "0 * * * *", "30 2 * * *", "0 5 * * 1-5", "0 0 1 * *"]
+ZONES = ["UTC", "Europe/Paris", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu"]
+moments = st.integers(0, 2 * 365 * 86_400_000).map(
+    lambda thousandths: datetime(2025, 1, 1, tzinfo=UTC) + timedelta(milliseconds=thousandths)
+)
+schedules = st.one_of(
+    st.builds(Schedule, every=st.timedeltas(timedelta(seconds=1), timedelta(days=40))),
+    st.builds(Schedule, cron=st.sampled_from(CRONS), timezone=st.sampled_from(ZONES)),
+)
+
+
+def utc(text):
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+def fires(schedule, start, count):
+    found = [utc(start)]
+    for _ in range(count):
+        found.append(next_time(schedule, found[-1], found[-1], NONE))
+    return [moment.strftime("%d %H:%M") for moment in found[1:]]
+
+
+@settings(deadline=None)
+@given(schedules, moments, st.timedeltas(NONE, timedelta(days=90)), st.text())
+def test_however_long_the_pause_one_run_is_due_and_none_piles_up(schedule, last, pause, customer):
+    now = last + pause
+    length = period(schedule, now)
+    spread = jitter("crm", customer, length)
+
+    following = next_time(schedule, last, now, spread)
+
+    assert following > last
+    assert following + spread > now
+    if schedule.every is not None:
+        assert following + spread <= now + length or following == last + length
+        assert (following - last) % length == NONE
+
+
+@settings(deadline=None)
+@given(schedules, moments, st.text(), st.text())
+def test_the_spread_is_small_and_always_the_same(schedule, now, sync, customer):
+    length = period(schedule, now)
+    spread = jitter(sync, customer, length)
+
+    assert NONE <= spread < min(length / 10, timedelta(seconds=60)) + timedelta(microseconds=1)
+    assert spread == jitter(sync, customer, length)
+
+
+def test_customers_are_spread_over_the_whole_of_it():
+    found = [jitter("crm", f"customer-{number}", timedelta(hours=1)).total_seconds() for number in range(1_000)]
+
+    tenths = [sum(1 for seconds in found if tenth * 6 <= seconds < tenth * 6 + 6) for tenth in range(10)]
+    assert min(tenths) > 50
+
+
+def test_a_period_below_a_minute_runs_at_the_pace_of_a_minute():
+    assert period(Schedule(every=timedelta(seconds=3.6)), utc("2026-01-01")) == timedelta(minutes=1)
+
+
+def test_a_schedule_that_only_runs_when_asked_has_no_next_time():
+    now = utc("2026-01-01")
+
+    assert next_time(Schedule(), now, now, NONE) is None
+    assert period(Schedule(), now) is None
+    assert jitter("crm", "acme", None) == NONE
+
+
+@pytest.mark.parametrize(
+    ("cron", "start", "expected"),
+    [
+        ("0 5 * * *", "2026-03-27T12:00", ["28 04:00", "29 03:00", "30 03:00"]),
+        ("0 5 * * *", "2026-10-23T12:00", ["24 03:00", "25 04:00", "26 04:00"]),
+        # 02:30 does not exist on the 29th: it fires when the clock has gone on to 03:00.
+        ("30 2 * * *", "2026-03-27T12:00", ["28 01:30", "29 01:00", "30 00:30"]),
+        # 02:30 comes twice on the 25th and fires once.
+        ("30 2 * * *", "2026-10-23T12:00", ["24 00:30", "25 00:30", "26 01:30"]),
+        # An hourly line fires every real hour on both days.
+        ("0 * * * *", "2026-03-28T23:30", ["29 00:00", "29 01:00", "29 02:00"]),
+        ("0 * * * *", "2026-10-24T23:30", ["25 00:00", "25 01:00", "25 02:00"]),
+    ],
+)
+def test_cron_lines_over_the_change_of_the_clocks_in_paris(cron, start, expected):
+    assert fires(Schedule(cron=cron, timezone="Europe/Paris"), start, 3) == expected
+
+
+@settings(deadline=None)
+@given(st.sampled_from(CRONS), st.sampled_from(ZONES), moments)
+def test_cron_fires_in_its_own_time_zone_within_its_period(cron, zone, now):
+    schedule = Schedule(cron=cron, timezone=zone)
+
+    first = next_time(schedule, now - timedelta(days=400), now, NONE)
+
+    assert now < first <= now + timedelta(days=32)
+    assert first == next_time(schedule, now, now, NONE)
+
+
+@pytest.mark.parametrize(
+    ("attempts", "length", "minutes"),
+    [(1, None, 1), (2, None, 2), (4, None, 8), (7, None, 60), (500, None, 60), (6, timedelta(minutes=15), 15)],
+)
+def test_waits_double_up_to_the_period_or_an_hour(attempts, length, minutes):
+    assert backoff(attempts, length) == timedelta(minutes=minutes)
