@@ -1,4 +1,4 @@
-"""A project opened: its configuration, its store and what is needed to run its syncs. Dagster and the CLI begin here."""
+"""A project opened: configuration, store and what is needed to run its syncs. Dagster and the CLI begin here."""
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,6 +17,7 @@ from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.provider import CrmObject, ObjectSchema, Provider
 from sync_pipelines.model.run import SyncRun
 from sync_pipelines.model.sync import Sync, SyncObject
+from sync_pipelines.providers import PROVIDERS
 from sync_pipelines.providers import provider as find_provider
 from sync_pipelines.settings import Settings, environment_variables
 from sync_pipelines.store import Store
@@ -207,10 +208,10 @@ class Project:
 
 
 def open_project(settings: Settings | None = None, environ: Mapping[str, str] | None = None) -> Project:
-    """Settings from the environment, configuration from the syncs folder. Raises ConfigurationError with all problems."""
+    """Settings from the environment, configuration from the syncs folder. ConfigurationError with all problems."""
     settings = settings or Settings()
     values: Mapping[str, Any] = environ if environ is not None else environment_variables()
-    return Project(settings, load_configuration(settings.syncs_dir, values))
+    return Project(settings, load_configuration(settings.syncs_dir, values, providers=PROVIDERS))
 
 
 @contextmanager

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-pytest_plugins = ["sync_pipelines_tests.fixtures.postgres"]
+pytest_plugins = ["sync_pipelines_tests.fixtures.postgres", "sync_pipelines_tests.fixtures.place"]
 
 SCRUBBED = ("SYNC_PIPELINES_", "PG")
 

@@ -41,7 +41,7 @@ def definitions_of(project: Project, resource: SyncProject | None = None) -> dg.
     )
 
 
-def subjects_of(project: Project, sync: Sync, places: Mapping[str, dg.LocalFileCodeReference]) -> Sequence[Subject]:
+def subjects_of(project: Project, sync: Sync, places: Mapping[str, tuple[Path, int]]) -> Sequence[Subject]:
     return [
         Subject(
             sync=sync,
@@ -55,15 +55,12 @@ def subjects_of(project: Project, sync: Sync, places: Mapping[str, dg.LocalFileC
     ]
 
 
-def declared_places(folder: Path) -> Mapping[str, dg.LocalFileCodeReference]:
+def declared_places(folder: Path) -> Mapping[str, tuple[Path, int]]:
     """Sync name -> the file and line where it is declared, for those whose file says its name."""
     places = {}
     for file in configuration_files(folder):
         for source in read_sources(file):
             name = source.value.get("name") if isinstance(source.value, dict) else None
             if file.is_relative_to(folder / "syncs") and isinstance(name, str):
-                line = source.marks[source.find(("name",))][0]
-                places[name] = dg.LocalFileCodeReference(
-                    file_path=str(file.absolute()), line_number=line, label="declared here"
-                )
+                places[name] = (file.absolute(), source.marks[source.find(("name",))][0])
     return places

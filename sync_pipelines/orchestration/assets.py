@@ -1,7 +1,9 @@
 """One asset per sync and object, partitioned by connection; its body syncs the connections of one run, side by side."""
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import dagster as dg
 from dagster import AssetExecutionContext
@@ -35,14 +37,14 @@ class ChosenConnections(dg.Config):
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """What one asset is about. `vendor` and `destination_type` become its kinds."""
+    """What one asset is about. `vendor` and `destination_type` become its kinds; `declared_in` is a file and a line."""
 
     sync: Sync
     declared: SyncObject
     vendor: str
     destination_type: str
     table: Table
-    declared_in: dg.LocalFileCodeReference | None = None
+    declared_in: tuple[Path, int] | None = None
 
     @property
     def key(self) -> dg.AssetKey:
@@ -229,9 +231,15 @@ def _metadata(subject: Subject) -> Mapping[str, object]:
         "schedule": schedule_in_words(subject.sync.schedule),
     }
     if subject.declared_in is not None:
-        places = dg.CodeReferencesMetadataValue(code_references=[subject.declared_in])
-        metadata["dagster/code_references"] = places
+        metadata["dagster/code_references"] = _code_reference(*subject.declared_in)
     return metadata
+
+
+def _code_reference(file: Path, line: int) -> dg.CodeReferencesMetadataValue:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        place = dg.LocalFileCodeReference(file_path=str(file), line_number=line, label="declared here")
+        return dg.CodeReferencesMetadataValue(code_references=[place])
 
 
 def _description(subject: Subject) -> str:

@@ -167,11 +167,12 @@ class DagsterClient:
 
     def partition_statuses(self, asset: Sequence[str]) -> PartitionStatuses:
         found = self._asset(queries.PARTITION_STATUSES, asset)["assetPartitionStatuses"]
+        failed, working = frozenset(found["failedPartitions"]), frozenset(found["materializingPartitions"])
         return PartitionStatuses(
             materialized=frozenset(found["materializedPartitions"]),
-            failed=frozenset(found["failedPartitions"]),
-            missing=frozenset(found["unmaterializedPartitions"]),
-            materializing=frozenset(found["materializingPartitions"]),
+            failed=failed,
+            missing=frozenset(found["unmaterializedPartitions"]) - failed - working,
+            materializing=working,
         )
 
     def materializations(

@@ -21,6 +21,7 @@ import yaml
 
 from sync_pipelines.orchestration.graphql import DagsterClient, DagsterRefused
 from sync_pipelines.orchestration.names import LOCATION
+from sync_pipelines.settings import environment_variables
 
 MODULE: Final = "sync_pipelines.orchestration.definitions"
 POLL_SECONDS: Final = 0.2
@@ -163,12 +164,12 @@ class DagsterProcesses:
 
     def _run(self, name: str, module: str, *arguments: str) -> None:
         log = self.home / LOG_FOLDER / f"{name.replace(' ', '_')}.log"
-        values = {**os.environ, **self.environment, "DAGSTER_HOME": str(self.home), "PYTHONUNBUFFERED": "1"}
+        ours = {"DAGSTER_HOME": str(self.home), "PYTHONUNBUFFERED": "1"}
         with log.open("ab") as output, _interrupts_reach_children():
             process = subprocess.Popen(
                 [sys.executable, "-m", module, *arguments],
                 cwd=self.working_directory,
-                env=values,
+                env={**environment_variables(), **self.environment, **ours},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

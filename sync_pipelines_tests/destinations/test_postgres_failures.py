@@ -312,6 +312,17 @@ def test_a_refusal_is_told_by_its_code(own_server, code, kind, words):
 
 
 @pytest.mark.parametrize(
+    ("code", "kind", "words"),
+    [(b"57P03", DestinationBusy, "starting up"), (b"28P01", DestinationError, "does not let user sync in")],
+)
+def test_a_refusal_is_told_roughly_where_libpq_cannot_trace(own_server, monkeypatch, code, kind, words):
+    monkeypatch.delattr(os, "memfd_create", raising=False)
+    with refusing_server(code) as port:
+        changes = {"host": "127.0.0.1", "port": port, "connection_parameters": {"sslmode": "disable"}}
+        assert words in refusal(at_server(own_server, **changes), kind)
+
+
+@pytest.mark.parametrize(
     ("code", "kind"),
     [
         ("53100", DestinationBusy),

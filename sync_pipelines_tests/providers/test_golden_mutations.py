@@ -16,28 +16,24 @@ def failures(declared, suite):
     return failed
 
 
-@pytest.fixture(scope="module")
-def already_failing():
-    """What fails without any mutation, so that it does not count as caught."""
-    return {
-        "salesforce": failures(PROVIDERS["salesforce"], scenarios.SALESFORCE),
-        "hubspot": failures(hubspot("v3"), scenarios.HUBSPOT),
-    }
+@pytest.fixture(scope="module", autouse=True)
+def nothing_fails_without_a_mutation():
+    """Else a failure would prove nothing; test_golden_client then shows what is wrong."""
+    if failures(PROVIDERS["salesforce"], scenarios.SALESFORCE) | failures(hubspot("v3"), scenarios.HUBSPOT):
+        pytest.skip("golden scenarios fail already")
 
 
-def test_a_declaration_passed_through_unchanged_still_passes(already_failing):
+def test_a_declaration_passed_through_unchanged_still_passes():
     unchanged = {"ask": lambda request: request, "hear": lambda answer: answer}
     for name, suite in (("salesforce", scenarios.SALESFORCE), ("hubspot", scenarios.HUBSPOT)):
-        assert failures(mutations.mutated(PROVIDERS[name], **unchanged), suite) == already_failing[name]
+        assert failures(mutations.mutated(PROVIDERS[name], **unchanged), suite) == set()
 
 
 @pytest.mark.parametrize("fact", mutations.SALESFORCE)
-def test_a_wrong_fact_about_salesforce_is_caught(fact, already_failing):
-    wrong = mutations.mutated(PROVIDERS["salesforce"], **mutations.SALESFORCE[fact])
-    assert failures(wrong, scenarios.SALESFORCE) - already_failing["salesforce"]
+def test_a_wrong_fact_about_salesforce_is_caught(fact):
+    assert failures(mutations.mutated(PROVIDERS["salesforce"], **mutations.SALESFORCE[fact]), scenarios.SALESFORCE)
 
 
 @pytest.mark.parametrize("fact", mutations.HUBSPOT)
-def test_a_wrong_fact_about_hubspot_is_caught(fact, already_failing):
-    wrong = mutations.mutated(hubspot("v3"), **mutations.HUBSPOT[fact])
-    assert failures(wrong, scenarios.HUBSPOT) - already_failing["hubspot"]
+def test_a_wrong_fact_about_hubspot_is_caught(fact):
+    assert failures(mutations.mutated(hubspot("v3"), **mutations.HUBSPOT[fact]), scenarios.HUBSPOT)

@@ -130,6 +130,15 @@ def test_the_cursor_follows_from_what_the_object_has(missing):
     assert f"ORDER BY {expected}, Id" in org.statements[0]
 
 
+def test_a_plan_of_few_fields_still_reads_by_the_best_cursor_of_the_object():
+    types = {name: kind for name, kind in TYPES.items() if name != "SystemModstamp"} | {"LastModifiedDate": "datetime"}
+    org = SmallOrg([contact(1, LastModifiedDate=rest_time(9))], types=types)
+    chosen = tuple(field for field in fields_of(org) if field.name in ("Id", "CreatedDate"))
+    records, _, _, _ = run(org, ReadPlan(object=CONTACT, fields=chosen, since=SINCE, until=UNTIL))
+    assert "ORDER BY LastModifiedDate, Id" in org.statements[0]
+    assert list(records[0]) == ["Id", "CreatedDate", "LastModifiedDate"]
+
+
 def test_an_object_without_any_cursor_is_read_whole():
     org = SmallOrg([contact(1), contact(2)], types={"Id": "id", "LastName": "string"})
     records, _, _, _ = run(org, plan_of(org, since=SINCE, until=UNTIL))
@@ -329,7 +338,7 @@ def test_short_ids_become_long_ones_and_a_record_without_id_stays_for_the_engine
         "records": [{"attributes": {"type": "Contact"}, **short}, {"LastName": "x"}],
     }
     talk = Conversation(SALESFORCE, lambda request: httpx.Response(200, json=answer))
-    plan = ReadPlan(object=CONTACT, fields=(), since=SINCE, limit=5)
+    plan = ReadPlan(object=CONTACT, fields=(), limit=5)
     pages, _ = talk.read(SALESFORCE.read(plan))
     first, second = (json.loads(text) for text in pages[0].records)
     assert first["Id"] == "0035e00000abCdEAQU"[:15] + first["Id"][15:]
@@ -411,7 +420,7 @@ def test_lone_surrogates_and_nul_cost_no_page():
     talk = Conversation(
         SALESFORCE, lambda request: httpx.Response(200, content=body, headers={"content-type": "application/json"})
     )
-    pages, _ = talk.read(SALESFORCE.read(ReadPlan(object=CONTACT, fields=(), since=SINCE)))
+    pages, _ = talk.read(SALESFORCE.read(ReadPlan(object=CONTACT, fields=(), limit=5)))
     name = json.loads(pages[0].records[0])["Name"]
     assert name == "a\ufffd\x00b\x00 \U0001f600 \\ud800"
 

@@ -1,5 +1,5 @@
 import logging
-import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
@@ -13,6 +13,16 @@ from sync_pipelines.store.sealing import new_key
 
 def tokens(access, refresh=None, **rest):
     return Tokens(access_token=Secret(access), refresh_token=Secret(refresh) if refresh else None, **rest)
+
+
+def until_waiting_for_locks(database, sessions):
+    """Returns when so many sessions wait for a lock; fails when that does not come about."""
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    deadline = time.monotonic() + 20
+    with database.connect() as connection:
+        while connection.execute(waiting).fetchone()[0] < sessions:
+            assert time.monotonic() < deadline, "nobody waits for the lock"
+            connection.execute("SELECT pg_sleep(0.02)")
 
 
 def test_tokens_are_stored_before_they_are_returned(store, connect, open_store):
@@ -45,26 +55,21 @@ def test_who_comes_with_an_older_token_gets_the_newer_one_without_asking_the_ven
     assert store.credentials(acme).refresh(Secret("access-1"), never).access_token == Secret("access-2")
 
 
-def test_of_many_that_refresh_at_once_one_asks_the_vendor(store, connect, open_store):
+def test_of_many_that_refresh_at_once_one_asks_the_vendor(store, connect, open_store, database):
     acme = connect()
     asked = []
-    everybody = threading.Barrier(6)
 
     def fetch(old):
         asked.append(old.refresh_token.reveal())
+        until_waiting_for_locks(database, 5)
         return tokens(f"access-{len(asked) + 1}", f"refresh-{len(asked) + 1}")
-
-    def refresh(credentials):
-        everybody.wait()
-        return credentials.refresh(Secret("access-1"), fetch)
 
     doors = [opened.credentials(acme) for opened in (store, open_store()) for _ in range(3)]
     with ThreadPoolExecutor(6) as pool:
-        found = list(pool.map(refresh, doors))
+        found = list(pool.map(lambda door: door.refresh(Secret("access-1"), fetch), doors))
 
     assert asked == ["refresh-1"]
-    assert set(map(repr, found)) == {repr(found[0])}
-    assert {each.access_token for each in found} == {Secret("access-2")}
+    assert found == [tokens("access-2", "refresh-2")] * 6
 
 
 def test_the_row_stays_locked_while_the_vendor_is_asked(store, connect, database):

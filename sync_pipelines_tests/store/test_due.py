@@ -146,6 +146,13 @@ class TestClaiming:
             ("two", 2),
         ]
 
+    def test_a_claim_can_be_of_one_sync_only(self, due, connect, now):
+        connect()
+        due.plan([sync_of("one"), sync_of("two")], now=now)
+
+        assert [claim.sync for claim in due.claim(now, sync="two")] == ["two"]
+        assert [claim.sync for claim in due.claim(now)] == ["one"]
+
     def test_what_waits_longest_comes_first(self, due, connect, now):
         connect("late")
         due.plan([sync_of()], now=now)
@@ -160,6 +167,15 @@ class TestClaiming:
         store.connections.set_status(acme, "expired", "revoked")
 
         assert due.claim(now) == []
+
+    def test_what_another_is_claiming_at_this_moment_is_passed_over(self, due, connect, now, database):
+        connect("acme")
+        connect("globex")
+        due.plan([sync_of()], now=now)
+
+        with database.connect(autocommit=False) as another:
+            another.execute("SELECT * FROM due WHERE customer_id = 'acme' FOR UPDATE")
+            assert [claim.customers for claim in due.claim(now)] == [("globex",)]
 
     def test_processes_that_claim_at_once_get_different_work(self, due, connect, now, database):
         for number in range(60):

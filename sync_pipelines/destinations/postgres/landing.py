@@ -19,7 +19,7 @@ from sync_pipelines.destinations.postgres.pool import Lent, Pool
 from sync_pipelines.destinations.postgres.statements import statements_of
 from sync_pipelines.model.checkpoint import Checkpoint
 from sync_pipelines.model.destination import Observer, Row, Scope
-from sync_pipelines.model.errors import DeleteBrake, DestinationBusy
+from sync_pipelines.model.errors import DeleteBrake, DestinationBusy, SyncError
 from sync_pipelines.model.run import Counts
 
 log = logging.getLogger(__name__)
@@ -92,8 +92,10 @@ class PostgresLanding:
             values = self._values(reading=reading)
             # As with the comparison of a load, statistics may be missing; nested loops over both sides never end.
             lent.connection.execute("SET LOCAL enable_nestloop = off")
-            self._brake(lent, values, brake)
-            deleted = self._delete(lent, values, hard=hard)
+            unseen = self._count(lent, self._sql.count_unseen, values)
+            if unseen:
+                self._brake(unseen, self._count(lent, self._sql.count_alive, values), brake)
+            deleted = self._delete(lent, values, hard=hard) if unseen or hard else 0
             self._observe("delete.marked")
             self._checkpoints.forget_others(lent.connection, self._stored, moved)
             self._observe("delete.checkpointed")
@@ -116,7 +118,7 @@ class PostgresLanding:
                 known = lent.connection.execute(_GROWTH, [layout.schema, layout.physical]).fetchone()
                 if known is not None and known[0] < 5 * self._created:
                     lent.connection.execute(self._sql.analyze)
-        except psycopg.Error as problem:
+        except (psycopg.Error, SyncError) as problem:
             # Everything is stored; autovacuum takes the statistics sooner or later.
             log.warning("Statistics of %s.%s were not taken: %s", layout.schema, layout.physical, problem)
 
@@ -208,8 +210,11 @@ class PostgresLanding:
                 "records had been seen. Nothing was deleted; the next run reads everything again by itself."
             )
 
-    def _brake(self, lent: Lent, values: Mapping[str, Any], brake: float) -> None:
-        alive, unseen = lent.connection.execute(self._sql.count_unseen, values).fetchone() or (0, 0)
+    def _count(self, lent: Lent, statement: bytes, values: Mapping[str, Any]) -> int:
+        row = lent.connection.execute(statement, values).fetchone()
+        return int(row[0]) if row else 0
+
+    def _brake(self, unseen: int, alive: int, brake: float) -> None:
         if unseen > brake * alive:
             scope = self._opening.scope
             raise DeleteBrake(

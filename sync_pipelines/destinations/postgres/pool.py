@@ -24,7 +24,7 @@ TRUSTED_SECONDS = 5.0
 
 _SESSION = b"""
 SELECT set_config('lock_timeout', '60s', false), set_config('idle_in_transaction_session_timeout', '10min', false),
-  set_config('TimeZone', 'UTC', false);
+  set_config('TimeZone', 'UTC', false), set_config('jit', 'off', false);
 SELECT set_config(name, 'lz4', false) FROM pg_catalog.pg_settings
   WHERE name = 'default_toast_compression' AND 'lz4' = ANY(enumvals)
 """
@@ -157,7 +157,8 @@ def _connect(place: Place) -> Lent:
     try:
         connection = psycopg.connect(**place.connect_arguments, autocommit=True, prepare_threshold=None)
     except psycopg.Error as problem:
-        raise connect_failure(problem, place) from problem
+        # Not "from" it: psycopg's error carries the connection's parameters, the password among them.
+        raise connect_failure(problem, place) from None
     try:
         connection.execute(_SESSION)
     except psycopg.Error as problem:

@@ -12,6 +12,7 @@ from psycopg.conninfo import make_conninfo
 from sync_pipelines.destinations.postgres.place import CONNECT_SECONDS, Place
 
 CANNOT_CONNECT_NOW = "57P03"
+NOT_LET_IN = "28000"
 
 _ERROR_RESPONSE = re.compile(rb'ErrorResponse\t S "[A-Z]+" V "[A-Z]+" C "([0-9A-Z]{5})"')
 _EVENTS: dict[int, int] = {
@@ -26,8 +27,8 @@ def refusal_code(place: Place) -> str | None:
     try:
         return _traced_code(conninfo)
     except psycopg.NotSupportedError:
-        # Without a trace (not on Linux) we still learn whether it is only starting up.
-        return CANNOT_CONNECT_NOW if pq.PGconn.ping(conninfo) == pq.Ping.REJECT else None
+        # Without a trace (it exists on Linux only) we still learn whether it is starting up or refuses us for good.
+        return {pq.Ping.REJECT: CANNOT_CONNECT_NOW, pq.Ping.OK: NOT_LET_IN}.get(pq.PGconn.ping(conninfo))
 
 
 def _traced_code(conninfo: bytes) -> str | None:

@@ -56,17 +56,24 @@ SELECT count(*) FILTER (WHERE made), count(*) FILTER (WHERE NOT made) FROM writt
 """
 
 _MERGE = """
-UPDATE {table} t SET is_deleted = true, {merged_into} = %(survivors)s::jsonb ->> t.id, {hash} = NULL,
+UPDATE {table} t SET is_deleted = true, {merged_into} = %(survivors)s::jsonb ->> t.id,
+  {hash} = CASE WHEN t.is_deleted THEN t.{hash} END,
   {emitted_at} = %(now)s, {run_id} = %(run_id)s
 WHERE {scope} AND t.id = ANY(%(losers)s::text[])
   AND (t.is_deleted IS NOT TRUE OR t.{merged_into} IS DISTINCT FROM %(survivors)s::jsonb ->> t.id)
 """
 
+# The first part needs the key's index alone, the second looks at the few rows that are left: the usual full read, which
+# deletes next to nothing, does not touch the wide rows.
 _COUNT_UNSEEN = """
-SELECT (SELECT count(*) FROM {table} t WHERE {scope} AND t.is_deleted IS NOT TRUE),
-  (SELECT count(*) FROM {table} t WHERE {scope} AND t.is_deleted IS NOT TRUE
-     AND NOT EXISTS (SELECT FROM {ids} s WHERE s.id = t.id))
+WITH unseen AS MATERIALIZED (
+  SELECT t.id FROM {table} t WHERE {scope} AND NOT EXISTS (SELECT FROM {ids} s WHERE s.id = t.id)
+)
+SELECT count(*) FROM unseen u
+CROSS JOIN LATERAL (SELECT t.is_deleted FROM {table} t WHERE {scope} AND t.id = u.id LIMIT 1) t
+WHERE t.is_deleted IS NOT TRUE
 """
+_COUNT_ALIVE = "SELECT count(*) FROM {table} t WHERE {scope} AND t.is_deleted IS NOT TRUE"
 _MARK_UNSEEN = """
 UPDATE {table} t SET is_deleted = true, {hash} = NULL, {emitted_at} = %(now)s, {run_id} = %(run_id)s
 WHERE {scope} AND t.is_deleted IS NOT TRUE AND NOT EXISTS (SELECT FROM {ids} s WHERE s.id = t.id)
@@ -95,6 +102,7 @@ class Statements:
     upsert: bytes
     merge: bytes
     count_unseen: bytes
+    count_alive: bytes
     mark_unseen: bytes
     remove_unseen: bytes
     remove_deleted: bytes
@@ -134,6 +142,7 @@ def statements_of(layout: Layout) -> Statements:
         upsert=rendered(_UPSERT),
         merge=rendered(_MERGE),
         count_unseen=rendered(_COUNT_UNSEEN),
+        count_alive=rendered(_COUNT_ALIVE),
         mark_unseen=rendered(_MARK_UNSEEN),
         remove_unseen=rendered(_REMOVE_UNSEEN),
         remove_deleted=rendered(_REMOVE_DELETED),
@@ -160,8 +169,17 @@ def _parts(layout: Layout, staging: str, width: int) -> dict[str, sql.Composable
         "ids": ids_of_reading(layout.schema),
         "columns": sql.SQL(", ").join(map(in_query, own)),
         "key": sql.SQL(", ").join(map(in_query, layout.key)),
-        "assignments": sql.SQL(", ").join(sql.SQL("{0} = EXCLUDED.{0}").format(in_query(name)) for name in written),
+        "assignments": sql.SQL(", ").join(_assignment(layout, name) for name in written),
         "staging": sql.SQL(f"pg_temp.{staging}"),
         "staged": sql.SQL(", ").join(sql.SQL(f"c{place}") for place in range(width)),
         "staged_id": sql.SQL(f"c{staged_id}"),
     }
+
+
+def _assignment(layout: Layout, name: str) -> sql.Composable:
+    if name == layout.meta("merged_into"):
+        # Where the survivor names its losers, the loser's own record does not say it: its next version keeps it.
+        return sql.SQL(
+            "{0} = CASE WHEN EXCLUDED.is_deleted THEN COALESCE(EXCLUDED.{0}, t.{0}) ELSE EXCLUDED.{0} END"
+        ).format(in_query(name))
+    return sql.SQL("{0} = EXCLUDED.{0}").format(in_query(name))

@@ -26,24 +26,26 @@ from sync_pipelines.providers.hubspot.records import (
 LIST_PAGE: Final = 100
 SEARCH_PAGE: Final = 200
 LONGEST_URL: Final = 8_000
-DONE: Final[PageToken] = {"done": True}
-ARCHIVED: Final[PageToken] = {"archived": True}
+LIVE: Final[PageToken] = {"archived": False}
 
 
 def read(paths: Paths, plan: ReadPlan) -> Flow:
-    """Live records first (full: the list; incremental: search), then all archived ones, which search never shows."""
-    at = plan.resume or {}
-    if at.get("done"):
-        return
+    """All archived records first, which search never shows; then live ones (full: the list; incremental: search).
+
+    In this order the row of a merged record is there when its survivor names it, and a record that is restored
+    meanwhile is met twice, not never. A limited read shows what records look like, so it leaves archived ones away.
+    """
+    at = plan.resume or ({"archived": True} if plan.limit is None else LIVE)
     room = plan.limit
-    if not at.get("archived"):
-        if plan.object.name == OWNERS or plan.since is None or plan.object.cursor_field is None:
-            room = yield from _read_list(paths, plan, archived=False, after=at.get("after"), room=room)
-        else:
-            room = yield from _read_search(paths, plan, last_id=at.get("last_id"), room=room)
-        at = ARCHIVED
-    if room is None or room > 0:
-        yield from _read_list(paths, plan, archived=True, after=at.get("after"), room=room)
+    if at.get("archived"):
+        room = yield from _read_list(paths, plan, archived=True, after=at.get("after"), room=room)
+        at = LIVE
+    if room is not None and room <= 0:
+        return
+    if plan.object.name == OWNERS or plan.since is None or plan.object.cursor_field is None:
+        yield from _read_list(paths, plan, archived=False, after=at.get("after"), room=room)
+    else:
+        yield from _read_search(paths, plan, last_id=at.get("last_id"), room=room)
 
 
 def _read_list(paths: Paths, plan: ReadPlan, *, archived: bool, after: str | None, room: int | None) -> Flow:
@@ -61,9 +63,9 @@ def _read_list(paths: Paths, plan: ReadPlan, *, archived: bool, after: str | Non
             return room
         records, after = found
         room = None if room is None else room - len(records)
-        resume: PageToken = {"archived": archived, "after": after}
+        resume: PageToken | None = {"archived": archived, "after": after}
         if after is None:
-            resume = DONE if archived else ARCHIVED
+            resume = LIVE if archived else None
         if records or after is not None:
             yield Page(records=records, resume=resume)
         if after is None:
@@ -106,7 +108,7 @@ def _listed_page(paths: Paths, plan: ReadPlan, params: Mapping[str, str], *, arc
 def _with_all_properties(path: str, names: Sequence[str], records: Sequence[Record], archived: bool) -> Flow:
     """The same records with the properties that no URL could ask for, by batch/read, which takes them in its body.
 
-    A record that is archived or purged in between is left out: the archived list, which comes later, has it.
+    A record that is archived or purged in between is left out: it is no live record any more.
     """
     found: dict[str, msgspec.Raw] = {}
     ids = [str(record.id) for record in records if record.id]

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import msgspec
@@ -10,8 +11,8 @@ from sync_pipelines.model.errors import ExpiredToken, InvalidField, ProtocolErro
 from sync_pipelines.model.flow import Flow, Get, Notice, Page, PageToken
 from sync_pipelines.model.provider import ReadPlan
 from sync_pipelines.providers.salesforce.bulk import read_bulk
-from sync_pipelines.providers.salesforce.describing import QueryPage, count, without_refused
-from sync_pipelines.providers.salesforce.soql import LONGEST_PART, Query, by_ids, long_id, sayable
+from sync_pipelines.providers.salesforce.describing import QueryPage, count, describe, without_refused
+from sync_pipelines.providers.salesforce.soql import CURSORS, LONGEST_PART, Query, by_ids, long_id, sayable
 
 _PLAIN_HEAD: Final = re.compile(rb'\{"attributes":\{"type":"[^"\\]*","url":"[^"\\]*"\},(?="Id":"[0-9A-Za-z]{18}"[,}])')
 IDS_AT_ONCE: Final = LONGEST_PART // (18 + len("%27%27%2C%20"))
@@ -21,7 +22,7 @@ RawFields = dict[str, msgspec.Raw]
 
 def read(root: str, plan: ReadPlan) -> Flow:
     """Full: by Id. Incremental: by (SystemModstamp, Id). Deleted records come along in both, because of queryAll."""
-    query = Query.of(plan)
+    query = Query.of((yield from _with_cursor(root, plan)))
     for field in plan.fields:
         if not sayable(field.name):
             yield Notice(
@@ -39,6 +40,17 @@ def read(root: str, plan: ReadPlan) -> Flow:
     large = yield from _read_rest(root, plan, query, resume, bulk_above)
     if large is not None and not (yield from read_bulk(root, plan.object, large, {})):
         yield from _read_rest(root, plan, large, {}, None)
+
+
+def _with_cursor(root: str, plan: ReadPlan) -> Flow:
+    """The plan with the best cursor that the object has, which a plan of chosen fields may leave away."""
+    names = {field.name for field in plan.fields}
+    if plan.since is None or CURSORS[0] in names:
+        return plan
+    schema = yield from describe(root, plan.object)
+    found = {field.name: field for field in schema.fields}
+    cursor = next((found[name] for name in CURSORS if name in found), None)
+    return plan if cursor is None or cursor.name in names else replace(plan, fields=(*plan.fields, cursor))
 
 
 def _read_rest(root: str, plan: ReadPlan, query: Query, after: PageToken, bulk_above: int | None) -> Flow:

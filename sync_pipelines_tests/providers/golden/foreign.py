@@ -14,11 +14,11 @@ EPOCH = "2026-05-02T00:00:00Z"
 BEFORE_ALL = "2020-01-01T00:00:00+00:00"
 
 
-def our_session(account):
-    """A VendorSession on one invented account, over real HTTP."""
-    tokens = Tokens(access_token=Secret(account.access_token), refresh_token=Secret(account.refresh_token))
+def our_session(account, declared=None, *, access=None, **rest):
+    """A VendorSession on one invented account, over real HTTP. It never waits: the sandbox counts no limits here."""
+    tokens = Tokens(access_token=Secret(access or account.access_token), refresh_token=Secret(account.refresh_token))
     return VendorSession(
-        PROVIDERS[account.vendor],
+        declared or PROVIDERS[account.vendor],
         Connection(
             id=1,
             customer_id=account.id,
@@ -30,6 +30,8 @@ def our_session(account):
         ),
         Wallet(tokens),
         OAuthClient(client_id=account.client_id, client_secret=Secret(account.client_secret)),
+        sleep=lambda seconds: None,
+        **rest,
     )
 
 
@@ -39,12 +41,12 @@ def our_schema(account, name):
         return session.ask(declared.describe(declared.find_object(name)))
 
 
-def our_records(account, name, **rest):
+def our_records(account, name, declared=None, **rest):
     """Every record as our provider reads it, by id; each id once."""
-    declared = PROVIDERS[account.vendor]
+    declared = declared or PROVIDERS[account.vendor]
     crm_object = declared.find_object(name)
     read = {}
-    with our_session(account) as session:
+    with our_session(account, declared) as session:
         plan = ReadPlan(object=crm_object, fields=session.ask(declared.describe(crm_object)).fields, **rest)
         for step in session.read(declared.read(plan)):
             assert isinstance(step, Page), step

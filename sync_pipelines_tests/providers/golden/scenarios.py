@@ -33,6 +33,11 @@ def records_and_notices(session, flow):
     return records, notices
 
 
+def by_id(records, key="id"):
+    """In the order of ids: which of its lists a client reads first is its own business."""
+    return sorted(records, key=lambda record: record[key])
+
+
 def everything_was_played(transport):
     assert [step.name for step in transport.left] == [], "golden exchanges that were not asked for"
 
@@ -257,11 +262,13 @@ def hubspot_lists_everything(declared):
     records, notices = records_and_notices(session, declared.read(hubspot_plan(declared)))
     everything_was_played(transport)
     assert notices == []
-    assert records == [
-        *golden_hubspot_records("list first page"),
-        *golden_hubspot_records("list last page"),
-        *golden_hubspot_records("list archived"),
-    ]
+    assert by_id(records) == by_id(
+        [
+            *golden_hubspot_records("list first page"),
+            *golden_hubspot_records("list last page"),
+            *golden_hubspot_records("list archived"),
+        ]
+    )
 
 
 def hubspot_lists_with_companies(declared):
@@ -269,7 +276,7 @@ def hubspot_lists_with_companies(declared):
     records, _ = records_and_notices(session, declared.read(hubspot_plan(declared)))
     everything_was_played(transport)
     live = golden_hubspot_records("list with associations", of_512=["7002", "7001"])
-    assert records == [*live, *golden_hubspot_records("list archived")]
+    assert by_id(records) == by_id([*live, *golden_hubspot_records("list archived")])
 
 
 def hubspot_searches_what_changed(declared):
@@ -289,11 +296,13 @@ def hubspot_searches_what_changed(declared):
     records, notices = records_and_notices(session, declared.read(hubspot_plan(declared, since=SINCE, until=UNTIL)))
     everything_was_played(transport)
     assert notices == []
-    assert records == [
-        *golden_hubspot_records("search first page", of_512=["7002", "7001"]),
-        *golden_hubspot_records("search last page", of_514=["7001"]),
-        *golden_hubspot_records("list archived"),
-    ]
+    assert by_id(records) == by_id(
+        [
+            *golden_hubspot_records("search first page", of_512=["7002", "7001"]),
+            *golden_hubspot_records("search last page", of_514=["7001"]),
+            *golden_hubspot_records("list archived"),
+        ]
+    )
 
 
 def hubspot_reads_wide_objects_by_batch(declared):
@@ -321,10 +330,12 @@ def hubspot_lists_owners(declared):
     records, _ = records_and_notices(session, declared.read(hubspot_plan(declared, "user", fields=())))
     everything_was_played(transport)
     golden = exchanges("hubspot")
-    assert records == [
-        *golden["owners"].response["body"]["results"],
-        *golden["owners archived"].response["body"]["results"],
-    ]
+    assert by_id(records) == by_id(
+        [
+            *golden["owners"].response["body"]["results"],
+            *golden["owners archived"].response["body"]["results"],
+        ]
+    )
 
 
 def hubspot_refreshes_an_expired_token(declared):
@@ -363,7 +374,7 @@ def hubspot_waits_for_another_day(declared):
 
 
 def hubspot_skips_what_it_may_not_read(declared):
-    session, transport = hubspot_play(declared, [Step("missing scopes", {"associations": "companies"})])
+    session, transport = hubspot_play(declared, [Step("missing scopes", {"associations": None, "archived": None})])
     refused = refusal(SkipObject, lambda: list(session.read(declared.read(hubspot_plan(declared)))))
     everything_was_played(transport)
     assert "crm.objects.contacts.read" in str(refused), "the message names the scope that is missing"
