@@ -28,12 +28,18 @@ def ignore(step: str) -> None:
 
 
 class Project:
-    """Opened by `open_project`; close it when done. Safe to use from several threads."""
+    """Opened by `open_project`; close it when done. Safe to use from several threads.
 
-    def __init__(self, settings: Settings, configuration: Configuration) -> None:
+    `sleep` is how vendor sessions wait; None waits for real, until `stop` is set.
+    """
+
+    def __init__(
+        self, settings: Settings, configuration: Configuration, *, sleep: Callable[[float], None] | None = None
+    ) -> None:
         self.settings = settings
         self.configuration = configuration
         self.stop = threading.Event()
+        self._sleep = sleep
         self._store: Store | None = None
         self._destinations: dict[tuple[str, str], Destination] = {}
         self._lock = threading.Lock()
@@ -109,6 +115,7 @@ class Project:
             config.client,
             timeout=self.settings.request_timeout_seconds,
             attempts=self.settings.retry_attempts,
+            sleep=self._sleep,
             stop=self.stop,
         )
 
@@ -207,11 +214,16 @@ class Project:
             return landing.sample(limit)
 
 
-def open_project(settings: Settings | None = None, environ: Mapping[str, str] | None = None) -> Project:
+def open_project(
+    settings: Settings | None = None,
+    environ: Mapping[str, str] | None = None,
+    *,
+    sleep: Callable[[float], None] | None = None,
+) -> Project:
     """Settings from the environment, configuration from the syncs folder. ConfigurationError with all problems."""
     settings = settings or Settings()
     values: Mapping[str, Any] = environ if environ is not None else environment_variables()
-    return Project(settings, load_configuration(settings.syncs_dir, values, providers=PROVIDERS))
+    return Project(settings, load_configuration(settings.syncs_dir, values, providers=PROVIDERS), sleep=sleep)
 
 
 @contextmanager

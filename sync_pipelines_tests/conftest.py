@@ -4,7 +4,11 @@ import os
 
 import pytest
 
-pytest_plugins = ["sync_pipelines_tests.fixtures.postgres", "sync_pipelines_tests.fixtures.place"]
+pytest_plugins = [
+    "sync_pipelines_tests.fixtures.postgres",
+    "sync_pipelines_tests.fixtures.place",
+    "sync_pipelines_tests.fixtures.browser",
+]
 
 SCRUBBED = ("SYNC_PIPELINES_", "PG")
 

@@ -53,10 +53,15 @@ def sync_side_by_side(
     outcomes: dict[int, SyncRun] = {}
     with ThreadPoolExecutor(max_workers=min(at_once, len(work)), thread_name_prefix="sync") as pool:
         waiting = {pool.submit(sync_one, item, around): at for at, item in enumerate(work)}
-        for future in as_completed(waiting):
-            run = future.result()
-            outcomes[waiting[future]] = run
-            on_done(run)
+        try:
+            for future in as_completed(waiting):
+                run = future.result()
+                outcomes[waiting[future]] = run
+                on_done(run)
+        except BaseException:
+            # The run is being ended: work that waits for its turn must not be waited for.
+            around.stop.set()
+            raise
     return [outcomes[at] for at in range(len(work))]
 
 

@@ -15,7 +15,7 @@ import msgspec
 from sync_pipelines.http_client.answers import check_answer, http_date, retry_after
 from sync_pipelines.http_client.auth import BearerTokens
 from sync_pipelines.http_client.pace import pace_of
-from sync_pipelines.http_client.retry import retrying
+from sync_pipelines.http_client.retry import LONGEST_WAIT, retrying
 from sync_pipelines.model.connection import Connection, Credentials, OAuthClient
 from sync_pipelines.model.errors import (
     ConfigurationError,
@@ -24,6 +24,7 @@ from sync_pipelines.model.errors import (
     Reauthorize,
     Stopped,
     SyncError,
+    Wait,
 )
 from sync_pipelines.model.flow import Flow, Notice, Page, Pause, Request, Response
 from sync_pipelines.model.provider import Hosts, Provider, Tokens
@@ -178,6 +179,7 @@ class VendorSession:
         if tokens is not None:
             headers["authorization"] = f"Bearer {tokens.access_token.reveal()}"
         url = self._url(request, tokens)
+        self._respect_pause(request.family)
         self._sleep(self._pace.reserve(request.family))
         self.calls += 1
         started = time.monotonic()
@@ -203,6 +205,15 @@ class VendorSession:
                 detail=f"{request.method} {request.path}: {problem}",
             ) from problem
         return self._noted(request, answer, time.monotonic() - started)
+
+    def _respect_pause(self, family: str) -> None:
+        """A long pause ends the work, whichever object's call was told of it: no thread sleeps through it."""
+        pause = timedelta(seconds=self._pace.held(family))
+        if pause > LONGEST_WAIT:
+            raise Wait(
+                f"{self._provider.title} asked for a pause; the sync goes on by itself after it.",
+                until=datetime.now(UTC) + pause,
+            )
 
     def _noted(self, request: Request, answer: httpx.Response, seconds: float) -> Response:
         response = Response(answer.status_code, dict(answer.headers), answer.content)

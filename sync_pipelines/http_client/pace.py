@@ -42,6 +42,11 @@ class Pace:
                 sent.append(at)
             return at - now
 
+    def held(self, family: str) -> float:
+        """Seconds for which the vendor still wants nothing of this family; 0 when it has not said so."""
+        with self._lock:
+            return max(0.0, self._held.get(family, 0.0) - self._clock())
+
     def hold(self, family: str, seconds: float) -> None:
         """The vendor said that it is too much: nobody sends to this family for so long."""
         with self._lock:

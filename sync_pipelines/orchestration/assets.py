@@ -114,11 +114,12 @@ def run_connections(
 ) -> None:
     """Sync the connections of this run, and tell Dagster of each. dg.Failure at the end when any of them failed."""
     customers = _customers(context, config)
+    claim = claim_of(context.run)
     results = Results()
     cause: Exception | None = None
     try:
         project = sync_project.open()
-        with kept(project, claim_of(context.run)):
+        with kept(project, claim):
             attempt(context, project, subject, customers, results, full=config.full)
     except SyncError as error:
         cause = error
@@ -126,10 +127,11 @@ def run_connections(
     except Exception as error:
         cause = error
         results.fail_the_rest(customers, f"{type(error).__name__}: its trace is in the log of this run")
-    _materialize(context, sync_project, subject, partitions, results, everything=not config.connections)
+    _materialize(context, sync_project, subject, partitions, results, everything=claim is None)
     if results.failures:
-        record_failed_partitions(context, list(results.failures))
-        raise failure_of(results.failures, len(customers), subject.spoken) from cause
+        failures = {customer: results.failures[customer] for customer in customers if customer in results.failures}
+        record_failed_partitions(context, list(failures))
+        raise failure_of(failures, len(customers), subject.spoken) from cause
 
 
 def attempt(
@@ -142,6 +144,7 @@ def attempt(
     full: bool,
 ) -> None:
     """Sync those that are connected; who is not is a failure of that one alone."""
+    project.store.check_current()
     sync, name = subject.sync.name, subject.declared.object
     connected = {connection.customer_id for connection in project.connections(sync)}
     for customer in customers:
@@ -180,8 +183,8 @@ def _materialize(
 ) -> None:
     """One event per connection that got through. Attempts that changed nothing count in the store, not here.
 
-    Except where a person asked (`everything`), and where the partition does not show as materialised: the first time,
-    and after a failure, which only a materialisation clears.
+    Except where a person started the run (`everything`), and where the partition does not show as materialised: the
+    first time, and after a failure, which only a materialisation clears.
     """
     through = [run for run in results.runs if run.status == "success"]
     if not through:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dagster as dg
-import pandas as pd
+from tabulate import tabulate
 
 from sync_pipelines.model.destination import Table
 from sync_pipelines.model.run import SyncRun
@@ -53,8 +53,8 @@ def sample_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> dg.Ma
     if not rows:
         return dg.MetadataValue.md("No rows.")
     cells = [["" if value is None else _cell(value) for value in row] for row in rows]
-    frame = pd.DataFrame(cells, columns=[_cell(column) for column in columns], dtype="object")
-    return dg.MetadataValue.md(str(frame.to_markdown(index=False, disable_numparse=True)))
+    headers = [_cell(column) for column in columns]
+    return dg.MetadataValue.md(tabulate(cells, headers=headers, tablefmt="pipe", disable_numparse=True))
 
 
 def failure_of(failures: Mapping[str, str], attempted: int, what: str) -> dg.Failure:

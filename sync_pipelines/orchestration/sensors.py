@@ -12,7 +12,7 @@ from sync_pipelines.orchestration.names import CLAIM_TAG, PROVIDER_TAG, SYNC_TAG
 from sync_pipelines.orchestration.partitions import connections_of, partitions_name, step_to
 from sync_pipelines.orchestration.resources import SyncProject
 from sync_pipelines.settings import Settings
-from sync_pipelines.store import Claim
+from sync_pipelines.store import Claim, Store
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
@@ -36,7 +36,7 @@ def due_sensor(
         description=f"Launches runs for the connections of {sync.name} that are due.",
     )
     def due(context: dg.SensorEvaluationContext, sync_project: SyncProject) -> dg.SensorResult:
-        store = sync_project.open().store
+        store = ready_store(sync_project)
         close_ended_claims(store, context.instance, sync)
         store.due.plan([sync])
         claims = store.due.claim(sync=sync.name, limit=CLAIMED_AT_ONCE, batch=CONNECTIONS_PER_RUN)
@@ -50,6 +50,13 @@ def due_sensor(
         )
 
     return due
+
+
+def ready_store(sync_project: SyncProject) -> Store:
+    """ConfigurationError, with what to do, when the store cannot be reached or is not migrated."""
+    store = sync_project.open().store
+    store.check_current()
+    return store
 
 
 def request_for(claim: Claim, sync: Sync, subjects: Sequence[Subject]) -> dg.RunRequest:
@@ -74,7 +81,7 @@ def connections_sensor(providers: Sequence[str], settings: Settings) -> dg.Senso
         description="Adds a partition for every new connection and removes those of disconnected ones.",
     )
     def connections(context: dg.SensorEvaluationContext, sync_project: SyncProject) -> dg.SensorResult:
-        store = sync_project.open().store
+        store = ready_store(sync_project)
         requests: list[dg.AddDynamicPartitionsRequest | dg.DeleteDynamicPartitionsRequest] = []
         told = []
         for provider in providers:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from hashlib import sha256
 from typing import Any
 
@@ -36,9 +37,9 @@ class Customer:
         """Every object of this account, those that others refer to first."""
         extra = self.custom()
         if self.vendor == "salesforce":
-            known = salesforce_schema.standard_objects({"Account": extra, "Contact": extra})
+            known = salesforce_schema.standard_objects(extra)
         else:
-            known = hubspot_schema.standard_objects(int(self.account), {"companies": extra, "contacts": extra})
+            known = hubspot_schema.standard_objects(int(self.account), extra)
         own = self.custom_object(self.account)
         return {**known, own.name: own}
 
@@ -61,6 +62,7 @@ def _field(type: str, name: str, make: Any, **rest: Any) -> FieldSpec:
     return FieldSpec(name=name, type=type, make=make, label=label, custom=True, **rest)
 
 
+@cache
 def _acme() -> tuple[FieldSpec, ...]:
     return (
         _field("currency", "ARR__c", values.maybe(0.8, values.money(5_000_000))),
@@ -71,6 +73,7 @@ def _acme() -> tuple[FieldSpec, ...]:
     )
 
 
+@cache
 def _brightwater() -> tuple[FieldSpec, ...]:
     tiers = ("platinum", "gold", "standard")
     return (
@@ -81,6 +84,7 @@ def _brightwater() -> tuple[FieldSpec, ...]:
     )
 
 
+@cache
 def _kestrel() -> tuple[FieldSpec, ...]:
     return (
         _field("string", "Revenue_Text__c", values.maybe(0.9, values.money_text)),
@@ -90,6 +94,7 @@ def _kestrel() -> tuple[FieldSpec, ...]:
     )
 
 
+@cache
 def _lumen() -> tuple[FieldSpec, ...]:
     return (
         _field("number", "arr", values.as_text(values.maybe(0.8, values.money(800_000)))),
@@ -101,6 +106,7 @@ def _lumen() -> tuple[FieldSpec, ...]:
     )
 
 
+@cache
 def _harbor() -> tuple[FieldSpec, ...]:
     return (
         _field("number", "annual_recurring_revenue", values.as_text(values.maybe(0.9, values.integer(0, 2_000_000)))),
@@ -110,6 +116,7 @@ def _harbor() -> tuple[FieldSpec, ...]:
     )
 
 
+@cache
 def _quill() -> tuple[FieldSpec, ...]:
     return (
         _field("string", "rev_text", values.maybe(0.9, values.money_text)),
@@ -120,7 +127,8 @@ def _quill() -> tuple[FieldSpec, ...]:
 
 
 def _salesforce_custom(name: str, prefix: str) -> Callable[[str], ObjectSpec]:
-    def make(account: str) -> ObjectSpec:
+    @cache
+    def own() -> ObjectSpec:
         fields = (
             salesforce_schema.text("Name", lambda draw: f"{name.removesuffix('__c')} {draw.n + 1}", length=80),
             _field("reference", "Account__c", values.reference("Account", 0.8), refers_to=("Account",)),
@@ -132,7 +140,7 @@ def _salesforce_custom(name: str, prefix: str) -> Callable[[str], ObjectSpec]:
         )
         return salesforce_schema.salesforce_object(name, name.removesuffix("__c") + "s", prefix, fields)
 
-    return make
+    return lambda account: own()
 
 
 def _car(account: str) -> ObjectSpec:

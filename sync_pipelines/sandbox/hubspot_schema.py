@@ -1,6 +1,7 @@
 """The standard objects of an invented HubSpot portal. Every value is a string or null."""
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 from sync_pipelines.sandbox import names, values
@@ -215,9 +216,23 @@ def hubspot_object(
     )
 
 
-def standard_objects(portal: int, extra: dict[str, tuple[FieldSpec, ...]]) -> dict[str, ObjectSpec]:
-    """The standard objects, each with the portal's own properties after the vendor's."""
-    usual, other = ("createdate", "hs_lastmodifieddate"), ("hs_createdate", "hs_lastmodifieddate")
+_USUAL, _OTHER = ("createdate", "hs_lastmodifieddate"), ("hs_createdate", "hs_lastmodifieddate")
+
+
+def standard_objects(portal: int, extra: tuple[FieldSpec, ...]) -> dict[str, ObjectSpec]:
+    """The standard objects; a portal's own properties stand on companies and contacts."""
+    deals = hubspot_object("deals", "Deal", "0-3", _deals(portal), _USUAL)
+    shared = _shared_objects(extra)
+    return {name: deals if name == "deals" else shared[name] for name in _ORDER}
+
+
+_ORDER = ("owners", "companies", "contacts", "deals", "tickets", "leads")
+
+
+@cache
+def _shared_objects(extra: tuple[FieldSpec, ...]) -> dict[str, ObjectSpec]:
+    """What does not depend on the portal is made once, so that thousands of portals cost little."""
+    stamps = ("createdate", "lastmodifieddate")
     owners = ObjectSpec(
         name="owners",
         label="Owner",
@@ -231,15 +246,8 @@ def standard_objects(portal: int, extra: dict[str, tuple[FieldSpec, ...]]) -> di
     )
     return {
         "owners": owners,
-        "companies": hubspot_object("companies", "Company", "0-2", (*_companies(), *extra.get("companies", ())), usual),
-        "contacts": hubspot_object(
-            "contacts",
-            "Contact",
-            "0-1",
-            (*_contacts(), *extra.get("contacts", ())),
-            ("createdate", "lastmodifieddate"),
-        ),
-        "deals": hubspot_object("deals", "Deal", "0-3", (*_deals(portal), *extra.get("deals", ())), usual),
-        "tickets": hubspot_object("tickets", "Ticket", "0-5", _tickets(), usual),
-        "leads": hubspot_object("leads", "Lead", "0-136", _leads(), other),
+        "companies": hubspot_object("companies", "Company", "0-2", (*_companies(), *extra), _USUAL),
+        "contacts": hubspot_object("contacts", "Contact", "0-1", (*_contacts(), *extra), stamps),
+        "tickets": hubspot_object("tickets", "Ticket", "0-5", _tickets(), _USUAL),
+        "leads": hubspot_object("leads", "Lead", "0-136", _leads(), _OTHER),
     }

@@ -1,6 +1,7 @@
 """The standard objects of an invented Salesforce organisation."""
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 from sync_pipelines.sandbox import names, values
@@ -295,9 +296,11 @@ def salesforce_object(
     )
 
 
-def standard_objects(extra: dict[str, tuple[FieldSpec, ...]]) -> dict[str, ObjectSpec]:
-    """The standard objects, each with the account's own custom fields after its standard ones."""
+@cache
+def standard_objects(extra: tuple[FieldSpec, ...]) -> dict[str, ObjectSpec]:
+    """The standard objects; an account's own custom fields stand on Account and Contact. Not to be changed."""
+    own = {"Account": extra, "Contact": extra}
     return {
-        name: salesforce_object(name, plural, prefix, (*fields(), *extra.get(name, ())), mergeable=mergeable)
+        name: salesforce_object(name, plural, prefix, (*fields(), *own.get(name, ())), mergeable=mergeable)
         for name, plural, prefix, mergeable, fields in _STANDARD
     }

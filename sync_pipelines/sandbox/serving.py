@@ -68,11 +68,25 @@ def serve(recipe: Recipe | None = None, *, folder: Path | None = None, port: int
 
 @contextmanager
 def serve_process(
-    folder: Path, *, seed: int = 1, scale: float = 1.0, port: int = 0, epoch: str | None = None
+    folder: Path,
+    *,
+    seed: int = 1,
+    scale: float = 1.0,
+    customers: int = 6,
+    port: int = 0,
+    epoch: str | None = None,
 ) -> Iterator[Control]:
     """The sandbox as a process of its own, for the time of the block."""
     command = [sys.executable, "-m", "sync_pipelines.sandbox", "--folder", str(folder), "--port", str(port)]
-    command += ["--seed", str(seed), "--scale", str(scale), *(("--epoch", epoch) if epoch else ())]
+    command += [
+        "--seed",
+        str(seed),
+        "--scale",
+        str(scale),
+        "--customers",
+        str(customers),
+        *(("--epoch", epoch) if epoch else ()),
+    ]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         control = Control(_address_from(process))

@@ -76,6 +76,11 @@ class Storage:
             self._connection.execute(f"DELETE FROM {table}")  # noqa: S608 - the names are those above
         self._numbers.clear()
 
+    def forget_passing(self) -> None:
+        """Tokens and late changes that are still to come."""
+        self._connection.execute("DELETE FROM tokens")
+        self._connection.execute("DELETE FROM pending")
+
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> sqlite3.Cursor:
         return self._connection.execute(sql, parameters)
 
@@ -187,9 +192,11 @@ class Storage:
             last = rows[-1].key
 
     def link(self, links: Iterable[Link]) -> None:
+        self.version += 1
         self._connection.executemany("INSERT OR IGNORE INTO links VALUES (?, ?, ?, ?)", links)
 
     def unlink(self, from_key: int, to_key: int) -> None:
+        self.version += 1
         self._connection.execute("DELETE FROM links WHERE from_key = ? AND to_key = ?", (from_key, to_key))
 
     def links(self, from_keys: Sequence[int], to_tbl: int) -> list[Link]:

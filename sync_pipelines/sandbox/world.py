@@ -54,8 +54,11 @@ class World:
         self.sessions: dict[str, Any] = {}
         self.next_due: int | None = None
         self._numbers: dict[int, int] = {}
+        self._untouched: int | None = None
         if self.storage.fact("fingerprint") != self.recipe.fingerprint() or self._other_epoch():
+            self.epoch = Clock().now() if self.recipe.epoch is None else self.recipe.epoch
             self._make()
+            self._begin()
         else:
             self.epoch = int(self.storage.fact("epoch") or 0)
             self.clock = Clock(int(self.storage.fact("clock offset") or 0))
@@ -66,8 +69,10 @@ class World:
         self.storage.close()
 
     def reset(self) -> None:
-        """Everything as it was made, faults, tokens and the log of calls included."""
-        self._make()
+        """Everything as it was made: records, clock, faults, tokens and the log of calls."""
+        if self.storage.version != self._untouched:
+            self._make()
+        self._begin()
 
     def account(self, name: str) -> Account | None:
         """By the customer's id or by the vendor's account id."""
@@ -166,25 +171,31 @@ class World:
         return self.recipe.epoch is not None and self.storage.fact("epoch") != str(self.recipe.epoch)
 
     def _make(self) -> None:
-        self.clock = Clock() if self.recipe.epoch is None else Clock.beginning_at(self.recipe.epoch)
-        self.epoch = self.clock.now() if self.recipe.epoch is None else self.recipe.epoch
-        self.faults.clear()
-        self.calls.clear()
-        self.sessions.clear()
-        self._numbers.clear()
-        self.next_due = None
+        """Fill the storage anew, for `epoch`."""
         self.storage.clear()
         self.storage.begin()
         self._open_accounts()
         for account in self.accounts.values():
             fill(self.storage, account, seed=self.recipe.seed, now=self.epoch)
-            for kind in ("access", "refresh"):
-                token = getattr(account.customer, f"{kind}_token")(self.recipe.seed)
-                self.keep_token(account, kind, token)
         self.storage.remember("epoch", str(self.epoch))
-        self.remember_clock()
         self.storage.remember("fingerprint", self.recipe.fingerprint())
         self.storage.commit()
+        self._untouched = self.storage.version
+
+    def _begin(self) -> None:
+        """The state beside the records, as it is at the beginning."""
+        self.clock = Clock() if self.recipe.epoch is None else Clock.beginning_at(self.recipe.epoch)
+        self.remember_clock()
+        self.faults.clear()
+        self.calls.clear()
+        self.sessions.clear()
+        self._numbers.clear()
+        self.next_due = None
+        self._open_accounts()
+        self.storage.forget_passing()
+        for account in self.accounts.values():
+            self.keep_token(account, "access", account.customer.access_token(self.recipe.seed))
+            self.keep_token(account, "refresh", account.customer.refresh_token(self.recipe.seed))
 
     def _open_accounts(self) -> None:
         self.accounts = {}

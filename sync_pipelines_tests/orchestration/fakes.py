@@ -69,7 +69,7 @@ class FakeProject:
         self.outcomes = {}
         self.calls = []
         self.raises = None
-        self.store = store
+        self.store = store or SimpleNamespace(check_current=lambda: None)
         self.closed = 0
 
     def table(self, sync, object_name):

@@ -5,8 +5,11 @@ import pytest
 
 from sync_pipelines.model.errors import ConfigurationError, DestinationBusy
 from sync_pipelines.model.run import Counts, Rejection
+from sync_pipelines.model.secret import Secret
 from sync_pipelines.orchestration.assets import Subject, asset_of
+from sync_pipelines.orchestration.names import CLAIM_TAG
 from sync_pipelines.orchestration.reports import failure_of
+from sync_pipelines.store import Store
 from sync_pipelines_tests.orchestration.fakes import (
     CLIENT_SECRET,
     PASSWORD,
@@ -20,6 +23,7 @@ from sync_pipelines_tests.orchestration.fakes import (
 CONTACT = dg.AssetKey(["hubspot_crm", "contact"])
 ACCOUNT = dg.AssetKey(["hubspot_crm", "account"])
 PARTITIONS = "hubspot_connections"
+BY_THE_SENSOR = {CLAIM_TAG: "0b8e7f0e-4b5f-4a39-8f3b-0f6f3f6c1d11"}
 UNCHANGED = Counts(read=3, unchanged=3)
 
 
@@ -125,15 +129,16 @@ def test_an_attempt_that_changed_nothing_is_told_the_first_time_only(instance):
     project = a_project("acme")
     project.outcomes["acme"] = a_run("acme", counts=UNCHANGED)
     for _ in range(3):
-        assert launch(project, instance, connections=["acme"]).success
+        assert launch(project, instance, connections=["acme"], tags=BY_THE_SENSOR).success
     assert len(events(instance)["acme"]) == 1
 
 
-def test_what_a_person_materialises_shows_even_when_nothing_changed(instance):
+@pytest.mark.parametrize("chosen", [{"partition": "acme"}, {"connections": ["acme"]}])
+def test_what_a_person_materialises_shows_even_when_nothing_changed(instance, chosen):
     project = a_project("acme")
     project.outcomes["acme"] = a_run("acme", counts=UNCHANGED)
     for _ in range(2):
-        assert launch(project, instance, partition="acme").success
+        assert launch(project, instance, **chosen).success
     assert len(events(instance)["acme"]) == 2
 
 
@@ -143,7 +148,7 @@ def test_a_failure_is_cleared_by_the_next_success_even_when_nothing_changed(inst
     assert not launch(project, instance, connections=["acme", "bolt"]).success
     assert statuses(instance, ["acme", "bolt"]) == {"acme": "MATERIALIZED", "bolt": "FAILED"}
     project.outcomes["bolt"] = a_run("bolt", counts=UNCHANGED)
-    assert launch(project, instance, connections=["bolt"]).success
+    assert launch(project, instance, connections=["bolt"], tags=BY_THE_SENSOR).success
     assert statuses(instance, ["acme", "bolt"]) == {"acme": "MATERIALIZED", "bolt": "MATERIALIZED"}
 
 
@@ -203,6 +208,15 @@ def test_a_project_that_does_not_open_fails_every_partition_of_the_run(instance)
         raise_on_error=False,
     )
     assert "syncs/a.yaml:3: schedule: is missing" in failure_text(result)
+    assert statuses(instance, ["acme", "bolt"]) == {"acme": "FAILED", "bolt": "FAILED"}
+
+
+def test_a_store_that_is_down_fails_every_connection_with_what_to_do(instance):
+    project = a_project("acme", "bolt")
+    project.store = Store("postgresql+psycopg://nobody@127.0.0.1:1/nothing", (Secret("k" * 40),))
+    result = launch(project, instance, connections=["acme", "bolt"])
+    assert "2 of 2" in failure_text(result)
+    assert "acme: configuration: The store" in failure_text(result)
     assert statuses(instance, ["acme", "bolt"]) == {"acme": "FAILED", "bolt": "FAILED"}
 
 

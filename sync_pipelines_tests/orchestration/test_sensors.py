@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import dagster as dg
 import pytest
 
+from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.provider import Tokens
 from sync_pipelines.model.run import Counts
 from sync_pipelines.model.secret import Secret
@@ -225,6 +226,12 @@ def test_a_request_for_one_object_runs_that_object_alone(tick, connect, store, r
 def test_nothing_secret_is_in_what_a_tick_asks_for(tick, connect):
     connect("acme")
     assert ACCESS_TOKEN not in str(tick())
+
+
+def test_a_store_that_is_down_is_told_with_what_to_do(tick, project):
+    project.store = Store("postgresql+psycopg://nobody@127.0.0.1:1/nothing", (Secret("k" * 40),))
+    with pytest.raises(ConfigurationError, match="store"):
+        tick()
 
 
 def test_partitions_follow_the_connections(tick, connect, store, instance):

@@ -29,3 +29,12 @@ def test_the_quota_header_is_read_with_and_without_a_quota_of_the_app():
         (27, 5000),
     ]
     assert usage({"sforce-limit-info": "api-usage=10018/100000; api-bursts=1/750"}) == (10018, 100000)
+
+
+def test_hubspot_tells_a_daily_quota_to_private_apps_only():
+    usage = PROVIDERS["hubspot"].usage
+    oauth = {name.lower(): value for name, value in exchanges("hubspot")["list first page"].response["headers"].items()}
+    assert usage(oauth) is None
+    # Header names from the vendor's changelog of 2018-11-06, "Rate limit information headers".
+    daily = {"x-hubspot-ratelimit-daily": "250000", "x-hubspot-ratelimit-daily-remaining": "249900"}
+    assert usage({**oauth, **daily}) == (100, 250_000)

@@ -14,8 +14,8 @@ from sync_pipelines.sandbox.world import Recipe, World
 
 def test_a_whole_query_is_read():
     query = soql.read(
-        "select Id, Name , My_Field__c from Contact where (Name = 'O\\'Neil' and Age__c >= 1.5) or not Deleted__c = true"
-        " order by SystemModstamp desc nulls first, Id limit 10 offset 5"
+        "select Id, Name , My_Field__c from Contact where (Name = 'O\\'Neil' and Age__c >= 1.5) or "
+        "not Deleted__c = true order by SystemModstamp desc nulls first, Id limit 10 offset 5"
     )
     assert query.fields == ("Id", "Name", "My_Field__c")
     assert query.object == "Contact"

@@ -28,7 +28,8 @@ def refusal_code(place: Place) -> str | None:
         return _traced_code(conninfo)
     except psycopg.NotSupportedError:
         # Without a trace (it exists on Linux only) we still learn whether it is starting up or refuses us for good.
-        return {pq.Ping.REJECT: CANNOT_CONNECT_NOW, pq.Ping.OK: NOT_LET_IN}.get(pq.PGconn.ping(conninfo))
+        answer = pq.Ping(pq.PGconn.ping(conninfo))
+        return {pq.Ping.REJECT: CANNOT_CONNECT_NOW, pq.Ping.OK: NOT_LET_IN}.get(answer)
 
 
 def _traced_code(conninfo: bytes) -> str | None:

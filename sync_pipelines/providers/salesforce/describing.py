@@ -24,13 +24,18 @@ TYPES: Final = {
 }
 
 
-class QueryPage(msgspec.Struct, rename={"total": "totalSize", "next": "nextRecordsUrl"}):
+class QueryPage(msgspec.Struct, rename={"found": "records", "total": "totalSize", "next": "nextRecordsUrl"}):
     """One answer of query and queryAll."""
 
-    records: list[msgspec.Raw]
     done: bool
     total: int
+    found: list[msgspec.Raw] | None = None
     next: str | None = None
+
+    @property
+    def records(self) -> list[msgspec.Raw]:
+        """None for COUNT() by the SOQL reference, empty by what clients show."""
+        return self.found or []
 
 
 class _Choice(msgspec.Struct):

@@ -1,0 +1,192 @@
+"""The demo as a person runs it: a folder with the example project, one command, Dagster's pages, Ctrl-C."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from sync_pipelines.embedded_postgres import EmbeddedPostgres
+from sync_pipelines.orchestration.graphql import DagsterClient
+from sync_pipelines_tests.fixtures.place import ACME, BRIGHTWATER, HARBOR, KESTREL, LUMEN, QUILL
+
+ROOT = Path(__file__).parents[2]
+SECONDS = 240
+ASSETS = {
+    ("salesforce_crm", "account"): (ACME, BRIGHTWATER, KESTREL),
+    ("hubspot_crm", "contact"): (LUMEN, HARBOR, QUILL),
+}
+
+pytestmark = [pytest.mark.demo, pytest.mark.xdist_group("demo")]
+
+
+class Demo:
+    """A demo that was started in a folder of its own; `lines` are what it has printed so far."""
+
+    def __init__(self, folder, *options):
+        shutil.copytree(ROOT / "syncs", folder / "syncs")
+        shutil.copy(ROOT / "dagster.yaml", folder)
+        self.folder = folder
+        self.lines = []
+        self._news = threading.Condition()
+        self.process = subprocess.Popen(
+            [Path(sys.executable).with_name("sync-pipelines"), "demo", "--records", "1200", *options],
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+            env={**os.environ, "COLUMNS": "160"},
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self):
+        for line in self.process.stdout:
+            with self._news:
+                self.lines.append(line.rstrip())
+                self._news.notify_all()
+        with self._news:
+            self.lines.append("(the demo ended)")
+            self._news.notify_all()
+
+    @property
+    def text(self):
+        return "\n".join(self.lines)
+
+    def wait_for(self, *texts):
+        with self._news:
+            self._news.wait_for(lambda: any(text in self.text for text in (*texts, "(the demo ended)")), SECONDS)
+        assert any(text in self.text for text in texts), self.text
+
+    def children(self):
+        """Process ids of everything that runs below the demo's folder."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                try:
+                    if Path(os.readlink(entry / "cwd")).is_relative_to(self.folder):
+                        found.append(int(entry.name))
+                except OSError:
+                    continue
+        return found
+
+    def stop(self):
+        if self.process.poll() is None:
+            os.kill(self.process.pid, signal.SIGINT)
+        try:
+            self.process.wait(60)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            raise
+        self._reader.join(10)
+        self.process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """A demo that stays up, for the tests of this module."""
+    running = Demo(tmp_path_factory.mktemp("demo"), "--port", "0")
+    try:
+        running.wait_for("Everything stays up")
+        yield running
+    finally:
+        running.stop()
+
+
+@pytest.fixture(scope="module")
+def dagster_url(demo):
+    return re.search(r"Dagster +(http://127\.0\.0\.1:\d+)", demo.text).group(1)
+
+
+@pytest.fixture
+def dagster(dagster_url):
+    with DagsterClient(dagster_url) as client:
+        yield client
+
+
+def test_it_shows_progress_results_and_where_to_look(demo):
+    assert demo.text.count("equal  The destination equals the CRMs") == 2
+    for expected in ("First sync: all history", "Incremental sync", "crm_account", "psql -h", ACME, QUILL):
+        assert expected in demo.text
+
+
+@pytest.mark.parametrize(("asset", "customers"), ASSETS.items())
+def test_the_connections_are_the_partitions_of_their_assets_and_are_green(dagster, asset, customers):
+    assert set(dagster.partition_keys(asset)) == set(customers)
+    statuses = dagster.partition_statuses(asset)
+    assert (statuses.materialized, statuses.failed) == (frozenset(customers), frozenset())
+
+
+def test_every_run_is_green(dagster):
+    runs = dagster.runs()
+    assert len(runs) >= 6
+    assert {run.status for run in runs} == {"SUCCESS"}
+
+
+def test_a_materialisation_tells_what_became_of_the_rows(dagster):
+    newest = dagster.materializations(("salesforce_crm", "account"), partitions=[ACME], limit=1)[0]
+    assert newest.metadata["rows_updated"] > 0
+    assert {
+        "rows_created",
+        "rows_unchanged",
+        "rows_deleted",
+        "rows_rejected",
+        "duration_seconds",
+    } <= newest.metadata.keys()
+    assert "annual_revenue" in newest.metadata["sample"]
+
+
+def test_a_backfill_of_the_first_and_the_third_customer_works(dagster):
+    asset = ("salesforce_crm", "account")
+    before = {each.run_id for each in dagster.materializations(asset, limit=100)}
+    runs = dagster.wait_for_backfill(dagster.backfill(asset, [ACME, KESTREL]), expected_runs=2)
+    assert {run.status for run in runs} == {"SUCCESS"}
+    new = [each for each in dagster.materializations(asset, limit=100) if each.run_id not in before]
+    assert sorted(each.partition for each in new) == [ACME, KESTREL]
+
+
+@pytest.mark.browser
+def test_a_person_backfills_the_first_and_the_third_customer_in_the_browser(dagster, dagster_url, page):
+    asset = ("hubspot_crm", "contact")
+    before = {each.run_id for each in dagster.materializations(asset, limit=100)}
+    keys = dagster.partition_keys(asset)
+    page.goto(f"{dagster_url}/assets/{'/'.join(asset)}?view=partitions")
+    page.get_by_text(keys[0]).first.wait_for()
+    page.get_by_text("Materialize…").first.click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_text("Select a partition").click()
+    for key in (keys[0], keys[2]):
+        page.locator("li").filter(has_text=key).last.click()
+    page.keyboard.press("Escape")
+    dialog.get_by_text("2 partitions", exact=True).wait_for()
+    dialog.get_by_text("Launch backfill").click()
+    dialog.wait_for(state="detached")
+    newest = dagster.ask("{ partitionBackfillsOrError(limit: 1) { ... on PartitionBackfills { results { id } } } }")
+    (backfill,) = newest["partitionBackfillsOrError"]["results"]
+    runs = dagster.wait_for_backfill(backfill["id"], expected_runs=2)
+    assert {run.status for run in runs} == {"SUCCESS"}
+    new = [each for each in dagster.materializations(asset, limit=100) if each.run_id not in before]
+    assert sorted(each.partition for each in new) == sorted((keys[0], keys[2]))
+
+
+def test_ctrl_c_stops_everything_that_was_started(demo):
+    assert len(demo.children()) > 4
+    demo.stop()
+    assert demo.children() == []
+    assert not EmbeddedPostgres(demo.folder / ".sync_pipelines" / "demo" / "postgres").is_running
+    assert "Stopped." in demo.text
+
+
+def test_once_ends_with_zero_when_all_is_equal(tmp_path):
+    once = Demo(tmp_path, "--once")
+    try:
+        assert once.process.wait(SECONDS) == 0, once.text
+    finally:
+        once.stop()
+    assert once.children() == []
