@@ -20,7 +20,7 @@ from sync_pipelines.model.flow import Flow, Notice, Page
 from sync_pipelines.model.mapping import Mapping as FieldMapping
 from sync_pipelines.model.provider import Account, CrmObject, ObjectSchema, Provider, ReadPlan
 from sync_pipelines.model.run import Counts, Rejection
-from sync_pipelines.model.sync import FULL_REFRESH, Sync, SyncObject
+from sync_pipelines.model.sync import FULL_REFRESH, MIRROR, Sync, SyncObject
 
 CHUNK_BYTES: Final = 16 * 1024 * 1024
 """A chunk is also stored when its records' texts reach this size, so that wide records do not fill the memory."""
@@ -193,6 +193,7 @@ class _Read:
     observe: Observer
     rows: dict[str, Row] = field(default_factory=dict)
     losers: list[tuple[str, str]] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
     size: int = 0
     records: int = 0
 
@@ -270,12 +271,20 @@ class _Read:
 
     def _store(self, checkpoint: Checkpoint) -> Checkpoint:
         self.observe("chunk.ready")
-        self.tally.counts += self.landing.load(list(self.rows.values()), checkpoint, merged=self.losers)
+        rows = self._living() if self.work.sync.mode == MIRROR else list(self.rows.values())
+        self.tally.counts += self.landing.load(rows, checkpoint, merged=self.losers, removed=self.removed)
         self.observe("chunk.stored")
         self.rows.clear()
         self.losers.clear()
+        self.removed.clear()
         self.size = 0
         return self.landing.checkpoint or checkpoint
+
+    def _living(self) -> list[Row]:
+        """A mirror has no rows of deleted records; the ids of such go into `removed`."""
+        deleted_at = self.table.position("is_deleted")
+        self.removed.extend(id for id, row in self.rows.items() if row[deleted_at])
+        return [row for row in self.rows.values() if not row[deleted_at]]
 
     def _finish(self, checkpoint: Checkpoint, reading: Reading) -> None:
         done = replace(
@@ -293,7 +302,7 @@ class _Read:
         self.observe("full.complete")
         deleted = self.landing.delete_unseen(
             replace(done, version=checkpoint.version),
-            hard=self.work.sync.mode == "mirror",
+            hard=self.work.sync.mode == MIRROR,
             brake=self.work.sync.delete_brake,
         )
         self.tally.counts += Counts(deleted=deleted)

@@ -55,13 +55,19 @@ class Landing(Protocol):
     """As read when it was opened, and after each call as stored by it."""
 
     def load(
-        self, rows: Sequence[Row], checkpoint: Checkpoint, *, merged: Sequence[tuple[str, str]] = ()
+        self,
+        rows: Sequence[Row],
+        checkpoint: Checkpoint,
+        *,
+        merged: Sequence[tuple[str, str]] = (),
+        removed: Sequence[str] = (),
     ) -> Counts:
         """Upsert rows (each id once) and store the checkpoint, together.
 
         While `checkpoint.reading` is a full read, also remember the ids as seen in it. A row whose hash is stored
         already is left alone; an older last_modified_at never replaces a newer one (both count as unchanged).
-        `merged`: (losing id, surviving id) pairs told by the survivor. LeaseLost when the stored version is not the one
+        `merged`: (losing id, surviving id) pairs told by the survivor. `removed`: ids whose rows go for good (mirror
+        mode, where the vendor says that the record is deleted). LeaseLost when the stored version is not the one
         we last saw.
         """
         ...

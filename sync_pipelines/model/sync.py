@@ -8,6 +8,9 @@ from sync_pipelines.model.mapping import CustomSchema
 FULL_REFRESH = "full refresh"
 INCREMENTAL = "incremental"
 
+UPSERT = "upsert"
+MIRROR = "mirror"
+
 MINIMUM_INTERVAL = timedelta(seconds=60)
 """A shorter period is accepted (the printed example has one) and run at this pace."""
 
@@ -49,7 +52,7 @@ class Sync:
     schedule: Schedule = field(default_factory=Schedule)
     strategy: str = INCREMENTAL
     direction: str = "inbound"
-    mode: str = "upsert"
+    mode: str = UPSERT
     full_refresh_every: int | None = None
     delete_brake: float = 0.5
     overlap: timedelta | None = None

@@ -85,6 +85,7 @@ class Faults:
             lambda fault: (
                 fault.name in REQUEST_FAULTS
                 and fault.fits(account, line, None)
+                and (fault.name != "refresh_refused" or "/token" in line)
                 and (fault.object is None or fault.object.casefold() in line.casefold())
             )
         )

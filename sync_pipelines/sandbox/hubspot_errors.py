@@ -65,7 +65,6 @@ def missing_scopes(call: Call, scope: str) -> Answer:
         "This app hasn't been granted all required scopes to make this call. Read more about required scopes in the "
         "developer documentation.",
         "MISSING_SCOPES",
-        context={"requiredScopes": [scope]},
         errors=[
             {
                 "message": "One or more of the following scopes are required.",

@@ -99,39 +99,33 @@ def _summary(call: Call, spec: ObjectSpec) -> dict[str, Any]:
     }
 
 
+_TEXTUAL = frozenset(("string", "textarea", "email", "phone", "url", "picklist", "multipicklist", "id", "reference"))
+_SAME_FOR_ALL = {
+    "calculatedFormula": None,
+    "caseSensitive": False,
+    "deprecatedAndHidden": False,
+    "externalId": False,
+    "queryByDistance": False,
+    "restrictedPicklist": False,
+}
+
+
 def _field(spec: ObjectSpec, field: FieldSpec) -> dict[str, Any]:
-    textual = field.type in (
-        "string",
-        "textarea",
-        "email",
-        "phone",
-        "url",
-        "picklist",
-        "multipicklist",
-        "id",
-        "reference",
-    )
-    compound = next((known.name for known in spec.fields.values() if field.name in known.parts), None)
-    named = spec.fields.get("Name")
-    if compound is None and field.name in ("FirstName", "LastName") and named is not None:
-        compound = "Name"
-    return {
-        "aggregatable": field.type not in ("boolean", "textarea", "address"),
+    textual, numeric = field.type in _TEXTUAL, field.type in NUMERIC
+    searchable = field.type not in ("textarea", "address", "base64")
+    return _SAME_FOR_ALL | {
+        "aggregatable": searchable and field.type != "boolean",
         "autoNumber": field.name == "CaseNumber",
         "byteLength": field.length * 3 if textual else 0,
         "calculated": field.calculated,
-        "calculatedFormula": None,
-        "caseSensitive": False,
-        "compoundFieldName": compound,
+        "compoundFieldName": _compound_of(spec, field),
         "createable": field.writable,
         "custom": field.custom,
         "defaultValue": False if field.type == "boolean" else None,
         "defaultedOnCreate": field.type == "boolean" or not field.writable,
-        "deprecatedAndHidden": False,
         "digits": 9 if field.type == "int" else 0,
-        "externalId": False,
-        "filterable": field.type not in ("textarea", "address", "base64"),
-        "groupable": field.type not in ("textarea", "address", "double", "currency", "datetime"),
+        "filterable": searchable,
+        "groupable": searchable and field.type not in ("double", "currency", "datetime"),
         "idLookup": field.type == "id",
         "label": field.label or field.name,
         "length": field.length if textual else 0,
@@ -142,18 +136,23 @@ def _field(spec: ObjectSpec, field: FieldSpec) -> dict[str, Any]:
             {"active": True, "defaultValue": False, "label": value, "validFor": None, "value": value}
             for value in field.choices
         ],
-        "precision": 18 if field.type in NUMERIC and field.type != "int" else 0,
-        "queryByDistance": False,
+        "precision": 18 if numeric and field.type != "int" else 0,
         "referenceTo": list(field.refers_to),
         "relationshipName": field.name.removesuffix("Id") if field.refers_to else None,
-        "restrictedPicklist": False,
-        "scale": field.scale if field.type in NUMERIC else 0,
+        "scale": field.scale if numeric else 0,
         "soapType": _SOAP.get(field.type, "xsd:string"),
-        "sortable": field.type not in ("textarea", "address", "base64"),
+        "sortable": searchable,
         "type": field.type,
         "unique": field.unique,
         "updateable": field.writable,
     }
+
+
+def _compound_of(spec: ObjectSpec, field: FieldSpec) -> str | None:
+    """The compound field that this one is a part of: an address, or a person's Name."""
+    if field.name in ("FirstName", "LastName") and "Name" in spec.fields:
+        return "Name"
+    return next((known.name for known in spec.fields.values() if field.name in known.parts), None)
 
 
 ROUTES = (

@@ -15,6 +15,7 @@ import uuid
 from collections import Counter
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import httpx
 from pydantic import SecretStr
@@ -31,16 +32,11 @@ LONGEST_SECONDS = 120
 
 @dataclass(frozen=True)
 class Ended:
-    """How a process ended: the signal that killed it or None, the steps that it passed, its runs as dictionaries."""
+    """How a process ended: the signal that killed it or None, the steps that it passed, the run that it came to."""
 
     signal: int | None
-    steps: tuple[str, ...]
-    runs: tuple[dict, ...]
-
-    @property
-    def run(self):
-        (only,) = self.runs
-        return only
+    steps: list[str]
+    run: SimpleNamespace | None
 
 
 class CrashRunner:
@@ -50,8 +46,8 @@ class CrashRunner:
         command = [sys.executable, "-m", "sync_pipelines_tests.end_to_end.crash_runner"]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
-    def sync(self, place, *customers, die_at=None, name="crm", full=False, cells_per_page=None, **settings):
-        """Sync the first object of a place's sync; `die_at`: (step, number of its passing, from 0)."""
+    def sync(self, place, customer, *, die_at=None, name="crm", full=False, cells_per_page=None, **settings):
+        """Sync the first object of a sync for one customer; `die_at`: (step, number of its passing, from 0)."""
         order = {
             "settings": json.loads(place.settings().model_dump_json())
             | {
@@ -61,7 +57,7 @@ class CrashRunner:
             | settings,
             "environ": place.environ,
             "sync": name,
-            "customers": customers,
+            "customer": customer,
             "full": full,
             "die_at": die_at,
             "cells_per_page": cells_per_page,
@@ -71,7 +67,7 @@ class CrashRunner:
         told = self._process.stdout.readline()
         assert told, "the crash runner itself ended; its trace is above"
         answer = json.loads(told)
-        return Ended(answer["signal"], tuple(answer["steps"]), tuple(answer["runs"]))
+        return Ended(answer["signal"], answer["steps"], answer["run"] and SimpleNamespace(**answer["run"]))
 
     def close(self):
         self._process.stdin.close()
@@ -103,7 +99,7 @@ def _serve():
         answer = {
             "signal": -status if status < 0 else None,
             "steps": [fact["step"] for fact in facts if "step" in fact],
-            "runs": [fact["run"] for fact in facts if "run" in fact],
+            "run": next((fact["run"] for fact in facts if "run" in fact), None),
         }
         if status > 0:
             raise SystemExit(f"an order ended with {status}: see its trace above")
@@ -146,11 +142,10 @@ def _sync(order, tell):
     settings = Settings(**secrets, **order["settings"])
     with closing(open_project(settings, order["environ"], sleep=lambda seconds: None)) as project:
         item = project.sync(order["sync"]).objects[0].object
-        runs = project.sync_connections(
-            order["sync"], item, order["customers"], run_id=uuid.uuid4().hex, full=order["full"], observe=observe
+        (run,) = project.sync_connections(
+            order["sync"], item, [order["customer"]], run_id=uuid.uuid4().hex, full=order["full"], observe=observe
         )
-    for run in runs:
-        tell(run={"status": run.status, "full": run.full, "error": run.error_message, "changed": run.counts.changed})
+    tell(run={"status": run.status, "full": run.full, "message": run.error_message, "changed": run.counts.changed})
 
 
 if __name__ == "__main__":

@@ -63,14 +63,19 @@ def test_records_that_vanish_without_a_trace_are_deleted_by_the_next_full_read(p
     assert place.sync_one(ACME, full=True).counts.changed == 0
 
 
-def test_mirror_mode_removes_the_rows(place):
+def test_mirror_mode_removes_the_rows_and_a_repetition_changes_nothing(place):
     place.write_sync(mode="mirror")
     place.connect(ACME)
     place.sync_one(ACME)
-    place.control.change(ACME, "Contact", deleted=3)
-    place.sync_one(ACME, full=True)
-    kept = {truth["id"] for truth in place.control.truth(ACME, "Contact") if not truth["deleted"]}
-    assert {row["id"] for row in place.rows("crm_contact")} == kept
+
+    def living():
+        return {truth["id"] for truth in place.control.truth(ACME, "Contact") if not truth["deleted"]}
+
+    for full in (False, True):
+        place.control.change(ACME, "Contact", deleted=3, seed=7 + full)
+        assert place.sync_one(ACME, full=full).counts.deleted == 3
+        assert {row["id"] for row in place.rows("crm_contact")} == living()
+    assert place.sync_one(ACME, full=True).counts.changed == 0
 
 
 def test_the_brake_refuses_to_delete_most_of_a_customers_rows(place):

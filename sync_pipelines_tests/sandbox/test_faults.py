@@ -111,7 +111,8 @@ def test_a_missing_scope(sandbox, caller):
     assert answer.status_code == 403
     if caller.account.vendor == "hubspot":
         assert answer.json()["category"] == "MISSING_SCOPES"
-        assert answer.json()["context"] == {"requiredScopes": ["crm.objects.contacts.read"]}
+        (problem,) = answer.json()["errors"]
+        assert problem["context"] == {"requiredScopes": ["crm.objects.contacts.read"]}
 
 
 def test_a_fault_is_for_one_account_path_and_object(sandbox, caller):

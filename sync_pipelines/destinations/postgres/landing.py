@@ -63,7 +63,14 @@ class PostgresLanding:
         self._created = 0
         self._keep(stored)
 
-    def load(self, rows: Sequence[Row], checkpoint: Checkpoint, *, merged: Sequence[tuple[str, str]] = ()) -> Counts:
+    def load(
+        self,
+        rows: Sequence[Row],
+        checkpoint: Checkpoint,
+        *,
+        merged: Sequence[tuple[str, str]] = (),
+        removed: Sequence[str] = (),
+    ) -> Counts:
         ids = [row[self._id] for row in rows]
         if len(set(ids)) != len(ids):
             raise ValueError("an id comes twice in one load")
@@ -71,7 +78,7 @@ class PostgresLanding:
             moved = self._checkpoints.move_on(lent.connection, self._stored, checkpoint, len(ids))
             self._observe("load.fenced")
             counts = self._write(lent, rows, ids) if rows else Counts()
-            counts += Counts(updated=self._mark_merged(lent, merged))
+            counts += Counts(updated=self._mark_merged(lent, merged), deleted=self._remove(lent, removed))
             self._observe("load.upserted")
             if moved.kept is not None and ids:
                 self._checkpoints.remember(lent.connection, moved, text_array(ids), len(ids))
@@ -202,6 +209,11 @@ class PostgresLanding:
             return 0
         values = self._values(losers=text_array(list(survivors)), survivors=msgspec.json.encode(survivors).decode())
         return lent.connection.execute(self._sql.merge, values).rowcount
+
+    def _remove(self, lent: Lent, ids: Sequence[str]) -> int:
+        if not ids:
+            return 0
+        return lent.connection.execute(self._sql.remove, self._scope | {"ids": text_array(ids)}).rowcount
 
     def _all_ids_are_kept(self, lent: Lent, reading: str) -> None:
         if self._checkpoints.kept_ids(lent.connection, reading) != self._stored.seen:

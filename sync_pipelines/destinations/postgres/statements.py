@@ -65,6 +65,8 @@ WHERE {scope} AND t.id = ANY(%(losers)s::text[])
 
 # The first part needs the key's index alone, the second looks at the few rows that are left: the usual full read, which
 # deletes next to nothing, does not touch the wide rows.
+_REMOVE = "DELETE FROM {table} t WHERE {scope} AND t.id = ANY(%(ids)s::text[])"
+
 _COUNT_UNSEEN = """
 WITH unseen AS MATERIALIZED (
   SELECT t.id FROM {table} t WHERE {scope} AND NOT EXISTS (SELECT FROM {ids} s WHERE s.id = t.id)
@@ -101,6 +103,7 @@ class Statements:
     expected: Mapping[str, Any]
     upsert: bytes
     merge: bytes
+    remove: bytes
     count_unseen: bytes
     count_alive: bytes
     mark_unseen: bytes
@@ -141,6 +144,7 @@ def statements_of(layout: Layout) -> Statements:
         },
         upsert=rendered(_UPSERT),
         merge=rendered(_MERGE),
+        remove=rendered(_REMOVE),
         count_unseen=rendered(_COUNT_UNSEEN),
         count_alive=rendered(_COUNT_ALIVE),
         mark_unseen=rendered(_MARK_UNSEEN),

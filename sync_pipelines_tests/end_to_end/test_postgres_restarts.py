@@ -1,0 +1,118 @@
+"""A Postgres server that crashes and comes back in the middle of a run: the warehouse's, the store's, and both in one."""
+
+import os
+import shutil
+import signal
+import tempfile
+from contextlib import contextmanager
+from itertools import count
+
+import pytest
+
+from sync_pipelines.embedded_postgres import EmbeddedPostgres
+from sync_pipelines_tests.end_to_end.scenes import (
+    WAYS,
+    Scene,
+    full_read_with_vanished_records,
+    incremental_read,
+    made_scene,
+    points,
+    world_for_scenes,
+)
+from sync_pipelines_tests.fixtures.postgres import Database
+
+pytestmark = pytest.mark.xdist_group("postgres restarts")
+
+
+@contextmanager
+def own_server():
+    """One that keeps its promises at a crash, and that no other test uses."""
+    folder = tempfile.mkdtemp(prefix="sync-pipelines-tests-")
+    server = EmbeddedPostgres(folder)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.start()
+        server.stop(mode="immediate")
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def servers():
+    """Of the store and of the warehouse."""
+    with own_server() as store, own_server() as warehouse:
+        yield store, warehouse
+
+
+@pytest.fixture(scope="module")
+def world():
+    with world_for_scenes() as control:
+        yield control
+
+
+_numbers = count(1)
+
+
+def database_on(server):
+    name = f"scene_{next(_numbers)}"
+    server.create_database(name)
+    return Database(server, name)
+
+
+@pytest.fixture
+def scene(world, servers, tmp_path, request):
+    databases = iter([database_on(server) for server in servers])
+    with made_scene(Scene, WAYS[request.param], world, lambda: next(databases), tmp_path / "syncs") as made:
+        yield made
+
+
+def crash_immediately(server):
+    server.stop(mode="immediate")
+
+
+def crash_by_kill(server):
+    os.kill(server.pid, signal.SIGKILL)
+
+
+CRASHES = (crash_immediately, crash_by_kill)
+
+
+def at(step, passing, act):
+    """An observer that acts at the n-th passing of a step."""
+    passed = count()
+
+    def observe(now):
+        if now == step and next(passed) == passing:
+            act()
+
+    return observe
+
+
+def crash_and_come_back(server, way_to_crash):
+    def act():
+        way_to_crash(server)
+        server.start()
+
+    return act
+
+
+@pytest.mark.parametrize(
+    ("scene", "history"),
+    [("hubspot", full_read_with_vanished_records), ("salesforce rest", incremental_read)],
+    indirect=["scene"],
+)
+def test_a_warehouse_that_crashes_at_any_step_costs_a_clear_error_at_most(scene, servers, history):
+    history(scene)
+    steps, expected = scene.undisturbed()
+    for place, (step, passing) in enumerate(points(steps, 0)):
+        scope = f"crashed at {step} {passing}"
+        scene.stand_as_before(scope)
+        began = scene.place.control.now()
+        run = scene.sync(scope, at(step, passing, crash_and_come_back(servers[1], CRASHES[place % 2])))
+        assert run.status == "success" or (run.status, run.error_type) == ("error", "destination")
+        assert run.status == "success" or "by itself" in run.error_message
+        assert scene.nothing_is_half_written(scope, expected)
+        assert scene.sync(scope).status == "success"
+        assert scene.content(scope) == expected
+        assert scene.is_at_rest(scope, since=began)
