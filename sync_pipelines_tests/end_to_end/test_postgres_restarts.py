@@ -1,4 +1,4 @@
-"""A Postgres server that crashes and comes back in the middle of a run: the warehouse's, the store's, and both in one."""
+"""A Postgres server that crashes and comes back in the middle of a run: the warehouse's, the store's, or both at once."""
 
 import os
 import shutil
@@ -116,3 +116,28 @@ def test_a_warehouse_that_crashes_at_any_step_costs_a_clear_error_at_most(scene,
         assert scene.sync(scope).status == "success"
         assert scene.content(scope) == expected
         assert scene.is_at_rest(scope, since=began)
+
+
+def another_mapping(scene):
+    """Everything must be read again, because the customer mapped another field."""
+    scene.sync(BEFORE)
+    scene.before = scene.content(BEFORE)
+    fields = scene.place.control.account(scene.way.customer).meanings[scene.way.vendor_object]
+    swapped = {**fields, "tier": fields["annual_revenue"]}
+    scene.place.map(scene.way.customer, scene.way.provider, "contact", **swapped)
+
+
+@pytest.mark.parametrize("step", ["load.committed", "full.complete"])
+@pytest.mark.parametrize("history", [full_read_with_vanished_records, another_mapping])
+@pytest.mark.parametrize("scene", ["hubspot"], indirect=True)
+def test_a_full_read_whose_seen_ids_a_crash_took_is_done_again_without_being_asked_for(scene, servers, history, step):
+    history(scene)
+    _, expected = scene.undisturbed()
+    scene.stand_as_before("crashed")
+    run = scene.sync("crashed", at(step, 0, crash_and_come_back(servers[1], crash_immediately)))
+    assert (run.full, run.status, run.error_type) == (True, "error", "destination")
+    assert "Nothing was deleted" in run.error_message
+    again = scene.sync("crashed", full=False)
+    assert (again.full, again.status) == (True, "success")
+    assert scene.content("crashed") == expected
+    assert scene.sync("crashed", full=False).full is False
