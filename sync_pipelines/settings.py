@@ -31,6 +31,9 @@ class Settings(BaseSettings):
     connections_at_once: int = Field(4, ge=1, le=64, description="How many connections one run syncs side by side")
     chunk_rows: int = Field(5_000, ge=1, le=100_000, description="Records written in one transaction, about")
     due_every_seconds: int = Field(30, ge=1, description="How often the sensor looks for due work")
+    sample_rows: int = Field(
+        5, ge=0, le=100, description="Rows of a customer shown with a run in Dagster; 0 keeps rows out of its event log"
+    )
     request_timeout_seconds: float = Field(60.0, gt=0, description="Longest wait for one answer of a vendor")
     retry_attempts: int = Field(6, ge=1, description="Tries of one vendor call before its connection is given up")
     log_level: str = Field("INFO", description="DEBUG shows every vendor call, without secrets")

@@ -1,6 +1,5 @@
 """A customer's field mapping: set it, look at it."""
 
-import difflib
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -8,7 +7,6 @@ import typer
 from sync_pipelines.cli.printing import console, table
 
 if TYPE_CHECKING:
-    from sync_pipelines.model.provider import ObjectSchema
     from sync_pipelines.model.sync import SyncObject
     from sync_pipelines.project import Project
 
@@ -27,10 +25,11 @@ def set_mapping(
     provider: Annotated[str, typer.Argument(help="The provider's name")],
     object_name: Annotated[str, typer.Argument(metavar="OBJECT", help="The object as the sync names it")],
     fields: Annotated[list[str], typer.Argument(metavar="FIELD=VENDOR_FIELD...", help="Rules, e.g. tier=Tier__c")],
-    check: Annotated[bool, typer.Option(help="Ask the connected account whether the fields exist")] = True,
+    check: Annotated[bool, typer.Option(help="Ask the account whether the fields exist and fit")] = True,
 ) -> None:
     """Map fields. Rules that are not named stay; FIELD= (nothing behind) takes a rule away. Makes a new version."""
     from sync_pipelines.engine.layout import resolve_mapping
+    from sync_pipelines.engine.mapping_check import check_mapping
     from sync_pipelines.model.errors import ConfigurationError
     from sync_pipelines.model.mapping import Mapping
     from sync_pipelines.project import opened
@@ -48,10 +47,12 @@ def set_mapping(
         rules = {**(known.fields if known else {}), **changes}
         rules = {name: vendor_field for name, vendor_field in rules.items() if vendor_field}
         candidate = Mapping(customer_id=customer, provider=provider, object=declared[0].object, version=0, fields=rules)
+        schema = project.describe(connection, declared[0].object) if check else None
         for item in declared:
-            resolve_mapping(item, provider, candidate)
-        if check:
-            _exists(project.describe(connection, declared[0].object), rules)
+            if schema is None:
+                resolve_mapping(item, provider, candidate)
+            else:
+                check_mapping(item, provider, candidate, schema)
         saved = project.store.mappings.save(customer, provider, declared[0].object, rules)
     console.print(
         f"Version {saved.version} of the mapping of {customer}, {provider} {saved.object}. "
@@ -75,17 +76,6 @@ def _declared(project: "Project", provider: str, object_name: str) -> "list[Sync
             f"No sync of {provider} has an object {object_name} with a custom_schema to map onto: add one in syncs/."
         )
     return found
-
-
-def _exists(schema: "ObjectSchema", rules: dict[str, str]) -> None:
-    from sync_pipelines.model.errors import ConfigurationError
-
-    known = {field.name.casefold(): field.name for field in schema.fields}
-    for name, vendor_field in rules.items():
-        if vendor_field.casefold() not in known:
-            close = difflib.get_close_matches(vendor_field.casefold(), known, n=3, cutoff=0.5)
-            hint = f" Did you mean {', '.join(known[item] for item in close)}?" if close else ""
-            raise ConfigurationError(f"The account has no readable field {vendor_field} (for {name}).{hint}")
 
 
 @group.command("show")

@@ -23,7 +23,6 @@ from sync_pipelines.project import Project
 
 SAMPLED_CONNECTIONS = 10
 """How many connections of one run get a sample of their rows: each costs a query and a place in the event log."""
-SAMPLE_ROWS = 5
 
 
 class ChosenConnections(dg.Config):
@@ -195,10 +194,11 @@ def _materialize(
     told = [run for run in through if run.counts.changed or not shown.get(run.customer_id, False)]
     told.sort(key=lambda run: run.counts.changed, reverse=True)
     materializations = []
+    sample_rows = sync_project.open().settings.sample_rows
     for position, run in enumerate(told):
         metadata = run_metadata(run, subject.table)
-        if position < SAMPLED_CONNECTIONS:
-            metadata["sample"] = _sample(sync_project, subject, run.customer_id)
+        if position < SAMPLED_CONNECTIONS and sample_rows:
+            metadata["sample"] = _sample(sync_project, subject, run.customer_id, sample_rows)
         materializations.append(
             dg.AssetMaterialization(asset_key=subject.key, partition=run.customer_id, metadata=metadata)
         )
@@ -206,9 +206,9 @@ def _materialize(
     context.log.info(f"{len(through)} connections got through, {len(told)} of them with something to show.")
 
 
-def _sample(sync_project: SyncProject, subject: Subject, customer: str) -> dg.MarkdownMetadataValue:
+def _sample(sync_project: SyncProject, subject: Subject, customer: str, limit: int) -> dg.MarkdownMetadataValue:
     try:
-        columns, rows = sync_project.open().sample(subject.sync.name, subject.declared.object, customer, SAMPLE_ROWS)
+        columns, rows = sync_project.open().sample(subject.sync.name, subject.declared.object, customer, limit)
     except SyncError as error:
         # The data is in place; that it cannot be looked at now must not turn a success into a failure.
         return dg.MetadataValue.md(f"Not available: {error}")

@@ -6,7 +6,9 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Engine, RowMapping, delete, insert, select
+from sqlalchemy.exc import OperationalError
 
+from sync_pipelines.model.errors import Retry
 from sync_pipelines.model.run import Counts, Rejection, SyncRun
 from sync_pipelines.store.storable import storable, storable_json
 from sync_pipelines.store.tables import runs
@@ -27,10 +29,18 @@ class Runs:
         self._engine = engine
 
     def record(self, finished: Sequence[SyncRun]) -> None:
-        """Store what became of each. Long lists and texts are cut."""
-        if finished:
+        """Store what became of each. Long lists and texts are cut. Retry when the store does not answer."""
+        if not finished:
+            return
+        try:
             with self._engine.begin() as database:
                 database.execute(insert(runs), [_row(run) for run in finished])
+        except OperationalError as error:
+            raise Retry(
+                "The store does not answer, so that what became of the run could not be recorded: start it, or correct "
+                "SYNC_PIPELINES_STORE_URL. What was synced is in the destination; the next run goes on from there.",
+                detail=str(error.orig),
+            ) from error
 
     def list(
         self,

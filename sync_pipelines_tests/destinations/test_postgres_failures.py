@@ -161,9 +161,11 @@ def test_a_full_read_begins_anew_where_a_crash_of_the_server_lost_what_it_had_se
     own_server.stop(mode="immediate")
     own_server.start()
     with destination.open(scope(), CONTACTS, "run-2", ignore) as landing:
-        assert landing.checkpoint.reading is None
+        anew = landing.checkpoint.reading
+        assert (anew.full, anew.resume, anew.complete) == (True, None, False)
+        assert anew.id != "second"
         assert alive(landing) == ["1", "2", "3", "4"]
-        landing.load(rows(1, 2, 3), reading("third"))
+        landing.load(rows(1, 2, 3), landing.checkpoint)
         assert landing.delete_unseen(DONE, hard=False, brake=0.5) == 1
         assert alive(landing) == ["1", "2", "3"]
     destination.close()

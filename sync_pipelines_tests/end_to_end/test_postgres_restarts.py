@@ -1,4 +1,4 @@
-"""A Postgres server that crashes and comes back in the middle of a run: the warehouse's, the store's, or both at once."""
+"""A Postgres server that crashes and comes back in the middle of a run: the warehouse's, the store's, or both."""
 
 import os
 import shutil
@@ -10,7 +10,9 @@ from itertools import count
 import pytest
 
 from sync_pipelines.embedded_postgres import EmbeddedPostgres
+from sync_pipelines.model.errors import Retry
 from sync_pipelines_tests.end_to_end.scenes import (
+    BEFORE,
     WAYS,
     Scene,
     full_read_with_vanished_records,
@@ -141,3 +143,61 @@ def test_a_full_read_whose_seen_ids_a_crash_took_is_done_again_without_being_ask
     assert (again.full, again.status) == (True, "success")
     assert scene.content("crashed") == expected
     assert scene.sync("crashed", full=False).full is False
+
+
+STORE_STEPS = ("described", "page.read", "load.upserted", "chunk.stored", "full.complete", "full.deleted")
+
+
+@pytest.mark.parametrize("scene", ["salesforce rest"], indirect=True)
+def test_a_store_that_crashes_at_any_step_does_not_disturb_the_run(scene, servers):
+    full_read_with_vanished_records(scene)
+    _, expected = scene.undisturbed()
+    for place, step in enumerate(STORE_STEPS):
+        scope = f"crashed at {step}"
+        scene.stand_as_before(scope)
+        began = scene.place.control.now()
+        run = scene.sync(scope, at(step, 0, crash_and_come_back(servers[0], CRASHES[place % 2])))
+        assert run.status == "success"
+        assert scene.content(scope) == expected
+        assert scene.is_at_rest(scope, since=began)
+        assert scene.place.project.store.runs.last("crm", "contact", scene.way.customer).run_id == run.run_id
+        assert scene.sync(scope).counts.changed == 0
+
+
+@pytest.mark.parametrize("scene", ["salesforce rest"], indirect=True)
+def test_a_store_that_stays_away_is_a_clear_error_and_the_rows_are_there(scene, servers):
+    full_read_with_vanished_records(scene)
+    _, expected = scene.undisturbed()
+    scene.stand_as_before("stranded")
+    with pytest.raises(Retry, match="The store does not answer"):
+        scene.sync("stranded", at("page.read", 1, lambda: crash_by_kill(servers[0])))
+    assert scene.content("stranded") == expected
+    servers[0].start()
+    run = scene.sync("stranded")
+    assert (run.status, run.counts.changed) == ("success", 0)
+
+
+@pytest.mark.parametrize("scene", ["salesforce rest"], indirect=True)
+def test_a_warehouse_that_stays_away_is_a_clear_error_until_it_is_back(scene, servers):
+    full_read_with_vanished_records(scene)
+    _, expected = scene.undisturbed()
+    scene.stand_as_before("stranded")
+    runs = [scene.sync("stranded", at("load.upserted", 1, lambda: crash_by_kill(servers[1]))), scene.sync("stranded")]
+    assert [(run.status, run.error_type) for run in runs] == [("error", "destination")] * 2
+    assert "cannot be reached" in runs[1].error_message
+    servers[1].start()
+    assert scene.sync("stranded").status == "success"
+    assert scene.content("stranded") == expected
+
+
+@pytest.mark.parametrize("step", ["load.upserted", "chunk.stored"])
+def test_one_server_for_all_that_crashes_is_a_clear_error_and_the_next_run_ends_it(world, servers, tmp_path, step):
+    databases = iter([database_on(servers[1]), database_on(servers[1])])
+    with made_scene(Scene, WAYS["hubspot"], world, lambda: next(databases), tmp_path / "syncs") as scene:
+        full_read_with_vanished_records(scene)
+        _, expected = scene.undisturbed()
+        scene.stand_as_before("crashed")
+        run = scene.sync("crashed", at(step, 1, crash_and_come_back(servers[1], crash_by_kill)))
+        assert (run.status, run.error_type) == ("error", "destination")
+        assert scene.sync("crashed").status == "success"
+        assert scene.content("crashed") == expected

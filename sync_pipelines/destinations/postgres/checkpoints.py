@@ -1,5 +1,6 @@
 """The checkpoint in the destination, and the ids seen by a full read: both move in the transaction of the data."""
 
+import uuid
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -83,7 +84,7 @@ class Checkpoints:
         self._scope = scope
 
     def read(self, connection: Connection) -> Stored:
-        """The stored position; without its reading where a crash of the server lost ids that it had seen."""
+        """The stored position; its full read begins anew where a crash of the server lost ids that it had seen."""
         row: tuple[Any, ...] | None = self._execute(connection, _READ).fetchone()
         if row is None:
             return Stored()
@@ -91,7 +92,9 @@ class Checkpoints:
         checkpoint = replace(msgspec.json.decode(state, type=Checkpoint), version=version)
         reading = checkpoint.reading
         if reading is not None and reading.full and kept != seen:
-            return Stored(replace(checkpoint, reading=None), 0, reading.id)
+            # Under a new id, and not forgotten: a full read that was forced or that a new mapping asked for is due.
+            anew = replace(reading, id=uuid.uuid4().hex, resume=None, complete=False)
+            return Stored(replace(checkpoint, reading=anew), 0, reading.id)
         return Stored(checkpoint, seen, reading.id if reading is not None and reading.full else None)
 
     def move_on(self, connection: Connection, stored: Stored, checkpoint: Checkpoint, new_ids: int) -> Stored:
