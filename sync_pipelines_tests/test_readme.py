@@ -13,16 +13,14 @@ from sync_pipelines.providers import PROVIDERS
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-ENVIRON = {
-    name: "x"
-    for name in (
-        "SALESFORCE_CLIENT_ID",
-        "SALESFORCE_CLIENT_SECRET",
-        "HUBSPOT_CLIENT_ID",
-        "HUBSPOT_CLIENT_SECRET",
-        "WAREHOUSE_USER",
-    )
-}
+NAMES = (
+    "SALESFORCE_CLIENT_ID",
+    "SALESFORCE_CLIENT_SECRET",
+    "HUBSPOT_CLIENT_ID",
+    "HUBSPOT_CLIENT_SECRET",
+    "WAREHOUSE_USER",
+)
+ENVIRON = dict.fromkeys(NAMES, "x")
 
 
 def blocks(language):

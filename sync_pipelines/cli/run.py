@@ -8,7 +8,7 @@ import typer
 from sync_pipelines.cli.printing import console, table
 from sync_pipelines.model.run import SyncRun
 
-NUMBERS = ("created", "updated", "unchanged", "deleted", "rejected", "invalid", "calls", "seconds")
+NUMBERS = ("created", "updated", "same", "deleted", "rejected", "misfits", "calls", "s")
 
 Customers = Annotated[list[str] | None, typer.Option("--customer", "-c", help="Only this customer; may be repeated.")]
 Objects = Annotated[list[str] | None, typer.Option("--object", "-o", help="Only this object; may be repeated.")]
@@ -94,15 +94,7 @@ def show_runs(title: str, found: list[SyncRun], *, details: bool = False) -> Non
                 run.object,
                 run.customer_id,
                 run.status + (f" ({run.error_type})" if run.error_type else ""),
-                "full" if run.full else "incremental",
-                run.counts.created,
-                run.counts.updated,
-                run.counts.unchanged,
-                run.counts.deleted,
-                run.counts.rejected,
-                run.counts.invalid,
-                run.vendor_calls,
-                f"{(run.finished_at - run.started_at).total_seconds():.1f}",
+                *numbers(run),
             )
             for run in found
         ),
@@ -115,3 +107,19 @@ def show_runs(title: str, found: list[SyncRun], *, details: bool = False) -> Non
             console.print(f"  {run.customer_id}, {run.object}: {notice}", markup=False)
         for rejection in run.rejections if details else ():
             console.print(f"  rejected: {rejection.reason} {rejection.record[:200]}", markup=False)
+
+
+def numbers(run: SyncRun) -> tuple[str | int, ...]:
+    """How it was read, and a value for each of NUMBERS."""
+    counts = run.counts
+    return (
+        "full" if run.full else "incremental",
+        counts.created,
+        counts.updated,
+        counts.unchanged,
+        counts.deleted,
+        counts.rejected,
+        counts.invalid,
+        run.vendor_calls,
+        f"{(run.finished_at - run.started_at).total_seconds():.1f}",
+    )

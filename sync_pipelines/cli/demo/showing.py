@@ -5,11 +5,10 @@ from collections.abc import Sequence
 import psycopg
 
 from sync_pipelines.cli.printing import console, table
+from sync_pipelines.cli.run import NUMBERS, numbers
 from sync_pipelines.cli.stage import WAREHOUSE, Stage
 from sync_pipelines.model.run import SyncRun
 from sync_pipelines.project import Project
-
-COUNTS = ("created", "updated", "same", "deleted", "rejected", "misfits", "calls", "s")
 
 _MAPPED_ROWS = """
     SELECT * FROM (
@@ -29,25 +28,17 @@ def landed(project: Project, title: str, runs: Sequence[SyncRun]) -> None:
     ordered = sorted(runs, key=lambda run: (run.customer_id, run.sync, run.object))
     table(
         f"\n{title}",
-        ("customer", "object", "table", "read", *COUNTS),
+        ("customer", "object", "table", "read", *NUMBERS),
         (
             (
                 run.customer_id,
                 run.object,
                 project.table(run.sync, run.object).name,
-                "full" if run.full else "incremental",
-                run.counts.created,
-                run.counts.updated,
-                run.counts.unchanged,
-                run.counts.deleted,
-                run.counts.rejected,
-                run.counts.invalid,
-                run.vendor_calls,
-                f"{(run.finished_at - run.started_at).total_seconds():.1f}",
+                *numbers(run),
             )
             for run in ordered
         ),
-        right=COUNTS,
+        right=NUMBERS,
     )
     read = sum(run.counts.read for run in runs)
     changed = sum(run.counts.changed for run in runs)
