@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Context, Decimal, InvalidOperation
+from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -21,6 +22,8 @@ LARGEST_EXPONENT: Final = 1000
 
 _EXACT: Final = Context(prec=LARGEST_EXPONENT)
 """The default context would round to 28 digits."""
+_NO_TIMESTAMP: Final = "is not an ISO 8601 date or time, nor epoch milliseconds"
+_NO_YEAR: Final = "is outside the years 1 to 9999"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_MS: Final = re.compile(r"-?\d{9,14}", re.ASCII)
 _NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
@@ -113,31 +116,39 @@ def to_boolean(value: Any) -> bool | None:
 
 def to_timestamp(value: Any) -> datetime | None:
     if isinstance(value, str):
-        text = value.strip()
-        if not text:
-            return None
-        if not _EPOCH_MS.fullmatch(text):
-            try:
-                moment = datetime.fromisoformat(text)
-            except ValueError:
-                raise Misfit("is not an ISO 8601 date or time, nor epoch milliseconds") from None
-            return _in_utc(moment)
-        value = int(text)
+        return _parsed(value)
     if isinstance(value, int) and not isinstance(value, bool):
-        try:
-            return _EPOCH + timedelta(milliseconds=value)
-        except OverflowError:
-            raise Misfit("is outside the years 1 to 9999") from None
-    raise Misfit("is not an ISO 8601 date or time, nor epoch milliseconds")
+        return _since_epoch(value)
+    raise Misfit(_NO_TIMESTAMP)
 
 
-def _in_utc(moment: datetime) -> datetime:
+@lru_cache(maxsize=4096)
+def _parsed(text: str) -> datetime | None:
+    """Cached because a record has its modified stamp twice, and records of one batch share it."""
+    text = text.strip()
+    if not text:
+        return None
+    if _EPOCH_MS.fullmatch(text):
+        return _since_epoch(int(text))
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise Misfit(_NO_TIMESTAMP) from None
+    if moment.tzinfo is UTC:
+        return moment
     if moment.tzinfo is None:
         return moment.replace(tzinfo=UTC)
     try:
         return moment.astimezone(UTC)
     except OverflowError:
-        raise Misfit("is outside the years 1 to 9999") from None
+        raise Misfit(_NO_YEAR) from None
+
+
+def _since_epoch(milliseconds: int) -> datetime:
+    try:
+        return _EPOCH + timedelta(milliseconds=milliseconds)
+    except OverflowError:
+        raise Misfit(_NO_YEAR) from None
 
 
 def to_date(value: Any) -> date | None:

@@ -28,7 +28,8 @@ def decode_record(text: bytes) -> tuple[dict[str, Any], bytes, bool]:
     NUL is dropped, a lone surrogate becomes U+FFFD, an endless number becomes a text. The text comes back untouched
     when it was clean, which one search over the bytes tells for almost every record.
     """
-    if not _SUSPECT.search(text):
+    # Two searches for plain bytes cost a tenth of the pattern, and almost no record has either.
+    if not ((b"\\u" in text or b"\x00" in text) and _SUSPECT.search(text)):
         try:
             record = _decode(text)
         except (OverflowError, msgspec.ValidationError):

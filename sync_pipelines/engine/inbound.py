@@ -15,7 +15,7 @@ from sync_pipelines.engine.mapping import RecordMapper, newer
 from sync_pipelines.model.checkpoint import Checkpoint, Reading
 from sync_pipelines.model.connection import Connection
 from sync_pipelines.model.destination import Destination, Landing, Observer, Row, Scope, Table
-from sync_pipelines.model.errors import ConfigurationError, ExpiredToken, ProtocolError, RejectRecord
+from sync_pipelines.model.errors import ConfigurationError, DeleteBrake, ExpiredToken, ProtocolError, RejectRecord
 from sync_pipelines.model.flow import Flow, Notice, Page
 from sync_pipelines.model.mapping import Mapping as FieldMapping
 from sync_pipelines.model.provider import Account, CrmObject, ObjectSchema, Provider, ReadPlan
@@ -201,15 +201,15 @@ class _Read:
         try:
             self._pages(checkpoint)
         except ExpiredToken:
-            # What the vendor kept for this read is gone, so the read starts over: under a new id, because ids seen by
-            # half a read must not count as seen by a whole one.
+            # What the vendor kept for this read is gone, so the read starts over.
             reading = checkpoint.reading
             assert reading is not None
             self.rows.clear()
             self.losers.clear()
+            self.removed.clear()
+            self.size = self.records = 0
             self.tally.notice("The vendor no longer had the interrupted read; it started over.")
-            fresh = replace(reading, id=uuid.uuid4().hex, resume=None, complete=False)
-            self._pages(replace(self.landing.checkpoint or checkpoint, reading=fresh))
+            self._pages(replace(self.landing.checkpoint or checkpoint, reading=_anew(reading)))
 
     def _pages(self, checkpoint: Checkpoint) -> None:
         reading = checkpoint.reading
@@ -230,6 +230,8 @@ class _Read:
                     checkpoint = self._store(replace(checkpoint, reading=reading))
                     reading = checkpoint.reading or reading
             if not resumed and total is not None and self.records < total:
+                # Were it resumed, the records that are missing would count as deleted.
+                self._leave_to_the_next_run(checkpoint, reading)
                 raise ProtocolError(
                     f"The vendor announced {total} records and gave {self.records}. Nothing was deleted; run the "
                     "sync again, and if it stays so ask the vendor."
@@ -300,10 +302,24 @@ class _Read:
         if not reading.complete:
             checkpoint = self._store(replace(checkpoint, reading=replace(reading, complete=True)))
         self.observe("full.complete")
-        deleted = self.landing.delete_unseen(
-            replace(done, version=checkpoint.version),
-            hard=self.work.sync.mode == MIRROR,
-            brake=self.work.sync.delete_brake,
-        )
+        try:
+            deleted = self.landing.delete_unseen(
+                replace(done, version=checkpoint.version),
+                hard=self.work.sync.mode == MIRROR,
+                brake=self.work.sync.delete_brake,
+            )
+        except DeleteBrake:
+            # By then the vendor may show everything again.
+            self._leave_to_the_next_run(checkpoint, reading)
+            raise
         self.tally.counts += Counts(deleted=deleted)
         self.observe("full.deleted")
+
+    def _leave_to_the_next_run(self, checkpoint: Checkpoint, reading: Reading) -> None:
+        """That run reads everything anew, whatever it is asked for."""
+        self.landing.load([], replace(checkpoint, reading=_anew(reading)))
+
+
+def _anew(reading: Reading) -> Reading:
+    """The same read from its beginning: under a new id, as ids seen by half a read must not count for a whole one."""
+    return replace(reading, id=uuid.uuid4().hex, resume=None, complete=False)

@@ -181,7 +181,7 @@ class RecordMapper:
         whole: Any = None
         if self._raw_at is not None:
             whole = record
-            if self._volatile:
+            if not self._volatile.isdisjoint(fields):
                 kept = {name: value for name, value in fields.items() if name not in self._volatile}
                 whole = _with_fields(record, self._shape.fields, kept)
         digest = xxhash.xxh3_64_intdigest(_encode_sorted((values, whole, errors, merged_into)))

@@ -40,13 +40,13 @@ class BearerTokens:
         return _sendable(tokens, self._provider)
 
     def renewed(self, stale: Tokens) -> Tokens:
-        """Tokens newer than `stale`. Reauthorize (the connection is then expired) when the vendor refuses."""
-        try:
-            self._tokens = self._credentials.refresh(stale.access_token, self._fetch)
-        except Reauthorize as refusal:
-            self._credentials.expire(str(refusal))
-            raise
+        """Tokens newer than `stale`. Reauthorize when the vendor refuses."""
+        self._tokens = self._credentials.refresh(stale.access_token, self._fetch)
         return _sendable(self._tokens, self._provider)
+
+    def expire(self, refusal: Reauthorize) -> None:
+        """Nothing of this connection is tried again until the customer connects anew."""
+        self._credentials.expire(str(refusal))
 
     def _fetch(self, old: Tokens) -> Tokens:
         if old.refresh_token is None:

@@ -150,7 +150,11 @@ class VendorSession:
         had.add(token)
 
     def _call(self, request: Request) -> Response:
-        return self._retrying(self._attempt, request)
+        try:
+            return self._retrying(self._attempt, request)
+        except Reauthorize as refusal:
+            self._auth.expire(refusal)
+            raise
 
     def _attempt(self, request: Request) -> Response:
         tokens = self._auth.current() if request.authorized else None

@@ -173,7 +173,7 @@ class Reader:
         return ReadPlan(object=self.object, fields=self.schema.fields, **({"bulk_above": 10_000} | page))
 
     def read(self, after_page=lambda number: None, **plan):
-        """(pages, notices) of a whole read. `after_page` is called before the first page with 0, then with its number."""
+        """(pages, notices) of a whole read. `after_page` is called with each page's number, first with 0."""
         pages, notices = [], []
         after_page(0)
         for step in self.sessions[-1].read(self.provider.read(self.plan(**plan))):
@@ -460,8 +460,8 @@ def test_trouble_passes_in_every_way_of_reading(open_reader, provider, strategy,
 def read_in_runs(reader, after_page, **how):
     """(pages, how often a run ended early): each further run goes on from the page that was stored last."""
     pages, ends, resume = [], 0, None
+    after_page(0)
     while True:
-        after_page(len(pages))
         try:
             for step in reader.sessions[-1].read(reader.provider.read(reader.plan(resume=resume, **how))):
                 assert isinstance(step, Page)

@@ -1,7 +1,7 @@
 """Compares the destination with the CRMs, record by record and value by value."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from decimal import Decimal
 from typing import Any, Final
 
@@ -21,17 +21,21 @@ NOT_SHOWN: Final = frozenset(
 """Compound fields are never read: their parts are. A sensitive HubSpot property is not shown without its own scope."""
 
 
-def differences(project: Project, control: Control) -> dict[str, list[str]]:
-    """What is wrong, as sentences, by "customer/sync/object". Empty lists where all is equal."""
+def differences(project: Project, control: Control, customers: Collection[str] = ()) -> dict[str, list[str]]:
+    """What is wrong, as sentences, by "customer/sync/object". Empty lists where all is equal.
+
+    `customers`: only these; empty means all.
+    """
     found: dict[str, list[str]] = {}
     for account in control.accounts():
-        labels = _labels(account) if account.vendor == "hubspot" else {}
+        if customers and account.id not in customers:
+            continue
         for sync in project.configuration.syncs.values():
             if sync.provider != account.vendor:
                 continue
             for item in sync.objects:
                 key = f"{account.id}/{sync.name}/{item.object}"
-                found[key] = [f"{key} {text}" for text in _compare(project, control, account, sync, item, labels)]
+                found[key] = [f"{key} {text}" for text in _compare(project, control, account, sync, item)]
     return found
 
 
@@ -52,10 +56,10 @@ def _compare(
     account: SandboxAccount,
     sync: Sync,
     item: SyncObject,
-    labels: Mapping[str, str],
 ) -> Iterator[str]:
     crm_object = project.crm_object(sync.name, item.object)
     word = crm_object.common_name or crm_object.name
+    labels = _labels(account) if account.vendor == "hubspot" and word == "opportunity" else {}
     rows = _rows(project, sync, item, account)
     mapping = project.store.mappings.current(account.id, account.vendor, item.object)
     for truth in control.truth(account.id, crm_object.name):
