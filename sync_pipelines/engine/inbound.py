@@ -224,8 +224,8 @@ class _Read:
                     continue
                 self.observe("page.read")
                 total = step.total if step.total is not None else total
-                self._take(step.records)
-                reading = replace(reading, resume=step.resume)
+                refused = self._take(step.records)
+                reading = replace(reading, resume=step.resume, rejected=reading.rejected + refused)
                 if step.resume is not None and self._chunk_is_full():
                     checkpoint = self._store(replace(checkpoint, reading=reading))
                     reading = checkpoint.reading or reading
@@ -248,7 +248,8 @@ class _Read:
             bulk_above=self.work.sync.bulk_above,
         )
 
-    def _take(self, records: Sequence[bytes]) -> None:
+    def _take(self, records: Sequence[bytes]) -> int:
+        """Map records into rows that wait for their chunk. How many were refused."""
         modified_at = self.table.position("last_modified_at")
         misfits = doubled = read = 0
         for text in records:
@@ -267,6 +268,7 @@ class _Read:
             self.size += len(text)
         self.records += len(records)
         self.tally.counts += Counts(read=read, invalid=misfits, unchanged=doubled)
+        return len(records) - read
 
     def _chunk_is_full(self) -> bool:
         return len(self.rows) >= self.work.chunk_rows or self.size >= CHUNK_BYTES
@@ -296,8 +298,13 @@ class _Read:
             full_at=reading.started_at if reading.full else checkpoint.full_at,
             incrementals=0 if reading.full else checkpoint.incrementals + 1,
         )
-        if not reading.full:
+        if not reading.full or reading.rejected:
             self._store(done)
+            if reading.full:
+                self.tally.notice(
+                    f"{reading.rejected} records came without a usable id (see the rejected ones), so nothing was deleted "
+                    "by difference; the next full read without such records does it."
+                )
             return
         if not reading.complete:
             checkpoint = self._store(replace(checkpoint, reading=replace(reading, complete=True)))

@@ -3,14 +3,19 @@
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
+from urllib.parse import quote, quote_plus
 
 from sync_pipelines.model.connection import Credentials, OAuthClient
-from sync_pipelines.model.errors import Reauthorize
+from sync_pipelines.model.errors import Reauthorize, SyncError
 from sync_pipelines.model.flow import Request, Response
 from sync_pipelines.model.provider import Provider, Tokens
+from sync_pipelines.model.secret import MASK, Secret
 
 EARLY: Final = timedelta(seconds=60)
 """A token that ends sooner is refreshed first, so that a call is not spent on finding out."""
+
+
+SHORTEST_SECRET: Final = 6
 
 
 class BearerTokens:
@@ -28,6 +33,7 @@ class BearerTokens:
         self._client = client
         self._send = send
         self._tokens: Tokens | None = None
+        self._used: list[Secret] = []
 
     def current(self) -> Tokens:
         """Tokens that are good for a call now."""
@@ -48,15 +54,32 @@ class BearerTokens:
         """Nothing of this connection is tried again until the customer connects anew."""
         self._credentials.expire(str(refusal))
 
+    def mask(self, error: SyncError) -> None:
+        """Take every secret of this session out of what the error says."""
+        tokens = self._tokens
+        known = [self._client.client_secret, *self._used]
+        if tokens is not None:
+            known += [secret for secret in (tokens.access_token, tokens.refresh_token) if secret is not None]
+        texts = {spelled for secret in known for spelled in _spellings(secret.reveal())}
+        for text in sorted(texts, key=len, reverse=True):
+            error.args = tuple(part.replace(text, MASK) if isinstance(part, str) else part for part in error.args)
+            error.detail = error.detail.replace(text, MASK)
+
     def _fetch(self, old: Tokens) -> Tokens:
         if old.refresh_token is None:
             raise Reauthorize(
                 f"{self._provider.title} no longer accepts the token, and there is no refresh token to replace it: "
                 "the customer must connect again."
             )
+        self._used += [old.access_token, old.refresh_token]
         secret = self._client.client_secret.reveal()
         request = self._provider.refresh(self._client.client_id, secret, old.refresh_token)
         return self._provider.token_from(self._send(request))
+
+
+def _spellings(secret: str) -> set[str]:
+    """As it is, and as a form or an escaped text carries it. Too short a text would mask half the message."""
+    return {secret, quote_plus(secret), quote(secret)} if len(secret) >= SHORTEST_SECRET else set()
 
 
 def _sendable(tokens: Tokens, provider: Provider) -> Tokens:

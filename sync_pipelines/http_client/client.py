@@ -134,6 +134,10 @@ class VendorSession:
                 step = flow.send(answer)
         except StopIteration as finished:
             return finished.value
+        except SyncError as error:
+            # An answer may repeat what we sent (debugging proxies do), and an error shows the beginning of an answer.
+            self._auth.mask(error)
+            raise
         finally:
             flow.close()
 

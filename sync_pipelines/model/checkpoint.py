@@ -21,6 +21,8 @@ class Reading:
     resume: PageToken | None = None
     complete: bool = False
     """Everything is read and stored; for a full read only the delete by difference is left."""
+    rejected: int = 0
+    """Records of this read that had no id: any row that was not seen may be one of them, so none is deleted."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -100,9 +100,7 @@ _PERSON: dict[str, str] = {
 }
 
 COMMON_COLUMNS: Mapping[str, tuple[Column, ...]] = {
-    "contact": _columns(
-        **_EVERY, **_PERSON, account_id="text", lifecycle_stage="text", last_activity_at="timestamptz"
-    ),
+    "contact": _columns(**_EVERY, **_PERSON, account_id="text", lifecycle_stage="text", last_activity_at="timestamptz"),
     "account": _columns(
         **_EVERY,
         name="text",

@@ -94,9 +94,7 @@ class Destination(Protocol):
         """Can we connect, and create tables? Raises with what to do if not."""
         ...
 
-    def open(
-        self, scope: Scope, table: Table, run_id: str, observe: Observer
-    ) -> AbstractContextManager[Landing]:
+    def open(self, scope: Scope, table: Table, run_id: str, observe: Observer) -> AbstractContextManager[Landing]:
         """Create or alter the table to have these columns, and open this scope in it."""
         ...
 

@@ -32,11 +32,16 @@ LONGEST_SECONDS = 120
 
 @dataclass(frozen=True)
 class Ended:
-    """How a process ended: the signal that killed it or None, the steps that it passed, the run that it came to."""
+    """How a process ended: the signal that killed it or None, the steps that it passed, the runs that it came to."""
 
     signal: int | None
     steps: list[str]
-    run: SimpleNamespace | None
+    runs: list[SimpleNamespace]
+
+    @property
+    def run(self):
+        (only,) = self.runs
+        return only
 
 
 class CrashRunner:
@@ -46,8 +51,8 @@ class CrashRunner:
         command = [sys.executable, "-m", "sync_pipelines_tests.end_to_end.crash_runner"]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
-    def sync(self, place, customer, *, die_at=None, name="crm", full=False, cells_per_page=None, **settings):
-        """Sync the first object of a sync for one customer; `die_at`: (step, number of its passing, from 0)."""
+    def sync(self, place, *customers, die_at=None, name="crm", full=False, cells_per_page=None, **settings):
+        """Sync the first object of a sync for some customers; `die_at`: (step, number of its passing, from 0)."""
         order = {
             "settings": json.loads(place.settings().model_dump_json())
             | {
@@ -57,7 +62,7 @@ class CrashRunner:
             | settings,
             "environ": place.environ,
             "sync": name,
-            "customer": customer,
+            "customers": customers,
             "full": full,
             "die_at": die_at,
             "cells_per_page": cells_per_page,
@@ -67,7 +72,7 @@ class CrashRunner:
         told = self._process.stdout.readline()
         assert told, "the crash runner itself ended; its trace is above"
         answer = json.loads(told)
-        return Ended(answer["signal"], answer["steps"], answer["run"] and SimpleNamespace(**answer["run"]))
+        return Ended(answer["signal"], answer["steps"], [SimpleNamespace(**run) for run in answer["runs"]])
 
     def close(self):
         self._process.stdin.close()
@@ -99,7 +104,7 @@ def _serve():
         answer = {
             "signal": -status if status < 0 else None,
             "steps": [fact["step"] for fact in facts if "step" in fact],
-            "run": next((fact["run"] for fact in facts if "run" in fact), None),
+            "runs": [fact["run"] for fact in facts if "run" in fact],
         }
         if status > 0:
             raise SystemExit(f"an order ended with {status}: see its trace above")
@@ -142,10 +147,11 @@ def _sync(order, tell):
     settings = Settings(**secrets, **order["settings"])
     with closing(open_project(settings, order["environ"], sleep=lambda seconds: None)) as project:
         item = project.sync(order["sync"]).objects[0].object
-        (run,) = project.sync_connections(
-            order["sync"], item, [order["customer"]], run_id=uuid.uuid4().hex, full=order["full"], observe=observe
+        runs = project.sync_connections(
+            order["sync"], item, order["customers"], run_id=uuid.uuid4().hex, full=order["full"], observe=observe
         )
-    tell(run={"status": run.status, "full": run.full, "message": run.error_message, "changed": run.counts.changed})
+    for run in runs:
+        tell(run={"status": run.status, "full": run.full, "message": run.error_message, "changed": run.counts.changed})
 
 
 if __name__ == "__main__":

@@ -41,10 +41,17 @@ def own_server():
 
 
 @pytest.fixture(scope="module")
-def servers():
-    """Of the store and of the warehouse."""
+def own_servers():
     with own_server() as store, own_server() as warehouse:
         yield store, warehouse
+
+
+@pytest.fixture
+def servers(own_servers):
+    """Of the store and of the warehouse, up again if a test has left one down."""
+    for server in own_servers:
+        server.start()
+    return own_servers
 
 
 @pytest.fixture(scope="module")

@@ -93,7 +93,7 @@ class Checkpoints:
         reading = checkpoint.reading
         if reading is not None and reading.full and kept != seen:
             # Under a new id, and not forgotten: a full read that was forced or that a new mapping asked for is due.
-            anew = replace(reading, id=uuid.uuid4().hex, resume=None, complete=False)
+            anew = replace(reading, id=uuid.uuid4().hex, resume=None, complete=False, rejected=0)
             return Stored(replace(checkpoint, reading=anew), 0, reading.id)
         return Stored(checkpoint, seen, reading.id if reading is not None and reading.full else None)
 

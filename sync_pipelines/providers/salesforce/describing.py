@@ -64,7 +64,14 @@ class _UserInfo(msgspec.Struct):
 
 def describe(root: str, crm_object: CrmObject) -> Flow:
     """The object's readable fields. SkipObject when the org does not have it."""
-    response = yield Get(f"{root}/sobjects/{quote(crm_object.name, safe='')}/describe")
+    try:
+        response = yield Get(f"{root}/sobjects/{quote(crm_object.name, safe='')}/describe")
+    except SkipObject as refusal:
+        raise SkipObject(
+            f"Salesforce shows this connection no object {crm_object.name}: check its API name (those of your own end "
+            "in __c) and the connected user's permissions.",
+            detail=refusal.detail,
+        ) from refusal
     description: _Description = response.decode(_Description)
     if not description.queryable:
         raise SkipObject(f"Salesforce does not let anybody query {crm_object.name}: take it out of the sync.")

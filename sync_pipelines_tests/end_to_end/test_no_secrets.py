@@ -1,0 +1,145 @@
+"""No secret reaches a log, an error, an event, the store in the clear, or what the command line prints."""
+
+import json
+import logging
+import shlex
+import traceback
+
+import httpx
+import pytest
+from typer.testing import CliRunner
+
+from sync_pipelines.cli import app
+from sync_pipelines.http_client.client import VendorSession
+from sync_pipelines.model.connection import OAuthClient
+from sync_pipelines.model.errors import SyncError
+from sync_pipelines.model.secret import Secret
+from sync_pipelines.settings import DEVELOPMENT_KEY
+from sync_pipelines_tests.fixtures.place import ACME, LUMEN, QUILL
+
+PASSWORD = "warehouse-password-of-this-test"
+
+
+@pytest.fixture
+def heard(caplog):
+    """Everything that any logger says, down to DEBUG."""
+    caplog.set_level(logging.DEBUG)
+    for name in list(logging.root.manager.loggerDict):
+        logging.getLogger(name).setLevel(logging.DEBUG)
+    yield caplog
+    for name in list(logging.root.manager.loggerDict):
+        logging.getLogger(name).setLevel(logging.NOTSET)
+
+
+def secrets_of(control):
+    """Tokens by account, client secret, encryption key, password."""
+    found = {DEVELOPMENT_KEY, PASSWORD}
+    for account in control.accounts():
+        found |= {account.access_token, account.refresh_token, account.client_secret}
+    return found
+
+
+def said(caplog):
+    formatter = logging.Formatter("%(name)s %(message)s")
+    return "\n".join(formatter.format(record) + repr(record.args) for record in caplog.records)
+
+
+def leaked(text, secrets):
+    return [secret[:12] + "..." for secret in secrets if secret in text]
+
+
+def test_a_whole_story_with_refreshes_and_failures_tells_no_secret(place, heard):
+    secrets = secrets_of(place.control)
+    place.write_sync(name="hub", provider="hubspot")
+    place.connect(ACME, LUMEN, QUILL)
+    place.control.expire_tokens(ACME)
+    place.control.expire_tokens(LUMEN)
+    place.control.revoke_tokens(QUILL)
+    place.control.fault(ACME, "status", status=500, times=1, path="query")
+    runs = [place.sync_one(ACME), *place.sync(LUMEN, QUILL, name="hub")]
+    assert {run.customer_id: run.status for run in runs} == {ACME: "success", LUMEN: "success", QUILL: "error"}
+    secrets |= {
+        place.project.store.credentials(connection).read().access_token.reveal()
+        for connection in place.project.store.connections.list(status="connected")
+    }
+    stored = repr(place.project.store.runs.list()) + repr(place.project.store.audit.list())
+    stored += repr(place.project.settings) + repr(place.project.configuration) + repr(runs)
+    assert len(said(heard)) > 1_000
+    assert leaked(said(heard), secrets) == []
+    assert leaked(stored, secrets) == []
+
+
+def test_the_store_keeps_no_token_in_the_clear(place):
+    place.connect(ACME)
+    place.sync_one(ACME)
+    secrets = secrets_of(place.control)
+    with place.store.connect() as connection:
+        tables = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
+        text = "".join(repr(connection.execute(f'SELECT t::text FROM "{name}" t').fetchall()) for (name,) in tables)
+    assert "credentials" in {name for (name,) in tables}
+    assert leaked(text, secrets) == []
+
+
+def test_a_wrong_destination_password_is_not_told(place, heard):
+    place.environ = {**place.environ, "WAREHOUSE_PASSWORD": PASSWORD, "WAREHOUSE_DATABASE": "no_such_database"}
+    place.open()
+    place.connect(ACME)
+    run = place.sync_one(ACME)
+    assert (run.status, run.error_type) == ("error", "destination")
+    assert leaked(said(heard) + repr(run), {PASSWORD}) == []
+
+
+def test_a_vendor_that_echoes_the_token_does_not_make_us_tell_it(place, heard):
+    """An error page that repeats the request's headers and form, as debugging proxies do."""
+    account = place.control.account(ACME)
+    place.connect(ACME)
+    connection = place.project.store.connections.get(ACME, "salesforce")
+
+    def echo(request):
+        body = request.content.decode()
+        return httpx.Response(500, text=f"{request.headers.get('authorization')} {body}", request=request)
+
+    session = VendorSession(
+        place.project.providers["salesforce"],
+        connection,
+        place.project.store.credentials(connection),
+        OAuthClient(client_id="id", client_secret=Secret(account.client_secret)),
+        attempts=2,
+        transport=httpx.MockTransport(echo),
+        sleep=lambda seconds: None,
+    )
+    provider = place.project.providers["salesforce"]
+    with pytest.raises(SyncError) as told:
+        session.ask(provider.describe(provider.find_object("Contact")))
+    session.close()
+    everything = "".join(traceback.format_exception(told.value)) + str(told.value) + told.value.detail + said(heard)
+    assert leaked(everything, secrets_of(place.control)) == []
+
+
+def test_the_command_line_prints_no_secret_even_with_debug(place, monkeypatch, tmp_path, heard):
+    account = place.control.account(ACME)
+    tokens = tmp_path / "tokens.json"
+    tokens.write_text(json.dumps({"access_token": account.access_token, "refresh_token": account.refresh_token}))
+    values = {
+        "SYNC_PIPELINES_ENVIRONMENT": "development",
+        "SYNC_PIPELINES_STORE_URL": place.store.url(),
+        "SYNC_PIPELINES_ENCRYPTION_KEYS": DEVELOPMENT_KEY,
+        "SYNC_PIPELINES_SYNCS_DIR": str(place.folder),
+        **place.environ,
+    }
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    lines = (
+        f"--debug connect salesforce {ACME} --tokens {tokens} --api-url {account.api_url}",
+        f"--debug sync crm --customer {ACME}",
+        "--debug connections",
+        "--debug check --live",
+        "--debug runs --details",
+    )
+    printed = ""
+    for line in lines:
+        done = CliRunner().invoke(app, shlex.split(line))
+        assert done.exit_code == 0, done.output
+        printed += done.output
+    assert leaked(printed + said(heard), secrets_of(place.control)) == []
