@@ -57,7 +57,7 @@ class _Description(msgspec.Struct):
     queryable: bool = True
 
 
-class _UserInfo(msgspec.Struct):
+class _WhoWeAre(msgspec.Struct):
     organization_id: str
     name: str | None = None
 
@@ -98,7 +98,7 @@ def count(root: str, crm_object: CrmObject) -> Flow:
 
 def identify() -> Flow:
     """The org behind the connection, by the OpenID user info of its user."""
-    told: _UserInfo = (yield Get("/services/oauth2/userinfo")).decode(_UserInfo)
+    told: _WhoWeAre = (yield Get("/services/oauth2/userinfo")).decode(_WhoWeAre)
     return Account(id=long_id(told.organization_id), name=told.name or "")
 
 
