@@ -8,6 +8,7 @@ pytest_plugins = [
     "sync_pipelines_tests.fixtures.postgres",
     "sync_pipelines_tests.fixtures.place",
     "sync_pipelines_tests.fixtures.browser",
+    "sync_pipelines_tests.fixtures.command_line",
 ]
 
 SCRUBBED = ("SYNC_PIPELINES_", "PG")

@@ -209,7 +209,7 @@ class _Read:
             self.removed.clear()
             self.size = self.records = 0
             self.tally.notice("The vendor no longer had the interrupted read; it started over.")
-            self._pages(replace(self.landing.checkpoint or checkpoint, reading=_anew(reading)))
+            self._pages(replace(self.landing.checkpoint or checkpoint, reading=reading.anew()))
 
     def _pages(self, checkpoint: Checkpoint) -> None:
         reading = checkpoint.reading
@@ -302,8 +302,8 @@ class _Read:
             self._store(done)
             if reading.full:
                 self.tally.notice(
-                    f"{reading.rejected} records came without a usable id (see the rejected ones), so nothing was deleted "
-                    "by difference; the next full read without such records does it."
+                    f"{reading.rejected} records came without a usable id (see the rejected ones), so nothing was "
+                    "deleted by difference; the next full read without such records does it."
                 )
             return
         if not reading.complete:
@@ -324,9 +324,4 @@ class _Read:
 
     def _leave_to_the_next_run(self, checkpoint: Checkpoint, reading: Reading) -> None:
         """That run reads everything anew, whatever it is asked for."""
-        self.landing.load([], replace(checkpoint, reading=_anew(reading)))
-
-
-def _anew(reading: Reading) -> Reading:
-    """The same read from its beginning: under a new id, as ids seen by half a read must not count for a whole one."""
-    return replace(reading, id=uuid.uuid4().hex, resume=None, complete=False)
+        self.landing.load([], replace(checkpoint, reading=reading.anew()))

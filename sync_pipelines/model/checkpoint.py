@@ -1,6 +1,7 @@
 """The saved position of one connection's object. It commits in the same transaction as the data it stands for."""
 
-from dataclasses import dataclass
+import uuid
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sync_pipelines.model.flow import PageToken
@@ -23,6 +24,10 @@ class Reading:
     """Everything is read and stored; for a full read only the delete by difference is left."""
     rejected: int = 0
     """Records of this read that had no id: any row that was not seen may be one of them, so none is deleted."""
+
+    def anew(self) -> "Reading":
+        """The same read from its beginning: under a new id, as ids seen by half a read must not count for a whole."""
+        return replace(self, id=uuid.uuid4().hex, resume=None, complete=False, rejected=0)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -173,13 +173,18 @@ def test_what_hubspots_search_shows_late_is_read_when_it_shows(place):
     assert settles(place, LUMEN)
 
 
-def change_at_every_page(place, customer, vendor_object, **amounts):
+def change_all_kinds(place, customer, vendor_object, seed):
+    """Each time the vendor's clock goes on by a second, which is all that the syncs here look back."""
+    place.control.change(customer, vendor_object, seed=seed, updated=5, created=2, deleted=1, merged=1)
+
+
+def change_at_every_page(place, customer, vendor_object):
     """An observer: records before and behind the place of the read are changed while it goes on."""
     seeds = count(1)
 
     def observe(step):
         if step == "page.read":
-            place.control.change(customer, vendor_object, seed=next(seeds), **amounts)
+            change_all_kinds(place, customer, vendor_object, next(seeds))
 
     return observe
 
@@ -198,14 +203,32 @@ def test_records_that_change_while_they_are_read_are_true_after_the_next_run(
     place, monkeypatch, customer, provider, vendor_object, full, bulk_above
 ):
     monkeypatch.setattr(bulk, "CELLS_PER_PAGE", 1)
-    connect(place, customer, provider, chunk_rows=15, bulk_above=bulk_above)
+    connect(place, customer, provider, chunk_rows=15, bulk_above=bulk_above, overlap="1 s")
     place.sync_one(customer)
     place.control.change(customer, vendor_object, updated=60)
     place.control.fault(customer, "short_pages", size=10)
-    amounts = {"updated": 5, "created": 2, "deleted": 1, "merged": 1}
-    disturb = change_at_every_page(place, customer, vendor_object, **amounts)
+    disturb = change_at_every_page(place, customer, vendor_object)
     assert place.sync_one(customer, full=full, observe=disturb).status == "success"
     assert place.sync_one(customer).status == "success"
+    assert place.differences(customer) == []
+    assert settles(place, customer)
+
+
+@pytest.mark.parametrize("full", [True, False], ids=["full", "incremental"])
+@BOTH
+def test_records_that_change_before_a_read_that_was_cut_off_goes_on_are_true_after_the_next_run(
+    place, customer, provider, vendor_object, full
+):
+    connect(place, customer, provider, chunk_rows=15, overlap="1 s")
+    place.sync_one(customer)
+    place.control.change(customer, vendor_object, updated=60)
+    place.control.fault(customer, "short_pages", size=10)
+    for seed in (1, 2):
+        cut = place.sync_one(customer, full=full, observe=power_cut_at("chunk.stored", 1))
+        assert cut.status == "error"
+        change_all_kinds(place, customer, vendor_object, seed)
+        place.control.clock(advance=60)
+    assert [place.sync_one(customer).status for _ in range(2)] == ["success"] * 2
     assert place.differences(customer) == []
     assert settles(place, customer)
 

@@ -1,6 +1,5 @@
 """The checkpoint in the destination, and the ids seen by a full read: both move in the transaction of the data."""
 
-import uuid
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -93,8 +92,7 @@ class Checkpoints:
         reading = checkpoint.reading
         if reading is not None and reading.full and kept != seen:
             # Under a new id, and not forgotten: a full read that was forced or that a new mapping asked for is due.
-            anew = replace(reading, id=uuid.uuid4().hex, resume=None, complete=False, rejected=0)
-            return Stored(replace(checkpoint, reading=anew), 0, reading.id)
+            return Stored(replace(checkpoint, reading=reading.anew()), 0, reading.id)
         return Stored(checkpoint, seen, reading.id if reading is not None and reading.full else None)
 
     def move_on(self, connection: Connection, stored: Stored, checkpoint: Checkpoint, new_ids: int) -> Stored:

@@ -7,6 +7,7 @@ from typing import Any
 from sync_pipelines.config import DestinationConfig
 from sync_pipelines.config.environment import CUSTOMER_ID
 from sync_pipelines.destinations.postgres.names import checked
+from sync_pipelines.model.errors import DestinationError
 from sync_pipelines.model.secret import Secret
 
 CONNECT_SECONDS = 10
@@ -71,5 +72,15 @@ def place_of(config: DestinationConfig, customer_id: str) -> Place:
         name=config.name,
         server=server,
         database=checked(config.database.replace(CUSTOMER_ID, customer_id), "database"),
-        schema=checked(config.schema_name.replace(CUSTOMER_ID, customer_id), "schema"),
+        schema=_own_schema(config.schema_name.replace(CUSTOMER_ID, customer_id)),
     )
+
+
+def _own_schema(name: str) -> str:
+    """Configuration refuses the server's schemas as they are written; a customer's id may still spell one."""
+    if name.startswith("pg_") or name == "information_schema":
+        raise DestinationError(
+            f"The schema name {name!r} belongs to Postgres itself. Choose another: with `schema: crm_${{CUSTOMER_ID}}` "
+            "no customer's id can be one."
+        )
+    return checked(name, "schema")

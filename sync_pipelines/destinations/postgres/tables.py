@@ -166,7 +166,8 @@ def _changes(table: Relation, layout: Layout, lz4: bool) -> list[sql.Composed]:
             raise DestinationError(
                 f"The column {column.name} of {layout.schema}.{layout.physical} has the type {existing}, but "
                 f"{wanted} is to be written: change the field's type in the custom schema, or rename or drop the "
-                "column in the database (it is made anew and filled by the next full read)."
+                f"column in the database and set {layout.meta('hash')} of its rows to null (the column is then made "
+                "anew and filled by the next full read)."
             )
     return statements
 

@@ -68,8 +68,8 @@ def describe(root: str, crm_object: CrmObject) -> Flow:
         response = yield Get(f"{root}/sobjects/{quote(crm_object.name, safe='')}/describe")
     except SkipObject as refusal:
         raise SkipObject(
-            f"Salesforce shows this connection no object {crm_object.name}: check its API name (those of your own end "
-            "in __c) and the connected user's permissions.",
+            f"Salesforce does not let this connection read the object {crm_object.name}: check its API name (one of "
+            "your own ends in __c) and what the connected user may see.",
             detail=refusal.detail,
         ) from refusal
     description: _Description = response.decode(_Description)

@@ -1,0 +1,184 @@
+"""What each verb does, says and returns."""
+
+import json
+import shlex
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from sync_pipelines.cli import app
+from sync_pipelines.settings import DEVELOPMENT_KEY
+from sync_pipelines.store.sealing import new_key
+from sync_pipelines_tests.fixtures.place import ACME, CUSTOM_SCHEMA, LUMEN, QUILL
+
+VERBS = (
+    *("sync", "trigger", "runs", "connect", "connections", "disconnect", "demo", "dev", "sandbox", "check", "migrate"),
+    *("mapping set", "mapping show", "key new", "key rotate"),
+)
+ACCOUNT = {"object": "account", "custom_schema": CUSTOM_SCHEMA}
+
+
+@pytest.fixture
+def cli(place, monkeypatch, tmp_path):
+    """Runs a line of the command line on the place; the project's own errors end with code 2."""
+    values = {
+        "SYNC_PIPELINES_ENVIRONMENT": "development",
+        "SYNC_PIPELINES_STORE_URL": place.store.url(),
+        "SYNC_PIPELINES_ENCRYPTION_KEYS": DEVELOPMENT_KEY,
+        "SYNC_PIPELINES_SYNCS_DIR": str(place.folder),
+        **place.environ,
+    }
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+
+    def run(line, **options):
+        done = CliRunner().invoke(app, shlex.split(line), **options)
+        return done.exit_code, " ".join(done.output.split())
+
+    return run
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_explains_itself(verb):
+    done = CliRunner().invoke(app, [*verb.split(), "--help"])
+    assert done.exit_code == 0
+    assert "Usage" in done.output
+
+
+def test_the_program_starts_without_loading_dagster():
+    program = "import sys; from sync_pipelines.cli import app; sys.exit('dagster' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_sync_shows_what_became_of_every_customer(cli, place):
+    place.connect(ACME, "brightwater-clinics")
+    code, text = cli("sync crm")
+    assert code == 0
+    assert ACME in text
+    assert "brightwater-clinics" in text
+    assert len(place.rows("crm_contact")) > 100
+    code, text = cli(f"runs --customer {ACME}")
+    assert (code, ACME in text, "brightwater" in text) == (0, True, False)
+
+
+def test_sync_ends_with_one_when_a_customer_failed_and_the_others_are_done(cli, place):
+    place.write_sync(provider="hubspot")
+    place.connect(LUMEN, QUILL)
+    place.control.revoke_tokens(QUILL)
+    code, text = cli("sync crm")
+    assert code == 1
+    assert "auth_expired" in text
+    assert place.rows("crm_contact", LUMEN)
+    code, text = cli("connections")
+    assert "expired" in text
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("sync nothing", "There is no sync named nothing. Known are: crm."),
+        ("sync crm --customer nobody", "no connection of nobody to salesforce"),
+        ("sync crm --object Nothing", "has no object Nothing"),
+        ("mapping show nobody salesforce", "nobody"),
+        ("disconnect salesforce nobody --yes", "nobody"),
+        ("connect nowhere acme --tokens tokens.json", "There is no provider named nowhere"),
+        ("connect salesforce acme --tokens broken.json", "not JSON"),
+        ("connect salesforce acme --tokens empty.json", "access_token or refresh_token"),
+    ],
+)
+def test_what_cannot_be_done_says_so_and_ends_with_two(place, cli, tmp_path, capsys, line, says):
+    (tmp_path / "tokens.json").write_text('{"access_token": "x"}')
+    (tmp_path / "broken.json").write_text("{")
+    (tmp_path / "empty.json").write_text("{}")
+    with pytest.raises(SystemExit) as ended:
+        app(shlex.split(line))
+    assert ended.value.code == 2
+    assert says in " ".join(capsys.readouterr().err.split())
+
+
+def test_tokens_come_by_a_file_or_standard_input_and_never_as_arguments(cli, place):
+    account = place.control.account(ACME)
+    tokens = json.dumps({"access_token": account.access_token, "refresh_token": account.refresh_token})
+    code, text = cli(f"connect salesforce {ACME} --tokens - --api-url {account.api_url}", input=tokens)
+    assert (code, account.account_id in text) == (0, True)
+    help_text = CliRunner().invoke(app, ["connect", "--help"]).output
+    assert "--access-token" not in help_text
+    assert "--refresh-token" not in help_text
+
+
+def test_a_mapping_is_set_shown_and_remembered_by_version(cli, place):
+    place.write_sync(objects=[ACCOUNT])
+    place.connect(ACME)
+    code, text = cli(f"mapping set {ACME} salesforce account annual_revenue=ARR__c tier=Tier__c")
+    assert (code, "Version 1" in text) == (0, True)
+    code, text = cli(f"mapping set {ACME} salesforce account tier=")
+    assert (code, "Version 2" in text) == (0, True)
+    code, text = cli(f"mapping show {ACME} salesforce account --history")
+    assert code == 0
+    assert "ARR__c" in text
+    assert "version 1" in text
+    assert "version 2" in text
+
+
+@pytest.mark.parametrize("rule", ["annual_revenue=ARR_c", "annual_revenue=Strategic__c", "nonsense=ARR__c", "nonsense"])
+def test_a_mapping_that_cannot_work_is_refused_and_nothing_is_saved(cli, place, rule, capsys):
+    place.write_sync(objects=[ACCOUNT])
+    place.connect(ACME)
+    with pytest.raises(SystemExit) as ended:
+        app(["mapping", "set", ACME, "salesforce", "account", rule])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.strip()
+    assert place.project.store.mappings.current(ACME, "salesforce", "account") is None
+
+
+def test_check_tells_file_line_field_and_fix(cli, place, capsys):
+    (place.folder / "syncs" / "crm.yaml").write_text(
+        "name: crm\nprovider: salesfroce\ndestination: warehouse\nobjects: [contact]\n"
+    )
+    with pytest.raises(SystemExit) as ended:
+        app(["check"])
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert "crm.yaml:2" in said
+    assert "provider" in said
+    assert "salesforce" in said
+
+
+def test_check_live_asks_every_account(cli, place):
+    place.write_sync(objects=["contact", "Nothing__c"])
+    place.connect(ACME)
+    code, text = cli("check --live")
+    assert code == 2
+    assert "Nothing__c" in text
+    place.write_sync(objects=["contact"])
+    assert cli("check --live")[0] == 0
+
+
+def test_keys_are_made_and_rotated(cli, place, monkeypatch):
+    place.connect(ACME)
+    code, key = cli("key new")
+    assert (code, len(key)) == (0, len(new_key()))
+    monkeypatch.setenv("SYNC_PIPELINES_ENCRYPTION_KEYS", f"{key},{DEVELOPMENT_KEY}")
+    assert cli("key rotate") == (0, "1 credential(s) sealed with the newest key.")
+    monkeypatch.setenv("SYNC_PIPELINES_ENCRYPTION_KEYS", key)
+    assert cli("sync crm")[0] == 0
+
+
+def test_trigger_makes_a_sync_due_for_dagster(cli, place):
+    place.connect(ACME)
+    code, text = cli("trigger crm --full")
+    assert (code, "1 customer(s)" in text) == (0, True)
+    (claim,) = place.project.store.due.claim()
+    assert (claim.sync, claim.customers, claim.full) == ("crm", (ACME,), True)
+
+
+def test_disconnect_forgets_the_credentials_and_keeps_the_rows(cli, place):
+    place.connect(ACME)
+    cli("sync crm")
+    before = place.rows("crm_contact")
+    assert cli(f"disconnect salesforce {ACME} --yes")[0] == 0
+    assert place.project.store.connections.list() == []
+    assert place.rows("crm_contact") == before
