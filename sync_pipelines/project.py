@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from sync_pipelines.config import Configuration, load_configuration
@@ -19,7 +20,7 @@ from sync_pipelines.model.run import SyncRun
 from sync_pipelines.model.sync import Sync, SyncObject
 from sync_pipelines.providers import PROVIDERS
 from sync_pipelines.providers import provider as find_provider
-from sync_pipelines.settings import Settings, environment_variables
+from sync_pipelines.settings import Settings, environment_variables, read_settings
 from sync_pipelines.store import Store
 
 
@@ -44,7 +45,7 @@ class Project:
         self._destinations: dict[tuple[str, str], Destination] = {}
         self._lock = threading.Lock()
         self.providers: Mapping[str, Provider] = {
-            name: find_provider(config.provider_name, config.api_version)
+            name: replace(find_provider(config.provider_name, config.api_version), name=name)
             for name, config in configuration.providers.items()
         }
 
@@ -221,16 +222,19 @@ def open_project(
     sleep: Callable[[float], None] | None = None,
 ) -> Project:
     """Settings from the environment, configuration from the syncs folder. ConfigurationError with all problems."""
-    settings = settings or Settings()
+    settings = settings or read_settings()
     values: Mapping[str, Any] = environ if environ is not None else environment_variables()
-    return Project(settings, load_configuration(settings.syncs_dir, values, providers=PROVIDERS), sleep=sleep)
+    configuration = load_configuration(settings.syncs_dir, values, providers=PROVIDERS, at_version=find_provider)
+    return Project(settings, configuration, sleep=sleep)
 
 
 @contextmanager
-def opened(settings: Settings | None = None) -> Iterator[Project]:
-    """`open_project`, closed at the end."""
+def opened(settings: Settings | None = None, *, with_store: bool = False) -> Iterator[Project]:
+    """`open_project`, closed at the end. `with_store`: ConfigurationError unless the store is there and up to date."""
     project = open_project(settings)
     try:
+        if with_store:
+            project.store.check_current()
         yield project
     finally:
         project.close()

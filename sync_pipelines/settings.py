@@ -4,8 +4,9 @@ import os
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from sync_pipelines.model.errors import ConfigurationError
@@ -17,7 +18,9 @@ DEVELOPMENT_KEY = "insecure-development-key-do-not-use-outside-development"
 class Settings(BaseSettings):
     """Read from variables that begin with SYNC_PIPELINES_, then from `.env`, then from these defaults."""
 
-    model_config = SettingsConfigDict(env_prefix="SYNC_PIPELINES_", env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="SYNC_PIPELINES_", env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True
+    )
 
     environment: str = Field("production", description="development or production; development allows default secrets")
     store_url: SecretStr = Field(
@@ -67,6 +70,20 @@ class Settings(BaseSettings):
                 "(postgresql+psycopg://user:password@host:5432/store), in .env or the environment."
             )
         return url
+
+
+def read_settings() -> Settings:
+    """The settings that the environment gives. ConfigurationError naming every variable that is wrong."""
+    try:
+        return Settings()
+    except ValidationError as problem:
+        wrong = "\n".join(f"  {_variable(error)}{error['msg']}" for error in problem.errors(include_input=False))
+        raise ConfigurationError(f"The settings are wrong (in .env or the environment):\n{wrong}") from None
+
+
+def _variable(error: Mapping[str, Any]) -> str:
+    """An error of the settings as a whole names its variable itself."""
+    return f"SYNC_PIPELINES_{str(error['loc'][0]).upper()}: " if error["loc"] else ""
 
 
 def environment_variables() -> Mapping[str, str]:

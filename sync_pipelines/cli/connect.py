@@ -38,8 +38,7 @@ def connect(
     from sync_pipelines.project import opened
 
     given = _tokens(tokens)
-    with opened() as project:
-        project.store.check_current()
+    with opened(with_store=True) as project:
         if provider not in project.configuration.providers:
             known = ", ".join(sorted(project.configuration.providers))
             raise ConfigurationError(f"There is no provider named {provider} in syncs/providers. Known are: {known}.")
@@ -97,7 +96,7 @@ def connections(
     """Who is connected, and whether the connection works."""
     from sync_pipelines.project import opened
 
-    with opened() as project:
+    with opened(with_store=True) as project:
         found = project.store.connections.list(provider=provider)
     table(
         "Connections",
@@ -117,7 +116,7 @@ def disconnect(
     """Forget a customer's credentials. Rows in the destination stay."""
     from sync_pipelines.project import opened
 
-    with opened() as project:
+    with opened(with_store=True) as project:
         connection = project.store.connections.get(customer, provider)
         if not yes:
             typer.confirm(f"Forget the credentials of {customer} for {provider}?", abort=True)

@@ -40,7 +40,7 @@ def set_mapping(
         if not equals or not name.strip():
             raise ConfigurationError(f"The rule {rule!r} is not FIELD=VENDOR_FIELD.")
         changes[name.strip()] = vendor_field.strip()
-    with opened() as project:
+    with opened(with_store=True) as project:
         declared = _declared(project, provider, object_name)
         connection = project.store.connections.get(customer, provider)
         known = project.store.mappings.current(customer, provider, declared[0].object)
@@ -90,7 +90,7 @@ def show(
     from sync_pipelines.model.errors import ConfigurationError
     from sync_pipelines.project import opened
 
-    with opened() as project:
+    with opened(with_store=True) as project:
         project.store.connections.get(customer, provider)
         objects = {
             item.object: item

@@ -106,6 +106,6 @@ def rotate() -> None:
     """Seal all credentials again with the first key, so that older keys can be taken away."""
     from sync_pipelines.project import opened
 
-    with opened() as project:
+    with opened(with_store=True) as project:
         count = project.store.rotate()
     console.print(f"{count} credential(s) sealed with the newest key.")

@@ -29,8 +29,7 @@ def sync(
     """Run a sync now, in this process, and show what became of every customer. Exit code 1 if one failed."""
     from sync_pipelines.project import opened
 
-    with opened() as project:
-        project.store.check_current()
+    with opened(with_store=True) as project:
         declared = project.sync(name)
         wanted = [project.declared(name, item).object for item in object_name or [o.object for o in declared.objects]]
         customers = [item.customer_id for item in project.connections(name, customer or [])]
@@ -57,7 +56,7 @@ def trigger(
     """Ask Dagster to run a sync: its sensor picks the request up."""
     from sync_pipelines.project import opened
 
-    with opened() as project:
+    with opened(with_store=True) as project:
         objects = [project.declared(name, item).object for item in object_name or []]
         customers = [item.customer_id for item in project.connections(name, customer or [])]
         project.store.due.plan([project.sync(name)], project.connections(name))
@@ -76,7 +75,7 @@ def runs(
     """What ran: outcome and counts per customer and object, newest first."""
     from sync_pipelines.project import opened
 
-    with opened() as project:
+    with opened(with_store=True) as project:
         found = project.store.runs.list(
             sync=sync_name, customer_id=customer, object=object_name, status=status, limit=limit
         )

@@ -16,6 +16,7 @@ from sync_pipelines.config.problems import Problem, did_you_mean, listed
 from sync_pipelines.config.source import FieldPath, Source
 from sync_pipelines.config.validation import guessed, shown
 from sync_pipelines.model.common_model import COMMON_COLUMNS
+from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.mapping import CustomSchema, SchemaField
 from sync_pipelines.model.naming import RESERVED_PREFIXES, column_name, custom_columns, same_names, table_name
 from sync_pipelines.model.provider import Provider
@@ -64,13 +65,32 @@ def twins(documents: Sequence[Written[Content]], kind: str) -> Iterator[Problem]
             first.setdefault(value, document)
 
 
-def vendors_known(documents: Sequence[Written[ProviderDocument]], vendors: Mapping[str, Provider]) -> Iterator[Problem]:
+def vendors_known(
+    documents: Sequence[Written[ProviderDocument]],
+    vendors: Mapping[str, Provider],
+    at_version: Callable[[str, str], Provider] | None,
+) -> Iterator[Problem]:
     for document in documents:
-        name = document.content.provider_name
+        name, version = document.content.provider_name, document.content.api_version
+        if name in vendors and version and at_version and ("api_version",) not in document.unfilled:
+            try:
+                at_version(name, version)
+            except ConfigurationError as problem:
+                yield document.problem(("api_version",), str(problem))
         if vendors and name not in vendors and ("provider_name",) not in document.unfilled:
             written = document.source.written(("provider_name",))
             message = f"there is no provider {shown(written)}.{guessed(written, vendors)} Known: {listed(vendors)}"
             yield document.problem(("provider_name",), message)
+
+
+def objects_possible(sync: Written[SyncDocument], vendor: Provider | None) -> Iterator[Problem]:
+    """Names that no object of the vendor can have; whether an account has the object, only the account can tell."""
+    for place, each in enumerate(sync.content.objects):
+        try:
+            if vendor is not None:
+                vendor.find_object(each.object)
+        except ConfigurationError as problem:
+            yield sync.problem(("objects", place, "object"), str(problem))
 
 
 def destinations_ready(documents: Sequence[Written[DestinationDocument]]) -> Iterator[Problem]:

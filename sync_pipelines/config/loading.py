@@ -1,6 +1,6 @@
 """Reads a folder of providers/, destinations/ and syncs/ into one checked configuration."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ from sync_pipelines.config.checks import (
     DestinationDocument,
     Written,
     destinations_ready,
+    objects_possible,
     referred,
     schemas_sound,
     tables_shared,
@@ -44,15 +45,19 @@ _REFERENCES = {
 
 
 def load_configuration(
-    folder: Path, environ: Mapping[str, str], *, providers: Mapping[str, Provider] | None = None
+    folder: Path,
+    environ: Mapping[str, str],
+    *,
+    providers: Mapping[str, Provider] | None = None,
+    at_version: Callable[[str, str], Provider] | None = None,
 ) -> Configuration:
     """The configuration in `folder`, with references filled from `environ`.
 
     `providers` are the declared vendors by name; with them, vendors' names are checked and an object's other names
-    (`contacts`, `0-1`) are known to be the same object. Raises ConfigurationProblems, which lists all mistakes of all
+    (`contacts`, `0-1`) are known to be the same object; `at_version` makes one at another API version. Raises ConfigurationProblems, which lists all mistakes of all
     files as `file:line: field: what is wrong; what to do`.
     """
-    loading = _Loading(environ, providers or {})
+    loading = _Loading(environ, providers or {}, at_version)
     loading.read(folder)
     configuration = loading.configuration()
     if loading.problems:
@@ -63,9 +68,15 @@ def load_configuration(
 class _Loading:
     """One pass over a folder, collecting problems and warnings."""
 
-    def __init__(self, environ: Mapping[str, str], vendors: Mapping[str, Provider]) -> None:
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        vendors: Mapping[str, Provider],
+        at_version: Callable[[str, str], Provider] | None,
+    ) -> None:
         self.environ = environ
         self.vendors = vendors
+        self.at_version = at_version
         self.problems: list[Problem] = []
         self.warnings: list[str] = []
         self.providers: list[Written[ProviderDocument]] = []
@@ -151,7 +162,7 @@ class _Loading:
         self.problems.extend(twins(self.providers, "provider"))
         self.problems.extend(twins(self.destinations, "destination"))
         self.problems.extend(twins(self.syncs, "sync"))
-        self.problems.extend(vendors_known(self.providers, self.vendors))
+        self.problems.extend(vendors_known(self.providers, self.vendors, self.at_version))
         self.problems.extend(destinations_ready(self.destinations))
         complete = [whole for sync in self.syncs if (whole := self._with_both_sides(sync))]
         self.problems.extend(tables_shared(complete, self.vendors))
@@ -185,7 +196,9 @@ class _Loading:
         if isinstance(provider, Problem) or isinstance(destination, Problem):
             return None
         self._check_schemas(sync, provider)
-        return sync, provider, destination
+        impossible = list(objects_possible(sync, self.vendors.get(provider.content.provider_name)))
+        self.problems.extend(impossible)
+        return None if impossible else (sync, provider, destination)
 
     def _check_schemas(self, sync: Written[SyncDocument], provider: Written[ProviderDocument]) -> None:
         configured = {name for each in self.providers for name in (each.name, each.content.provider_name)}

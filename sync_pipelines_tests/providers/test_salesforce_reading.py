@@ -427,7 +427,7 @@ def test_lone_surrogates_and_nul_cost_no_page():
 
 def test_an_object_that_the_org_does_not_have_is_skipped():
     talk = Conversation(SALESFORCE, lambda request: refused(404, "NOT_FOUND", "The requested resource does not exist"))
-    with pytest.raises(SkipObject, match="no object Nothing__c: check its API name"):
+    with pytest.raises(SkipObject, match="Nothing__c: check its API name"):
         talk.ask(SALESFORCE.describe(SALESFORCE.find_object("Nothing__c")))
 
 

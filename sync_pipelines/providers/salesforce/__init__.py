@@ -153,7 +153,9 @@ def custom_object(name: str) -> CrmObject:
 
 
 def salesforce(version: str = API_VERSION) -> Provider:
-    """The provider at an API version: "67.0" or "v67.0"."""
+    """The provider at an API version: "67.0" or "v67.0". ConfigurationError for what is no version."""
+    if not re.fullmatch(r"v?[1-9]\d{1,2}\.0", version):
+        raise ConfigurationError(f"Salesforce has no API version {version!r}: write one such as {API_VERSION}.")
     root = f"/services/data/v{version.removeprefix('v')}"
     return Provider(
         name="salesforce",
