@@ -54,8 +54,8 @@ def load_configuration(
     """The configuration in `folder`, with references filled from `environ`.
 
     `providers` are the declared vendors by name; with them, vendors' names are checked and an object's other names
-    (`contacts`, `0-1`) are known to be the same object; `at_version` makes one at another API version. Raises ConfigurationProblems, which lists all mistakes of all
-    files as `file:line: field: what is wrong; what to do`.
+    (`contacts`, `0-1`) are known to be the same object; `at_version` makes one at another API version. Raises
+    ConfigurationProblems, which lists all mistakes of all files as `file:line: field: what is wrong; what to do`.
     """
     loading = _Loading(environ, providers or {}, at_version)
     loading.read(folder)

@@ -3,6 +3,9 @@
 import pytest
 import yaml
 
+from sync_pipelines.model.provider import Tokens
+from sync_pipelines.model.secret import Secret
+from sync_pipelines.settings import DEVELOPMENT_KEY
 from sync_pipelines_tests.config.conftest import ENVIRON, ProjectFolder
 from sync_pipelines_tests.fixtures.place import ACME, BRIGHTWATER, CUSTOM_SCHEMA, LUMEN
 
@@ -132,14 +135,8 @@ def test_all_mistakes_of_all_files_are_told_at_once(project_folder, command_line
 
 def test_every_verb_refuses_a_broken_configuration_the_same_way(project_folder, command_line):
     project_folder.write({"syncs/crm.yaml": SYNC})
-    for verb in (
-        ["sync", "crm"],
-        ["runs"],
-        ["connections"],
-        ["trigger", "crm"],
-        ["mapping", "show", "acme", "salesforce"],
-    ):
-        answer = command_line(*verb)
+    for verb in ("sync crm", "runs", "connections", "trigger crm", "mapping show acme salesforce", "migrate"):
+        answer = command_line(*verb.split())
         assert answer.code == 2
         assert "syncs/crm.yaml:1: objects: is missing: add it" in answer.text
 
@@ -160,8 +157,6 @@ def test_settings_that_are_wrong_are_told_without_a_trace(project_folder, comman
 
 
 def test_the_development_key_is_refused_outside_development(project_folder, command_line):
-    from sync_pipelines.settings import DEVELOPMENT_KEY
-
     command_line.set(SYNC_PIPELINES_ENCRYPTION_KEYS=DEVELOPMENT_KEY)
     answer = command_line("check")
     assert answer.code == 2
@@ -172,7 +167,10 @@ def test_the_development_key_is_refused_outside_development(project_folder, comm
 
 def test_warnings_are_shown_and_stop_nothing(project_folder, command_line):
     project_folder.write(
-        {"stray.yaml": "a: 1\n", "syncs/crm.yaml": f"{SYNC}objects: [contact]\n".replace("hourly", "every 5 seconds")}
+        {
+            "stray.yaml": "a: 1\n",
+            "syncs/crm.yaml": f"{SYNC}objects: [contact]\n".replace("hourly", "{every: 5 seconds}"),
+        }
     )
     answer = command_line("check")
     assert answer.code == 0
@@ -260,3 +258,33 @@ def test_live_problems_of_every_kind_are_told_together(place, command_line):
     assert "cannot be reached: check that it runs, and host, port" in answer.text
     assert f"crm, {ACME}, contact: Salesforce has withdrawn our access: the customer must connect again" in answer.text
     assert f"crm, {BRIGHTWATER}, contact" not in answer.text
+
+
+def test_two_providers_of_one_vendor_keep_one_customers_accounts_apart(place, command_line):
+    """A customer may have two organisations: each is a provider of its own name, and its rows are under that name."""
+    document = yaml.safe_load((place.folder / "providers" / "salesforce.yaml").read_text())
+    (place.folder / "providers" / "second.yaml").write_text(yaml.safe_dump({**document, "name": "salesforce-emea"}))
+    schema = {"version": 1, "fields": [{"name": "tier", "sources": {"salesforce": "Tier__c"}}]}
+    place.write_sync(objects=["account"])
+    place.write_sync(name="emea", provider="salesforce-emea", objects=[{"object": "account", "custom_schema": schema}])
+    for provider, customer in (("salesforce", BRIGHTWATER), ("salesforce-emea", ACME)):
+        account = place.control.account(customer)
+        place.project.store.connections.connect(
+            customer_id="one-customer",
+            provider=provider,
+            environment=account.environment,
+            tokens=Tokens(access_token=Secret(account.access_token), refresh_token=Secret(account.refresh_token)),
+            api_url=account.api_url,
+        )
+    for name in ("crm", "emea"):
+        assert place.sync_one("one-customer", name=name, full=True).status == "success"
+    found = {(row["_sync_provider_name"], row["id"]): row["tier"] for row in place.rows("crm_account")}
+    assert {key: tier for key, tier in found.items() if key[0] == "salesforce"} == {
+        ("salesforce", entry["id"]): None for entry in place.control.truth(BRIGHTWATER, "Account")
+    }
+    assert {key: tier for key, tier in found.items() if key[0] != "salesforce"} == {
+        ("salesforce-emea", entry["id"]): entry["fields"]["Tier__c"] for entry in place.control.truth(ACME, "Account")
+    }
+    names, sample = place.project.sample("emea", "account", "one-customer")
+    assert {row[names.index("_sync_provider_name")] for row in sample} == {"salesforce-emea"}
+    assert {run.provider for run in place.project.store.runs.list(sync="emea")} == {"salesforce-emea"}

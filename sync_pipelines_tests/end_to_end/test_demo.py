@@ -26,22 +26,22 @@ pytestmark = [pytest.mark.demo, pytest.mark.xdist_group("demo")]
 
 
 class Demo:
-    """A demo that was started in a folder of its own; `lines` are what it has printed so far."""
+    """A demo (or another verb) that was started in a folder of its own; `lines` are what it has printed so far."""
 
-    def __init__(self, folder, *options):
+    def __init__(self, folder, *options, verb=("demo", "--records", "1200"), **environment):
         shutil.copytree(ROOT / "syncs", folder / "syncs")
         shutil.copy(ROOT / "dagster.yaml", folder)
         self.folder = folder
         self.lines = []
         self._news = threading.Condition()
         self.process = subprocess.Popen(
-            [Path(sys.executable).with_name("sync-pipelines"), "demo", "--records", "1200", *options],
+            [Path(sys.executable).with_name("sync-pipelines"), *verb, *options],
             cwd=folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
-            env={**os.environ, "COLUMNS": "160"},
+            env={**os.environ, "COLUMNS": "160", **environment},
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -190,3 +190,15 @@ def test_once_ends_with_zero_when_all_is_equal(tmp_path):
     finally:
         once.stop()
     assert once.children() == []
+
+
+def test_dev_brings_up_dagster_on_the_configuration_and_ctrl_c_stops_it(tmp_path):
+    apps = {f"{vendor}_CLIENT_{part}": "mine" for vendor in ("SALESFORCE", "HUBSPOT") for part in ("ID", "SECRET")}
+    dev = Demo(tmp_path, "--port", "0", verb=("dev",), **apps)
+    try:
+        dev.wait_for("Ctrl-C stops everything")
+        with DagsterClient(re.search(r"Dagster +(http://127\.0\.0\.1:\d+)", dev.text).group(1)) as client:
+            assert client.partition_keys(("salesforce_crm", "account")) == []
+    finally:
+        dev.stop()
+    assert dev.children() == []
