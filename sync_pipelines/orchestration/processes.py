@@ -149,10 +149,27 @@ class DagsterProcesses:
         self.port = self.port or free_port()
         port = str(self.port)
         self._run("code server", "dagster", "code-server", "start", "-m", self.module, "--socket", str(code_socket))
+        self._make_tables(deadline)
         self._run("webserver", "dagster_webserver", "-h", "127.0.0.1", "-p", port, "-w", str(workspace))
         self._wait_for(code_socket, deadline)
         self._run("daemon", "dagster._daemon", "run", "-w", str(workspace))
         self._wait_until_loaded(deadline)
+
+    def _make_tables(self, deadline: float) -> None:
+        """Make the tables of Dagster's storage before two processes do it at once and one of them fails at it.
+
+        The code server, which asks no storage, starts meanwhile.
+        """
+        made = self._run("storage", "dagster", "instance", "info")
+        try:
+            code = made.process.wait(max(1.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            raise NotReady(f"The storage of Dagster does not answer; see {made.log}.") from None
+        if code != 0:
+            raise NotReady(
+                f"The storage of Dagster could not be made ready. The end of {made.log}:\n{_end_of(made.log)}"
+            )
+        self.started.remove(made)
 
     def _instance_settings(self) -> str:
         """The settings of `instance_file`, with what is kept in files kept below `home`."""
@@ -162,7 +179,7 @@ class DagsterProcesses:
                 settings[part].setdefault("config", {})["base_dir"] = str(folder)
         return yaml.safe_dump(settings)
 
-    def _run(self, name: str, module: str, *arguments: str) -> None:
+    def _run(self, name: str, module: str, *arguments: str) -> Started:
         log = self.home / LOG_FOLDER / f"{name.replace(' ', '_')}.log"
         ours = {"DAGSTER_HOME": str(self.home), "PYTHONUNBUFFERED": "1"}
         with log.open("ab") as output, _interrupts_reach_children():
@@ -176,6 +193,7 @@ class DagsterProcesses:
                 start_new_session=True,
             )
         self.started.append(Started(name=name, process=process, log=log))
+        return self.started[-1]
 
     def _wait_for(self, file: Path, deadline: float) -> None:
         while not file.exists():
