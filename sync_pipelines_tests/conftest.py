@@ -1,5 +1,6 @@
 """Fixtures for every test, each in fixtures/ by concern."""
 
+import logging
 import os
 
 import pytest
@@ -12,6 +13,7 @@ pytest_plugins = [
 ]
 
 SCRUBBED = ("SYNC_PIPELINES_", "PG")
+QUIETED = ("httpcore", "httpx", "sqlalchemy", "alembic", "asyncio", "hpack")
 
 
 @pytest.fixture(autouse=True)
@@ -19,3 +21,13 @@ def scrubbed_environment(monkeypatch):
     """What a developer has set for the project or for libpq reaches no test."""
     for name in [name for name in os.environ if name.startswith(SCRUBBED)]:
         monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def own_logging():
+    """The levels that a command line gives to other libraries' loggers end with the test that ran it."""
+    loggers = [logging.getLogger(name) for name in ("", *QUIETED)]
+    levels = [logger.level for logger in loggers]
+    yield
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)

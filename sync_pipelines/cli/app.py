@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from sync_pipelines.cli import connect, local, mapping, project_verbs, run
+from sync_pipelines.cli.printing import plain
 from sync_pipelines.model.errors import SyncError
 
 
@@ -17,9 +18,9 @@ class Application(typer.Typer):
         try:
             return super().__call__(*args, **kwargs)
         except SyncError as problem:
-            typer.secho(str(problem), fg="red", err=True)
+            typer.secho(plain(str(problem)), fg="red", err=True)
             if problem.detail and logging.getLogger().isEnabledFor(logging.DEBUG):
-                typer.secho(problem.detail, err=True)
+                typer.secho(plain(problem.detail), err=True)
             sys.exit(2)
 
 

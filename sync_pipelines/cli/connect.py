@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sync_pipelines.cli.printing import console, table
+from sync_pipelines.cli.printing import say, table
 
 
 def register(app: typer.Typer) -> None:
@@ -57,8 +57,8 @@ def connect(
             finally:
                 session.close()
             project.store.connections.set_account(connection, account.id)
-            console.print(f"Connected to account {account.id} {account.name}".rstrip() + ".", markup=False)
-    console.print(f"{customer} is connected to {provider}; its syncs are due now.", markup=False)
+            say(f"Connected to account {account.id} {account.name}".rstrip() + ".")
+    say(f"{customer} is connected to {provider}; its syncs are due now.")
 
 
 def _tokens(file: Path | None) -> Any:
@@ -75,18 +75,22 @@ def _tokens(file: Path | None) -> Any:
         access = typer.prompt("Access token (empty if there is none)", default="", hide_input=True, show_default=False)
         found: Any = {"refresh_token": refresh, "access_token": access}
     else:
-        text = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
         try:
-            found = msgspec.json.decode(text)
+            found = msgspec.json.decode(sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes())
+        except OSError as problem:
+            raise ConfigurationError(f"The file {file} cannot be read: {problem.strerror}.") from None
         except msgspec.DecodeError as problem:
             raise ConfigurationError(f"The tokens are not JSON ({problem}); expected an object.") from None
     if not isinstance(found, dict) or not (found.get("access_token") or found.get("refresh_token")):
         raise ConfigurationError("The tokens must be an object with access_token or refresh_token, or both.")
-    refresh_token = found.get("refresh_token")
+    parts = [found.get(name) or "" for name in ("access_token", "refresh_token", "instance_url", "api_url")]
+    if not all(isinstance(part, str) for part in parts):
+        raise ConfigurationError("access_token, refresh_token and instance_url must be texts.")
+    access_token, refresh_token, instance_url, api_url = parts
     return Tokens(
-        access_token=Secret(str(found.get("access_token") or "")),
-        refresh_token=Secret(str(refresh_token)) if refresh_token else None,
-        api_url=found.get("instance_url") or found.get("api_url"),
+        access_token=Secret(access_token),
+        refresh_token=Secret(refresh_token) if refresh_token else None,
+        api_url=instance_url or api_url or None,
     )
 
 
@@ -121,4 +125,4 @@ def disconnect(
         if not yes:
             typer.confirm(f"Forget the credentials of {customer} for {provider}?", abort=True)
         project.store.connections.disconnect(connection)
-    console.print(f"{customer} is disconnected from {provider}. Its rows stay in the destination.", markup=False)
+    say(f"{customer} is disconnected from {provider}. Its rows stay in the destination.")

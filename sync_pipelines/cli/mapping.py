@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sync_pipelines.cli.printing import console, table
+from sync_pipelines.cli.printing import say, table
 
 if TYPE_CHECKING:
     from sync_pipelines.model.sync import SyncObject
@@ -54,10 +54,9 @@ def set_mapping(
             else:
                 check_mapping(item, provider, candidate, schema)
         saved = project.store.mappings.save(customer, provider, declared[0].object, rules)
-    console.print(
+    say(
         f"Version {saved.version} of the mapping of {customer}, {provider} {saved.object}. "
         "The next sync reads everything of this object once.",
-        markup=False,
     )
 
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sync_pipelines.cli.printing import console, table
+from sync_pipelines.cli.printing import say, table
 
 if TYPE_CHECKING:
     from sync_pipelines.project import Project
@@ -29,7 +29,7 @@ def check(
     with opened() as project:
         configuration = project.configuration
         for warning in configuration.warnings:
-            console.print(f"Warning: {warning}", markup=False, style="yellow")
+            say(f"Warning: {warning}", style="yellow")
         table(
             "Syncs",
             ("sync", "provider", "destination", "object", "table", "strategy"),
@@ -48,10 +48,10 @@ def check(
         )
         problems = list(_live_problems(project)) if live else []
     for problem in problems:
-        console.print(problem, markup=False, style="red")
+        say(problem, style="red")
     if problems:
         raise typer.Exit(2)
-    console.print("The configuration is right." if not live else "The configuration is right and everything answers.")
+    say("The configuration is right." if not live else "The configuration is right and everything answers.")
 
 
 def _live_problems(project: "Project") -> list[str]:
@@ -90,7 +90,7 @@ def migrate() -> None:
 
     with opened() as project:
         project.store.migrate()
-    console.print("The store is up to date.")
+    say("The store is up to date.")
 
 
 @key.command("new")
@@ -108,4 +108,4 @@ def rotate() -> None:
 
     with opened(with_store=True) as project:
         count = project.store.rotate()
-    console.print(f"{count} credential(s) sealed with the newest key.")
+    say(f"{count} credential(s) sealed with the newest key.")

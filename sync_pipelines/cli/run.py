@@ -5,9 +5,10 @@ from typing import Annotated
 
 import typer
 
-from sync_pipelines.cli.printing import console, table
+from sync_pipelines.cli.printing import console, say, table
 from sync_pipelines.model.run import SyncRun
 
+STATUSES = ("success", "error", "skipped")
 NUMBERS = ("created", "updated", "same", "deleted", "rejected", "misfits", "calls", "s")
 
 Customers = Annotated[list[str] | None, typer.Option("--customer", "-c", help="Only this customer; may be repeated.")]
@@ -34,7 +35,7 @@ def sync(
         wanted = [project.declared(name, item).object for item in object_name or [o.object for o in declared.objects]]
         customers = [item.customer_id for item in project.connections(name, customer or [])]
         if not customers:
-            console.print(f"Nobody is connected to {declared.provider} yet: see `sync-pipelines connect --help`.")
+            say(f"Nobody is connected to {declared.provider} yet: see `sync-pipelines connect --help`.")
             raise typer.Exit(1)
         run_id = uuid.uuid4().hex
         finished: list[SyncRun] = []
@@ -61,7 +62,7 @@ def trigger(
         customers = [item.customer_id for item in project.connections(name, customer or [])]
         project.store.due.plan([project.sync(name)], project.connections(name))
         project.store.due.request(name, customers=customers, objects=objects or None, full=full)
-    console.print(f"{name} is due for {len(customers)} customer(s); Dagster starts it at the sensor's next look.")
+    say(f"{name} is due for {len(customers)} customer(s); Dagster starts it at the sensor's next look.")
 
 
 def runs(
@@ -73,8 +74,11 @@ def runs(
     details: Annotated[bool, typer.Option("--details", help="Show notices and rejected records too.")] = False,
 ) -> None:
     """What ran: outcome and counts per customer and object, newest first."""
+    from sync_pipelines.model.errors import ConfigurationError
     from sync_pipelines.project import opened
 
+    if status not in (None, *STATUSES):
+        raise ConfigurationError(f"A run's status is {', '.join(STATUSES[:-1])} or {STATUSES[-1]}, not {status}.")
     with opened(with_store=True) as project:
         found = project.store.runs.list(
             sync=sync_name, customer_id=customer, object=object_name, status=status, limit=limit
@@ -101,11 +105,11 @@ def show_runs(title: str, found: list[SyncRun], *, details: bool = False) -> Non
     )
     for run in found:
         if run.error_message:
-            console.print(f"[bold]{run.customer_id}, {run.object}[/]: {run.error_message}", markup=True)
+            say(f"{run.customer_id}, {run.object}: {run.error_message}", style="bold")
         for notice in run.notices if details or run.status == "error" else ():
-            console.print(f"  {run.customer_id}, {run.object}: {notice}", markup=False)
+            say(f"  {run.customer_id}, {run.object}: {notice}")
         for rejection in run.rejections if details else ():
-            console.print(f"  rejected: {rejection.reason} {rejection.record[:200]}", markup=False)
+            say(f"  rejected: {rejection.reason} {rejection.record[:200]}")
 
 
 def numbers(run: SyncRun) -> tuple[str | int, ...]:

@@ -40,8 +40,9 @@ class BearerTokens:
         if self._tokens is None:
             self._tokens = self._credentials.read()
         tokens = self._tokens
+        none_yet = not tokens.access_token.reveal()
         ending = tokens.expires_at is not None and tokens.expires_at - datetime.now(UTC) < EARLY
-        if ending and tokens.refresh_token is not None:
+        if (none_yet or ending) and tokens.refresh_token is not None:
             tokens = self.renewed(tokens)
         return _sendable(tokens, self._provider)
 
@@ -56,14 +57,24 @@ class BearerTokens:
 
     def mask(self, error: SyncError) -> None:
         """Take every secret of this session out of what the error says."""
+        for text in self._secret_texts():
+            error.args = tuple(part.replace(text, MASK) if isinstance(part, str) else part for part in error.args)
+            error.detail = error.detail.replace(text, MASK)
+
+    def masked(self, body: bytes) -> bytes:
+        """An answer's body without any secret of this session, before something of it is cut out and kept."""
+        for text in self._secret_texts():
+            body = body.replace(text.encode(), MASK.encode())
+        return body
+
+    def _secret_texts(self) -> list[str]:
+        """Every spelling of every secret that was sent, the longest first."""
         tokens = self._tokens
         known = [self._client.client_secret, *self._used]
         if tokens is not None:
             known += [secret for secret in (tokens.access_token, tokens.refresh_token) if secret is not None]
         texts = {spelled for secret in known for spelled in _spellings(secret.reveal())}
-        for text in sorted(texts, key=len, reverse=True):
-            error.args = tuple(part.replace(text, MASK) if isinstance(part, str) else part for part in error.args)
-            error.detail = error.detail.replace(text, MASK)
+        return sorted(texts, key=len, reverse=True)
 
     def _fetch(self, old: Tokens) -> Tokens:
         if old.refresh_token is None:

@@ -135,7 +135,7 @@ class VendorSession:
         except StopIteration as finished:
             return finished.value
         except SyncError as error:
-            # An answer may repeat what we sent (debugging proxies do), and an error shows the beginning of an answer.
+            # A broken answer may repeat what we sent too, and the error shows where it begins.
             self._auth.mask(error)
             raise
         finally:
@@ -224,7 +224,11 @@ class VendorSession:
             )
 
     def _noted(self, request: Request, answer: httpx.Response, seconds: float) -> Response:
-        response = Response(answer.status_code, dict(answer.headers), answer.content)
+        body = answer.content
+        if answer.status_code >= 300 or body[:1] == b"<":
+            # Debugging proxies repeat what we sent, and parts of a refusal go into errors and notices.
+            body = self._auth.masked(body)
+        response = Response(answer.status_code, dict(answer.headers), body)
         log.debug(
             "%s %s -> %s, %d bytes in %.0f ms",
             request.method,

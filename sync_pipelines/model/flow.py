@@ -73,7 +73,7 @@ class Response:
         """The body as a msgspec type; VendorError (a retry) when it is not JSON or not of that shape."""
         try:
             return msgspec.json.decode(self.body, type=shape)
-        except (msgspec.DecodeError, UnicodeDecodeError) as problem:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
             mended = _mended(self.body)
             if mended != self.body:
                 return Response(self.status, self.headers, mended).decode(shape)
@@ -86,7 +86,7 @@ class Response:
         """The body of an error answer as Python values, None when it is not JSON."""
         try:
             return msgspec.json.decode(self.body)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
 
 

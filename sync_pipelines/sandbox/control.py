@@ -148,8 +148,11 @@ class Control:
             if answer.status_code != 200:
                 answer.read()
                 raise SandboxError(answer.text)
-            for line in answer.iter_lines():
-                yield json.loads(line)
+            # Not by iter_lines, which also ends a line at U+2028 and the like inside a text.
+            rest = b""
+            for chunk in answer.iter_bytes():
+                *lines, rest = (rest + chunk).split(b"\n")
+                yield from map(json.loads, lines)
 
     def reset(self) -> None:
         """Back to the world as it was made."""

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import shlex
 import traceback
 
@@ -143,3 +144,56 @@ def test_the_command_line_prints_no_secret_even_with_debug(place, monkeypatch, t
         assert done.exit_code == 0, done.output
         printed += done.output
     assert leaked(printed + said(heard), secrets_of(place.control)) == []
+
+
+@pytest.mark.parametrize("where", ["while reading", "at the token endpoint", "in a bulk job"])
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 429, 500])
+@pytest.mark.parametrize(("vendor", "customer"), [("salesforce", ACME), ("hubspot", LUMEN)])
+def test_whatever_a_vendor_repeats_of_our_request_stays_out_of_everything(
+    unhurried, heard, monkeypatch, vendor, customer, status, where
+):
+    place = unhurried
+    place.write_sync(provider=vendor, bulk_above=0 if where == "in a bulk job" else 2000)
+    place.connect(customer)
+    if where == "at the token endpoint":
+        place.control.expire_tokens(customer)
+    usual = httpx.HTTPTransport.handle_request
+    paths = {
+        "while reading": r"/query|/objects/",
+        "at the token endpoint": "/token$",
+        "in a bulk job": "/jobs/query|/objects/",
+    }
+
+    def echo(transport, request):
+        line = request.url.raw_path.decode().partition("?")[0]
+        if "/_sandbox/" in line or not re.search(paths[where], line):
+            return usual(transport, request)
+        # Repeated, so that wherever a message is cut, it is cut inside a secret.
+        said = f"{request.headers.get('authorization')} {request.content.decode()}" * 20
+        told = {"error": "invalid_grant", "error_description": said, "message": said, "category": said, "status": said}
+        errors = [{"errorCode": said, "message": said}]
+        listed = vendor == "salesforce" and where != "at the token endpoint"
+        return httpx.Response(status, json=errors if listed else told, request=request)
+
+    monkeypatch.setattr(httpx.HTTPTransport, "handle_request", echo)
+    (run,) = place.sync(customer)
+    shown = CliRunner().invoke(app, ["runs", "--details"], env=shell_of(place)).output
+    with place.store.connect() as connection:
+        tables = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
+        stored = "".join(repr(connection.execute(f'SELECT t::text FROM "{name}" t').fetchall()) for (name,) in tables)
+    assert run.error_type or run.notices, "the vendor was heard"
+    account = place.control.account(customer)
+    secrets = {account.access_token, account.refresh_token, account.client_secret}
+    parts = {secret[at : at + 16] for secret in secrets for at in (0, len(secret) // 2, len(secret) - 16)}
+    assert leaked(repr(run) + said(heard) + stored + shown, parts) == []
+
+
+def shell_of(place):
+    """The variables of a shell in the place's project."""
+    return {
+        "SYNC_PIPELINES_ENVIRONMENT": "development",
+        "SYNC_PIPELINES_STORE_URL": place.store.url(),
+        "SYNC_PIPELINES_ENCRYPTION_KEYS": DEVELOPMENT_KEY,
+        "SYNC_PIPELINES_SYNCS_DIR": str(place.folder),
+        **place.environ,
+    }

@@ -136,9 +136,15 @@ def test_a_static_token_that_is_refused_expires_the_connection():
     assert talk.credentials.expired
 
 
+def test_a_refresh_token_alone_is_enough():
+    talk = conversation(TOKEN, answer({"a": 1}), credentials=StoredTokens(access=""))
+    assert talk.ask(one_call()) == {"a": 1}
+    assert talk.vendor.paths() == ["/oauth/v1/token", "/thing"]
+
+
 @pytest.mark.parametrize("token", ["", "a b", "a\nb", "\N{SNOWMAN}"])
 def test_a_token_that_no_header_can_carry_is_refused_without_being_printed(token):
-    talk = conversation(answer({}), credentials=StoredTokens(access=token))
+    talk = conversation(answer({}), credentials=StoredTokens(access=token, refresh=None))
     with pytest.raises(Reauthorize) as refusal:
         talk.ask(one_call())
     assert not token or token not in str(refusal.value)
