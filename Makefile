@@ -34,7 +34,7 @@ dev: $(INSTALLED) ## Dagster with an embedded Postgres, for your own configurati
 	@$(BIN)/sync-pipelines dev
 
 test: $(INSTALLED) ## Run the whole test suite, real Postgres included
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: $(INSTALLED) ## Lint, format, types and the direction of imports
 	@$(BIN)/ruff check .

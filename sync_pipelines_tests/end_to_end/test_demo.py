@@ -22,7 +22,7 @@ ASSETS = {
     ("hubspot_crm", "contact"): (LUMEN, HARBOR, QUILL),
 }
 
-pytestmark = [pytest.mark.demo, pytest.mark.xdist_group("demo")]
+pytestmark = pytest.mark.demo
 
 
 class Demo:

@@ -23,8 +23,6 @@ from sync_pipelines_tests.end_to_end.scenes import (
 )
 from sync_pipelines_tests.fixtures.postgres import Database
 
-pytestmark = pytest.mark.xdist_group("postgres restarts")
-
 
 @contextmanager
 def own_server():
