@@ -42,6 +42,8 @@ _PASSED_ON = ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 _SOCKET_PREFIX = "sync-pg-"
 _LOG_TAIL_LINES = 20
 _POLL_SECONDS = 0.05
+_STILL_USED = b"pre-existing shared memory block"
+"""What a starting server logs while processes of a killed one still finish what they were doing."""
 
 
 class EmbeddedPostgres:
@@ -94,7 +96,7 @@ class EmbeddedPostgres:
         try:
             while not self._answers():
                 if self._take_ownership() and self._postmaster() is None:
-                    self._bring_up(timeout)
+                    self._bring_up(deadline)
                 elif time.monotonic() > deadline:
                     raise PostgresNotStarted(self._not_up(timeout))
                 time.sleep(_POLL_SECONDS)
@@ -190,7 +192,7 @@ class EmbeddedPostgres:
             )
         return f"Postgres in {self.folder} did not accept connections within {timeout:.0f} s.{self._log_tail()}"
 
-    def _bring_up(self, timeout: float) -> None:
+    def _bring_up(self, deadline: float) -> None:
         binaries = self._binaries or find_binaries()
         self._identity = identity_for(self.folder, binaries)
         self._identity.own(self.folder)
@@ -199,9 +201,17 @@ class EmbeddedPostgres:
         self._check_version(binaries)
         self._write_settings(self._make_socket_folder())
         forget_reused_pid(self.data_folder)
-        started = self._pg("pg_ctl", "start", "-D", "pgdata", "-l", "server.log", "-w", "-t", str(int(timeout)))
-        if self._postmaster() is None:
+        logged = self.log_file.stat().st_size if self.log_file.exists() else 0
+        left = max(1, int(deadline - time.monotonic()))
+        started = self._pg("pg_ctl", "start", "-D", "pgdata", "-l", "server.log", "-w", "-t", str(left))
+        if self._postmaster() is None and (time.monotonic() > deadline or not self._waits_for_the_killed(logged)):
             raise PostgresNotStarted(f"Postgres in {self.folder} did not start: {started.strip()}{self._log_tail()}")
+
+    def _waits_for_the_killed(self, logged: int) -> bool:
+        """Whether what was logged since says that a killed server's processes have not ended yet."""
+        with self.log_file.open("rb") as file:
+            file.seek(logged)
+            return _STILL_USED in file.read()
 
     def _make_data_folder(self) -> None:
         # Made beside its place and renamed: a first start that is interrupted leaves nothing half made.

@@ -7,6 +7,8 @@ import signal
 import socket
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
@@ -28,6 +30,13 @@ def query(server, statement):
     with psycopg.connect(server.url(driver=None), autocommit=True) as connection:
         cursor = connection.execute(statement)
         return cursor.fetchone()[0] if cursor.description else None
+
+
+def wait_until(holds, timeout=30):
+    deadline = time.monotonic() + timeout
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def start_and_report(folder, report, go_on):
@@ -72,6 +81,23 @@ def test_a_killed_server_starts_again_with_what_was_committed(tmp_path):
         server.start()
         assert server.pid != pid
         assert query(server, "SELECT x FROM t") == 7
+
+
+def test_a_start_waits_for_processes_that_a_killed_server_left_behind(server):
+    server.start()
+    with psycopg.connect(server.url(driver=None)) as connection:
+        straggler = connection.info.backend_pid
+        os.kill(straggler, signal.SIGSTOP)
+        os.kill(server.pid, signal.SIGKILL)
+        with ThreadPoolExecutor(1) as pool:
+            starting = pool.submit(server.start)
+            try:
+                wait_until(lambda: "shared memory block" in server.log_file.read_text() or starting.done())
+                assert not starting.done()
+            finally:
+                os.kill(straggler, signal.SIGCONT)
+            starting.result()
+    assert query(server, "SELECT 1") == 1
 
 
 def test_a_process_id_that_lives_on_as_something_else_does_not_keep_it_from_starting(server):
