@@ -5,15 +5,14 @@ Read as a timestamp or date: ISO 8601 (with or without zone; without is UTC) and
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Context, Decimal, InvalidOperation
 from functools import lru_cache
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import msgspec
-
-Cast: TypeAlias = Callable[[Any], Any]
 
 TRUE_WORDS: Final = frozenset({"true", "yes", "1"})
 FALSE_WORDS: Final = frozenset({"false", "no", "0"})
@@ -160,13 +159,33 @@ def to_json(value: Any) -> bytes:
     return _encode(value)
 
 
+@dataclass(frozen=True)
+class Cast:
+    """Into one column type: a single value (never None), or a whole column (None stays None). Both raise Misfit."""
+
+    value: Callable[[Any], Any]
+    column: Callable[[Sequence[Any]], Sequence[Any]]
+
+
+def _cast(value: Callable[[Any], Any], as_they_are: type | None = None) -> Cast:
+    """`as_they_are`: values of this type need nothing done, so that a column of them is taken whole."""
+    plain = {as_they_are, type(None)}
+
+    def column(values: Sequence[Any]) -> Sequence[Any]:
+        if as_they_are is not None and plain.issuperset(map(type, values)):
+            return values
+        return [None if one is None else value(one) for one in values]
+
+    return Cast(value, column)
+
+
 CASTS: Final[Mapping[str, Cast]] = {
-    "text": to_text,
-    "numeric": to_numeric,
-    "bigint": to_bigint,
-    "boolean": to_boolean,
-    "timestamptz": to_timestamp,
-    "date": to_date,
-    "jsonb": to_json,
+    "text": _cast(to_text, str),
+    "numeric": _cast(to_numeric),
+    "bigint": _cast(to_bigint),
+    "boolean": _cast(to_boolean, bool),
+    "timestamptz": _cast(to_timestamp),
+    "date": _cast(to_date),
+    "jsonb": _cast(to_json),
 }
-"""By column type. None never reaches a cast: it stays None."""
+"""By column type."""

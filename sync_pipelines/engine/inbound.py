@@ -10,20 +10,30 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
+import msgspec
+
+from sync_pipelines.engine.ahead import read_ahead
+from sync_pipelines.engine.chunk import Chunk, TextBatch
+from sync_pipelines.engine.keys import RecordKeys
 from sync_pipelines.engine.layout import FieldPlan, asks_full_read, fingerprint, plan_fields, table_of
-from sync_pipelines.engine.mapping import RecordMapper, newer
+from sync_pipelines.engine.mapping import RecordMapper
 from sync_pipelines.model.checkpoint import Checkpoint, Reading
 from sync_pipelines.model.connection import Connection
-from sync_pipelines.model.destination import Destination, Landing, Observer, Row, Scope, Table
-from sync_pipelines.model.errors import ConfigurationError, DeleteBrake, ExpiredToken, ProtocolError, RejectRecord
+from sync_pipelines.model.destination import NO_ROWS, Destination, Landing, Observer, Scope, Table
+from sync_pipelines.model.errors import (
+    ConfigurationError,
+    DeleteBrake,
+    ExpiredToken,
+    ProtocolError,
+    RefusedValue,
+    RejectRecord,
+)
 from sync_pipelines.model.flow import Flow, Notice, Page
 from sync_pipelines.model.mapping import Mapping as FieldMapping
 from sync_pipelines.model.provider import Account, CrmObject, ObjectSchema, Provider, ReadPlan
 from sync_pipelines.model.run import Counts, Rejection
 from sync_pipelines.model.sync import FULL_REFRESH, MIRROR, Sync, SyncObject
 
-CHUNK_BYTES: Final = 16 * 1024 * 1024
-"""A chunk is also stored when its records' texts reach this size, so that wide records do not fill the memory."""
 KEPT_REJECTIONS: Final = 100
 KEPT_NOTICES: Final = 50
 
@@ -110,26 +120,28 @@ def sync_object(
         known = landing.checkpoint or Checkpoint()
         _same_account(known, tally.account_id)
         checkpoint = _begin(work, known, fingerprint(work.declared, table, plan), vendor, tally.account_id)
-        mapper = RecordMapper(
-            work.crm_object,
-            schema,
-            table.columns,
-            common=work.declared.common_schema and work.crm_object.common_name is not None,
-            custom=plan.custom,
-            additional=plan.additional,
-        )
+        chunk = _chunk_of(work, schema, table, plan, checkpoint.fingerprint)
         _Read(
-            work=work,
-            vendor=vendor,
-            landing=landing,
-            table=table,
-            mapper=mapper,
-            plan=plan,
-            tally=tally,
-            observe=observe,
+            work=work, vendor=vendor, landing=landing, chunk=chunk, plan=plan, tally=tally, observe=observe
         ).to_the_end(checkpoint)
     for notice in vendor.notices:
         tally.notice(notice.message)
+
+
+def _chunk_of(work: Work, schema: ObjectSchema, table: Table, plan: FieldPlan, mark: str) -> Chunk:
+    crm_object = work.crm_object
+    mapper = RecordMapper(
+        crm_object,
+        schema,
+        table.columns,
+        common=work.declared.common_schema and crm_object.common_name is not None,
+        custom=plan.custom,
+        additional=plan.additional,
+    )
+    # All that decides a row besides the record's text.
+    seed = msgspec.json.encode((mark, schema.lookups), order="sorted").decode()
+    keys = RecordKeys(crm_object.shape, volatile=crm_object.volatile, seed=seed)
+    return Chunk(keys, mapper, most_rows=work.chunk_rows, mirror=work.sync.mode == MIRROR)
 
 
 def _account_id(work: Work, vendor: Vendor) -> str | None:
@@ -186,15 +198,10 @@ class _Read:
     work: Work
     vendor: Vendor
     landing: Landing
-    table: Table
-    mapper: RecordMapper
+    chunk: Chunk
     plan: FieldPlan
     tally: Tally
     observe: Observer
-    rows: dict[str, Row] = field(default_factory=dict)
-    losers: list[tuple[str, str]] = field(default_factory=list)
-    removed: list[str] = field(default_factory=list)
-    size: int = 0
     records: int = 0
 
     def to_the_end(self, checkpoint: Checkpoint) -> None:
@@ -204,10 +211,8 @@ class _Read:
             # What the vendor kept for this read is gone, so the read starts over.
             reading = checkpoint.reading
             assert reading is not None
-            self.rows.clear()
-            self.losers.clear()
-            self.removed.clear()
-            self.size = self.records = 0
+            self.chunk.clear()
+            self.records = 0
             self.tally.notice("The vendor no longer had the interrupted read; it started over.")
             self._pages(replace(self.landing.checkpoint or checkpoint, reading=reading.anew()))
 
@@ -218,17 +223,18 @@ class _Read:
         resumed, total = reading.resume is not None, None
         if not reading.complete:
             flow = self.work.provider.read(self._read_plan(reading))
-            for step in self.vendor.read(flow):
-                if isinstance(step, Notice):
-                    self.tally.notice(step.message)
-                    continue
-                self.observe("page.read")
-                total = step.total if step.total is not None else total
-                refused = self._take(step.records)
-                reading = replace(reading, resume=step.resume, rejected=reading.rejected + refused)
-                if step.resume is not None and self._chunk_is_full():
-                    checkpoint = self._store(replace(checkpoint, reading=reading))
-                    reading = checkpoint.reading or reading
+            with read_ahead(self.vendor.read(flow), _size) as steps:
+                for step in steps:
+                    if isinstance(step, Notice):
+                        self.tally.notice(step.message)
+                        continue
+                    self.observe("page.read")
+                    total = step.total if step.total is not None else total
+                    refused = self._take(step.records)
+                    reading = replace(reading, resume=step.resume, rejected=reading.rejected + refused)
+                    if step.resume is not None and self.chunk.is_full:
+                        checkpoint = self._store(replace(checkpoint, reading=reading))
+                        reading = checkpoint.reading or reading
             if not resumed and total is not None and self.records < total:
                 # Were it resumed, the records that are missing would count as deleted.
                 self._leave_to_the_next_run(checkpoint, reading)
@@ -249,46 +255,33 @@ class _Read:
         )
 
     def _take(self, records: Sequence[bytes]) -> int:
-        """Map records into rows that wait for their chunk. How many were refused."""
-        modified_at = self.table.position("last_modified_at")
-        misfits = doubled = read = 0
-        for text in records:
-            try:
-                mapped = self.mapper(text)
-            except RejectRecord as refusal:
-                self.tally.reject(str(refusal), text)
-                continue
-            read += 1
-            misfits += mapped.misfits
-            known = self.rows.get(mapped.id)
-            doubled += known is not None
-            if known is None or newer(mapped.row, known, modified_at):
-                self.rows[mapped.id] = mapped.row
-            self.losers.extend((loser, mapped.id) for loser in mapped.losers)
-            self.size += len(text)
+        """Put records into the chunk. How many were refused."""
+        doubled, refused = self.chunk.add(records)
+        for refusal, text in refused:
+            self.tally.reject(str(refusal), text)
         self.records += len(records)
-        self.tally.counts += Counts(read=read, invalid=misfits, unchanged=doubled)
-        return len(records) - read
-
-    def _chunk_is_full(self) -> bool:
-        return len(self.rows) >= self.work.chunk_rows or self.size >= CHUNK_BYTES
+        self.tally.counts += Counts(read=len(records) - len(refused), unchanged=doubled)
+        return len(refused)
 
     def _store(self, checkpoint: Checkpoint) -> Checkpoint:
         self.observe("chunk.ready")
-        rows = self._living() if self.work.sync.mode == MIRROR else list(self.rows.values())
-        self.tally.counts += self.landing.load(rows, checkpoint, merged=self.losers, removed=self.removed)
+        batch = self.chunk.batch()
+        try:
+            counts = self._load(batch, checkpoint)
+        except (RefusedValue, RejectRecord):
+            # Rows are made of what is wanted of a record; what is passed over may hold what no destination takes.
+            for refusal, text in self.chunk.screen():
+                self.tally.counts += Counts(read=-1)
+                self.tally.reject(str(refusal), text)
+            batch = self.chunk.batch(carefully=True)
+            counts = self._load(batch, checkpoint)
+        self.tally.counts += counts + Counts(invalid=batch.misfits)
         self.observe("chunk.stored")
-        self.rows.clear()
-        self.losers.clear()
-        self.removed.clear()
-        self.size = 0
+        self.chunk.clear()
         return self.landing.checkpoint or checkpoint
 
-    def _living(self) -> list[Row]:
-        """A mirror has no rows of deleted records; the ids of such go into `removed`."""
-        deleted_at = self.table.position("is_deleted")
-        self.removed.extend(id for id, row in self.rows.items() if row[deleted_at])
-        return [row for row in self.rows.values() if not row[deleted_at]]
+    def _load(self, batch: TextBatch, checkpoint: Checkpoint) -> Counts:
+        return self.landing.load(batch, checkpoint, merged=self.chunk.losers, removed=self.chunk.removed)
 
     def _finish(self, checkpoint: Checkpoint, reading: Reading) -> None:
         done = replace(
@@ -324,4 +317,8 @@ class _Read:
 
     def _leave_to_the_next_run(self, checkpoint: Checkpoint, reading: Reading) -> None:
         """That run reads everything anew, whatever it is asked for."""
-        self.landing.load([], replace(checkpoint, reading=reading.anew()))
+        self.landing.load(NO_ROWS, replace(checkpoint, reading=reading.anew()))
+
+
+def _size(step: Page | Notice) -> int:
+    return sum(map(len, step.records)) if isinstance(step, Page) else 0

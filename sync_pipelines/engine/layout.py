@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import msgspec
 
-from sync_pipelines.engine.mapping import CustomColumn, rule_fields
+from sync_pipelines.engine.mapping import CustomColumn
+from sync_pipelines.engine.rules import rule_fields
 from sync_pipelines.model.common_model import COMMON_COLUMNS, PLAIN_COLUMNS, Column
 from sync_pipelines.model.destination import Table
 from sync_pipelines.model.errors import ConfigurationError
@@ -39,7 +40,13 @@ def table_of(sync: Sync, declared: SyncObject, crm_object: CrmObject) -> Table:
     name = declared.table or table_name(
         sync.provider, crm_object.name, crm_object.common_name, common_schema=declared.common_schema
     )
-    return Table(name=name, columns=columns, metadata_prefix=sync.metadata_prefix)
+    return Table(
+        name=name,
+        columns=columns,
+        metadata_prefix=sync.metadata_prefix,
+        volatile=tuple(sorted(crm_object.volatile)),
+        volatile_at=crm_object.shape.fields,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

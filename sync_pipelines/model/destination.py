@@ -15,13 +15,47 @@ Observer: TypeAlias = Callable[[str], None]
 Row: TypeAlias = tuple[Any, ...]
 """(hash, errors, merged_into, then one value for each of the table's columns in their order).
 
-hash: int, signed 64 bits, of everything that is stored. errors: JSON bytes or None. merged_into: id or None.
+hash: int, signed 64 bits. errors: JSON bytes or None. merged_into: id or None.
 Values by column type: text str; numeric Decimal; bigint int; boolean bool; timestamptz aware datetime; date date;
 jsonb JSON as bytes (valid UTF-8, no NUL, no lone surrogate); None anywhere but in `id`.
 """
 
 ROW_HEAD = 3
 """How many values stand before the columns in a Row."""
+
+Columns: TypeAlias = Sequence[Sequence[Any]]
+"""Rows the other way round: for every position in a Row the values of all rows."""
+
+
+class Batch(Protocol):
+    """Rows to load, each id once. Columns are made when they are asked for: most rows turn out to be stored already."""
+
+    @property
+    def ids(self) -> Sequence[str]: ...
+
+    @property
+    def hashes(self) -> Sequence[int]:
+        """Equal hashes of one id mean equal rows. The reverse need not hold."""
+        ...
+
+    def columns(self, places: Sequence[int]) -> Columns:
+        """Of the rows at these places among the ids, in the order of the places."""
+        ...
+
+
+class ReadyRows:
+    """A Batch of rows that are at hand."""
+
+    def __init__(self, rows: Sequence[Row], id_at: int = ROW_HEAD) -> None:
+        self._rows = rows
+        self.ids: list[str] = [row[id_at] for row in rows]
+        self.hashes: list[int] = [row[0] for row in rows]
+
+    def columns(self, places: Sequence[int]) -> Columns:
+        return list(zip(*(self._rows[place] for place in places), strict=True))
+
+
+NO_ROWS = ReadyRows(())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,11 +71,16 @@ class Scope:
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """`columns` always hold id, is_deleted and last_modified_at. Metadata columns come by themselves, before them."""
+    """`columns` always hold id, is_deleted and last_modified_at. Metadata columns come by themselves, before them.
+
+    `volatile`: keys of raw_data's object at `volatile_at` that change on every read; a row is not rewritten for them.
+    """
 
     name: str
     columns: tuple[Column, ...]
     metadata_prefix: str = "_sync_"
+    volatile: tuple[str, ...] = ()
+    volatile_at: tuple[str, ...] = ()
 
     def position(self, column: str) -> int:
         """Where a column's value stands in a Row."""
@@ -56,16 +95,17 @@ class Landing(Protocol):
 
     def load(
         self,
-        rows: Sequence[Row],
+        batch: Batch,
         checkpoint: Checkpoint,
         *,
         merged: Sequence[tuple[str, str]] = (),
         removed: Sequence[str] = (),
     ) -> Counts:
-        """Upsert rows (each id once) and store the checkpoint, together.
+        """Upsert rows and store the checkpoint, together. Counts.invalid: misfits in rows that were left as they are.
 
         While `checkpoint.reading` is a full read, also remember the ids as seen in it. A row whose hash is stored
-        already is left alone; an older last_modified_at never replaces a newer one (both count as unchanged).
+        already, or whose whole content is, is left alone; an older last_modified_at never replaces a newer one (all of
+        these count as unchanged). RefusedValue when the destination cannot hold a value of the batch.
         `merged`: (losing id, surviving id) pairs told by the survivor. `removed`: ids whose rows go for good (mirror
         mode, where the vendor says that the record is deleted). LeaseLost when the stored version is not the one
         we last saw.

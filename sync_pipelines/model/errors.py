@@ -13,6 +13,7 @@
     `-- Abort                  trying again changes nothing
         |-- ConfigurationError what a person wrote is wrong                   error_type "configuration"
         |-- DestinationError   wrong password, no rights, other column type   error_type "destination"
+        |   `-- RefusedValue   a value that the destination cannot hold       error_type "destination"
         |-- ProtocolError      repeated page token, id missing everywhere     error_type "vendor_error"
         |-- DeleteBrake        a full read would delete too large a share     error_type "configuration"
         `-- LeaseLost          another run of the same work is ahead of us    error_type "destination"
@@ -96,6 +97,10 @@ class ConfigurationError(Abort):
 
 class DestinationError(Abort):
     error_type = "destination"
+
+
+class RefusedValue(DestinationError):
+    """Nothing of the load was stored."""
 
 
 class ProtocolError(Abort):

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from sync_pipelines.model.checkpoint import Checkpoint, Reading
 from sync_pipelines.model.common_model import Column
-from sync_pipelines.model.destination import Scope, Table
+from sync_pipelines.model.destination import ReadyRows, Scope, Table
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 CONTACTS = Table(
@@ -42,6 +42,10 @@ def row(id, *, minute=0, deleted=False, name="Ann", amount=None, raw=b"{}", erro
 
 def rows(*ids, **values):
     return [row(str(id), **values) for id in ids]
+
+
+def load(landing, found, checkpoint, **more):
+    return landing.load(ReadyRows(found), checkpoint, **more)
 
 
 def incremental(known=None, **values):

@@ -19,6 +19,7 @@ from sync_pipelines_tests.destinations.cases import (
     at,
     ignore,
     incremental,
+    load,
     names,
     reading,
     row,
@@ -41,7 +42,7 @@ def crash_at(step):
 
 
 def full_read(landing, found, *, name="first", hard=False, brake=0.5):
-    landing.load(found, reading(name))
+    load(landing, found, reading(name))
     return landing.delete_unseen(DONE, hard=hard, brake=brake)
 
 
@@ -51,7 +52,7 @@ def test_a_new_scope_has_no_checkpoint_and_no_rows(landing):
 
 
 def test_a_first_load_creates_every_row_with_its_metadata(landing):
-    assert landing.load([row("1", errors=b'{"amount": "x"}'), row("2", merged_into="1")], DONE) == Counts(created=2)
+    assert load(landing, [row("1", errors=b'{"amount": "x"}'), row("2", merged_into="1")], DONE) == Counts(created=2)
     first, second = stored(landing)["1"], stored(landing)["2"]
     assert first["_sync_application_id"] == "app"
     assert first["_sync_customer_id"] == "acme"
@@ -63,50 +64,50 @@ def test_a_first_load_creates_every_row_with_its_metadata(landing):
 
 
 def test_a_reload_of_the_same_rows_changes_nothing(landing):
-    landing.load(rows(1, 2, 3), DONE)
+    load(landing, rows(1, 2, 3), DONE)
     before = stored(landing)
-    assert landing.load(rows(3, 1, 2), DONE) == Counts(unchanged=3)
+    assert load(landing, rows(3, 1, 2), DONE) == Counts(unchanged=3)
     assert stored(landing) == before
 
 
 def test_new_and_changed_and_unchanged_rows_are_told_apart(landing):
-    landing.load(rows(1, 2), DONE)
-    assert landing.load([row("1"), row("2", name="Bea", minute=1), row("3")], DONE) == Counts(
+    load(landing, rows(1, 2), DONE)
+    assert load(landing, [row("1"), row("2", name="Bea", minute=1), row("3")], DONE) == Counts(
         created=1, updated=1, unchanged=1
     )
     assert names(landing) == {"1": "Ann", "2": "Bea", "3": "Ann"}
 
 
 def test_an_older_version_never_replaces_a_newer_one(landing):
-    landing.load([row("1", minute=5, name="new")], DONE)
-    assert landing.load([row("1", minute=4, name="old")], DONE) == Counts(unchanged=1)
+    load(landing, [row("1", minute=5, name="new")], DONE)
+    assert load(landing, [row("1", minute=4, name="old")], DONE) == Counts(unchanged=1)
     assert names(landing) == {"1": "new"}
 
 
 def test_of_two_versions_with_one_timestamp_the_later_load_stays(landing):
-    landing.load([row("1", minute=5, name="one")], DONE)
-    assert landing.load([row("1", minute=5, name="two")], DONE) == Counts(updated=1)
+    load(landing, [row("1", minute=5, name="one")], DONE)
+    assert load(landing, [row("1", minute=5, name="two")], DONE) == Counts(updated=1)
     assert names(landing) == {"1": "two"}
 
 
 @pytest.mark.parametrize(("before", "after"), [(None, 1), (1, None), (None, None)])
 def test_a_row_without_a_timestamp_is_updated(landing, before, after):
-    landing.load([row("1", minute=before, name="one")], DONE)
-    assert landing.load([row("1", minute=after, name="two")], DONE) == Counts(updated=1)
+    load(landing, [row("1", minute=before, name="one")], DONE)
+    assert load(landing, [row("1", minute=after, name="two")], DONE) == Counts(updated=1)
     assert names(landing) == {"1": "two"}
 
 
 def test_one_id_twice_in_a_load_is_refused_as_a_mistake_of_the_caller(landing):
     with pytest.raises(ValueError, match="twice"):
-        landing.load([row("1"), row("1", name="Bea")], DONE)
+        load(landing, [row("1"), row("1", name="Bea")], DONE)
     assert stored(landing) == {}
 
 
 def test_values_change_to_null_and_back(landing):
-    landing.load([row("1", amount=Decimal("1.50"))], DONE)
-    landing.load([row("1", name=None, amount=None)], DONE)
+    load(landing, [row("1", amount=Decimal("1.50"))], DONE)
+    load(landing, [row("1", name=None, amount=None)], DONE)
     assert stored(landing)["1"]["amount"] is None
-    landing.load([row("1", amount=Decimal("1.50"))], DONE)
+    load(landing, [row("1", amount=Decimal("1.50"))], DONE)
     assert stored(landing)["1"]["amount"] == Decimal("1.50")
 
 
@@ -114,12 +115,12 @@ def test_customers_and_providers_and_applications_never_meet(destination):
     scopes = [scope(), scope("globex"), scope(provider="salesforce"), scope(application_id="other")]
     for number, place in enumerate(scopes):
         with destination.open(place, CONTACTS, "run-1", ignore) as landing:
-            assert landing.load([row("1", name=str(number))], reading()) == Counts(created=1)
+            assert load(landing, [row("1", name=str(number))], reading()) == Counts(created=1)
     for number, place in enumerate(scopes):
         with destination.open(place, CONTACTS, "run-2", ignore) as landing:
             assert names(landing) == {"1": str(number)}
     with destination.open(scope("globex"), CONTACTS, "run-3", ignore) as landing:
-        landing.load([], reading("second"))
+        load(landing, [], reading("second"))
         assert landing.delete_unseen(DONE, hard=True, brake=1.0) == 1
     with destination.open(scope(), CONTACTS, "run-4", ignore) as landing:
         assert names(landing) == {"1": "0"}
@@ -142,17 +143,17 @@ def test_a_checkpoint_comes_back_as_it_was_stored(destination):
         account_id="00D",
     )
     with destination.open(scope(), CONTACTS, "run-1", ignore) as landing:
-        landing.load(rows(1), checkpoint)
+        load(landing, rows(1), checkpoint)
         assert landing.checkpoint == replace(checkpoint, version=1)
     with destination.open(scope(), CONTACTS, "run-2", ignore) as landing:
         assert landing.checkpoint == replace(checkpoint, version=1)
-        landing.load([], replace(checkpoint, incrementals=8))
+        load(landing, [], replace(checkpoint, incrementals=8))
         assert landing.checkpoint == replace(checkpoint, incrementals=8, version=2)
 
 
 def test_each_sync_and_object_has_its_own_checkpoint(destination):
     with destination.open(scope(), CONTACTS, "run-1", ignore) as landing:
-        landing.load([], DONE)
+        load(landing, [], DONE)
     for other in (scope(sync="other"), scope(object="lead"), scope("globex"), scope(provider="salesforce")):
         with destination.open(other, CONTACTS, "run-1", ignore) as landing:
             assert landing.checkpoint is None
@@ -163,23 +164,23 @@ def test_of_two_landings_the_one_that_is_behind_writes_nothing(destination):
         destination.open(scope(), CONTACTS, "run-1", ignore) as one,
         destination.open(scope(), CONTACTS, "run-2", ignore) as two,
     ):
-        one.load(rows(1), reading("one"))
+        load(one, rows(1), reading("one"))
         with pytest.raises(LeaseLost, match="customer acme"):
-            two.load([row("1", name="late", minute=9), row("2")], reading("two"))
+            load(two, [row("1", name="late", minute=9), row("2")], reading("two"))
         assert names(one) == {"1": "Ann"}
-        one.load(rows(2), reading("one"))
+        load(one, rows(2), reading("one"))
         with pytest.raises(LeaseLost):
-            two.load([], DONE)
+            load(two, [], DONE)
         assert one.delete_unseen(DONE, hard=False, brake=0.5) == 0
         assert one.checkpoint.version == 3
 
 
 def test_a_landing_that_is_behind_deletes_nothing(destination):
     with destination.open(scope(), CONTACTS, "run-1", ignore) as one:
-        one.load(rows(1, 2), DONE)
-        one.load(rows(1), reading("one"))
+        load(one, rows(1, 2), DONE)
+        load(one, rows(1), reading("one"))
         with destination.open(scope(), CONTACTS, "run-2", ignore) as two:
-            two.load(rows(2), reading("one"))
+            load(two, rows(2), reading("one"))
         with pytest.raises(LeaseLost):
             one.delete_unseen(DONE, hard=False, brake=1.0)
         assert alive(one) == ["1", "2"]
@@ -206,7 +207,7 @@ def test_what_is_marked_deleted_already_is_not_counted_again(landing):
 def test_a_deleted_record_that_comes_back_unchanged_lives_again(landing):
     full_read(landing, rows(1, 2, 3))
     full_read(landing, rows(1, 2), name="second")
-    assert landing.load(rows(3), DONE) == Counts(updated=1)
+    assert load(landing, rows(3), DONE) == Counts(updated=1)
     assert alive(landing) == ["1", "2", "3"]
 
 
@@ -219,7 +220,7 @@ def test_hard_deletes_remove_rows_and_those_marked_deleted_too(landing):
 @pytest.mark.parametrize("hard", [False, True])
 def test_more_deletes_than_the_brake_allows_change_nothing(landing, hard):
     full_read(landing, rows(1, 2, 3, 4))
-    landing.load(rows(1), reading("second"))
+    load(landing, rows(1), reading("second"))
     before, checkpoint = stored(landing), landing.checkpoint
     with pytest.raises(DeleteBrake, match=r"3 of 4 .*75%.*raise delete_brake"):
         landing.delete_unseen(DONE, hard=hard, brake=0.5)
@@ -249,12 +250,12 @@ def test_the_brake_counts_only_rows_that_are_not_deleted_yet(landing):
 def test_a_full_read_goes_on_in_another_landing_with_the_ids_it_has_seen(destination):
     with destination.open(scope(), CONTACTS, "run-0", ignore) as landing:
         full_read(landing, rows(1, 2, 3, 4, 5), name="first")
-        landing.load(rows(1, 2), reading("second", resume={"after": "2"}))
+        load(landing, rows(1, 2), reading("second", resume={"after": "2"}))
     with destination.open(scope(), CONTACTS, "run-1", ignore) as landing:
         assert landing.checkpoint.reading.id == "second"
         assert landing.checkpoint.reading.resume == {"after": "2"}
-        landing.load(rows(3), reading("second"))
-        landing.load(rows(4), reading("second", complete=True))
+        load(landing, rows(3), reading("second"))
+        load(landing, rows(4), reading("second", complete=True))
     with destination.open(scope(), CONTACTS, "run-2", ignore) as landing:
         assert landing.checkpoint.reading.complete
         assert landing.delete_unseen(DONE, hard=False, brake=0.5) == 1
@@ -264,49 +265,49 @@ def test_a_full_read_goes_on_in_another_landing_with_the_ids_it_has_seen(destina
 def test_ids_of_a_read_that_was_given_up_do_not_count_for_the_next(destination):
     with destination.open(scope(), CONTACTS, "run-1", ignore) as landing:
         full_read(landing, rows(1, 2, 3))
-        landing.load(rows(1, 2, 3), reading("given up"))
+        load(landing, rows(1, 2, 3), reading("given up"))
     with destination.open(scope(), CONTACTS, "run-2", ignore) as landing:
         assert full_read(landing, rows(1, 2), name="anew") == 1
         assert alive(landing) == ["1", "2"]
 
 
 def test_an_id_that_moved_to_another_page_and_came_twice_is_seen(landing):
-    landing.load(rows(1, 2), reading())
-    landing.load(rows(2, 3), reading())
+    load(landing, rows(1, 2), reading())
+    load(landing, rows(2, 3), reading())
     assert landing.delete_unseen(DONE, hard=False, brake=0.0) == 0
 
 
 def test_deletes_without_a_full_read_are_refused_as_a_mistake_of_the_caller(landing):
-    landing.load(rows(1), incremental())
+    load(landing, rows(1), incremental())
     with pytest.raises(ValueError, match="full read"):
         landing.delete_unseen(DONE, hard=False, brake=1.0)
 
 
 def test_records_merged_into_another_are_marked_with_it_once(landing):
-    landing.load(rows(1, 2, 3), DONE)
+    load(landing, rows(1, 2, 3), DONE)
     pairs = [("2", "1"), ("3", "1"), ("unknown", "1"), ("1", "1")]
-    assert landing.load([], DONE, merged=pairs) == Counts(updated=2)
+    assert load(landing, [], DONE, merged=pairs) == Counts(updated=2)
     assert alive(landing) == ["1"]
     assert {id: entry["_sync_merged_into"] for id, entry in stored(landing).items()} == {"1": None, "2": "1", "3": "1"}
     before = stored(landing)
-    assert landing.load(rows(1), DONE, merged=pairs) == Counts(unchanged=1)
+    assert load(landing, rows(1), DONE, merged=pairs) == Counts(unchanged=1)
     assert stored(landing) == before
 
 
 def test_a_merge_is_told_only_to_its_own_customer(destination):
     for customer in ("acme", "globex"):
         with destination.open(scope(customer), CONTACTS, "run-1", ignore) as landing:
-            landing.load(rows(1, 2), DONE)
+            load(landing, rows(1, 2), DONE)
     with destination.open(scope(), CONTACTS, "run-2", ignore) as landing:
-        landing.load([], DONE, merged=[("2", "1")])
+        load(landing, [], DONE, merged=[("2", "1")])
     with destination.open(scope("globex"), CONTACTS, "run-3", ignore) as landing:
         assert alive(landing) == ["1", "2"]
 
 
 def test_the_sample_brings_the_newest_rows_first(destination):
     with destination.open(scope(), CONTACTS, "run-1", ignore) as landing:
-        landing.load(rows(1, 2, 3), DONE)
-        landing.load([row("2", name="Bea", minute=1)], DONE)
+        load(landing, rows(1, 2, 3), DONE)
+        load(landing, [row("2", name="Bea", minute=1)], DONE)
         columns, found = landing.sample(2)
         assert found[0][columns.index("id")] == "2"
         assert len(found) == 2
@@ -314,14 +315,14 @@ def test_the_sample_brings_the_newest_rows_first(destination):
 
 def test_columns_are_added_when_the_table_grows(destination):
     with destination.open(scope(), CONTACTS, "run-1", ignore) as landing:
-        landing.load(rows(1), DONE)
+        load(landing, rows(1), DONE)
     wider = replace(CONTACTS, columns=(*CONTACTS.columns, Column("tier", "text"), Column("seats", "bigint")))
     with destination.open(scope(), wider, "run-2", ignore) as landing:
-        assert landing.load([(*row("2"), "gold", 2**62)], DONE) == Counts(created=1)
+        assert load(landing, [(*row("2"), "gold", 2**62)], DONE) == Counts(created=1)
         assert stored(landing)["1"]["tier"] is None
         assert (stored(landing)["2"]["tier"], stored(landing)["2"]["seats"]) == ("gold", 2**62)
     with destination.open(scope(), CONTACTS, "run-3", ignore) as landing:
-        assert landing.load([row("2", name="Bea", minute=1)], DONE) == Counts(updated=1)
+        assert load(landing, [row("2", name="Bea", minute=1)], DONE) == Counts(updated=1)
         assert stored(landing)["2"]["tier"] == "gold"
 
 
@@ -331,15 +332,15 @@ LOAD_STEPS = ["load.fenced", "load.keys_sent", "load.staged", "load.upserted", "
 @pytest.mark.parametrize("step", LOAD_STEPS)
 def test_a_load_that_dies_leaves_all_as_it_was(destination, step):
     with destination.open(scope(), CONTACTS, "run-1", ignore) as landing:
-        landing.load(rows(1, 2), reading())
+        load(landing, rows(1, 2), reading())
         before = stored(landing)
     chunk = [row("2", name="Bea", minute=1), row("3")]
     with pytest.raises(Crash), destination.open(scope(), CONTACTS, "run-2", crash_at(step)) as landing:
-        landing.load(chunk, reading(), merged=[("1", "3")])
+        load(landing, chunk, reading(), merged=[("1", "3")])
     with destination.open(scope(), CONTACTS, "run-3", ignore) as landing:
         assert stored(landing) == before
         assert landing.checkpoint.version == 1
-        assert landing.load(chunk, reading()) == Counts(created=1, updated=1)
+        assert load(landing, chunk, reading()) == Counts(created=1, updated=1)
         assert landing.delete_unseen(DONE, hard=False, brake=0.0) == 0
 
 
@@ -348,7 +349,7 @@ def test_a_load_that_dies_leaves_all_as_it_was(destination, step):
 def test_a_delete_that_dies_leaves_all_as_it_was(destination, step, hard):
     with destination.open(scope(), CONTACTS, "run-1", ignore) as landing:
         full_read(landing, rows(1, 2, 3))
-        landing.load(rows(1, 2), reading("second"))
+        load(landing, rows(1, 2), reading("second"))
         before = stored(landing)
     with pytest.raises(Crash), destination.open(scope(), CONTACTS, "run-2", crash_at(step)) as landing:
         landing.delete_unseen(DONE, hard=hard, brake=0.5)
@@ -394,9 +395,9 @@ version = st.tuples(st.sampled_from(["a", "b", "c"]), st.integers(0, 5))
 def test_whatever_the_order_the_newest_version_of_each_record_stays(destination, loads):
     # One content per version, so that what must remain does not depend on the order of equal timestamps.
     with destination.open(scope(f"customer {next(customers)}"), CONTACTS, "run-1", ignore) as landing:
-        for load in loads:
-            landing.load([row(id, minute=minute, name=f"{id}{minute}") for id, minute in load], DONE)
+        for versions in loads:
+            load(landing, [row(id, minute=minute, name=f"{id}{minute}") for id, minute in versions], DONE)
         newest = {}
-        for id, minute in (pair for load in loads for pair in load):
+        for id, minute in (pair for versions in loads for pair in versions):
             newest[id] = max(minute, newest.get(id, 0))
         assert names(landing) == {id: f"{id}{minute}" for id, minute in newest.items()}

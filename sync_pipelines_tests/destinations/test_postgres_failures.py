@@ -14,7 +14,7 @@ from sync_pipelines.destinations import open_destination
 from sync_pipelines.destinations.postgres.failures import failure
 from sync_pipelines.destinations.postgres.place import place_of
 from sync_pipelines.embedded_postgres import EmbeddedPostgres
-from sync_pipelines.model.errors import DestinationBusy, DestinationError
+from sync_pipelines.model.errors import DestinationBusy, DestinationError, RefusedValue
 from sync_pipelines.model.run import Counts
 from sync_pipelines.model.secret import Secret
 from sync_pipelines_tests.destinations.cases import (
@@ -22,6 +22,7 @@ from sync_pipelines_tests.destinations.cases import (
     DONE,
     alive,
     ignore,
+    load,
     names,
     reading,
     row,
@@ -109,22 +110,22 @@ def refusal(destination, kind):
 def test_a_session_that_is_ended_during_a_load_is_busy_and_nothing_is_half_written(open_again, database, step):
     destination = open_again()
     with destination.open(scope(), CONTACTS, "run-1", ignore) as landing:
-        landing.load(rows(1, 2), reading())
+        load(landing, rows(1, 2), reading())
     chunk = [row("2", name="Bea", minute=1), row("3")]
     with destination.open(scope(), CONTACTS, "run-2", kill_backends_at(step, database)) as landing:
         with pytest.raises(DestinationBusy, match="tried again by itself"):
-            landing.load(chunk, reading())
+            load(landing, chunk, reading())
         assert names(landing) == {"1": "Ann", "2": "Ann"}
     with destination.open(scope(), CONTACTS, "run-3", ignore) as landing:
         assert landing.checkpoint.version == 1
-        assert landing.load(chunk, reading()) == Counts(created=1, updated=1)
+        assert load(landing, chunk, reading()) == Counts(created=1, updated=1)
 
 
 def test_a_session_that_is_ended_during_a_delete_is_busy_and_nothing_is_deleted(open_again, database):
     destination = open_again()
     with destination.open(scope(), CONTACTS, "run-1", kill_backends_at("delete.marked", database)) as landing:
-        landing.load(rows(1, 2), DONE)
-        landing.load(rows(1), reading())
+        load(landing, rows(1, 2), DONE)
+        load(landing, rows(1), reading())
         with pytest.raises(DestinationBusy):
             landing.delete_unseen(DONE, hard=True, brake=0.5)
         assert alive(landing) == ["1", "2"]
@@ -135,20 +136,20 @@ def test_a_session_that_is_ended_during_a_delete_is_busy_and_nothing_is_deleted(
 def test_sessions_that_were_ended_while_idle_are_replaced_without_a_word(open_again, database):
     destination = open_again()
     with destination.open(scope(), CONTACTS, "run-1", ignore) as landing:
-        landing.load(rows(1), DONE)
+        load(landing, rows(1), DONE)
         kill_backends_at("now", database)("now")
-        assert landing.load(rows(2), DONE) == Counts(created=1)
+        assert load(landing, rows(2), DONE) == Counts(created=1)
 
 
 def test_a_restarted_server_is_used_again_without_a_word(own_server):
     destination = at_server(own_server)
     with destination.open(scope(), CONTACTS, "run-1", ignore) as landing:
-        landing.load(rows(1), DONE)
+        load(landing, rows(1), DONE)
         own_server.stop()
         with pytest.raises(DestinationBusy, match="cannot be reached"):
-            landing.load(rows(2), DONE)
+            load(landing, rows(2), DONE)
         own_server.start()
-        assert landing.load(rows(2), DONE) == Counts(created=1)
+        assert load(landing, rows(2), DONE) == Counts(created=1)
     destination.close()
 
 
@@ -156,8 +157,8 @@ def test_a_restarted_server_is_used_again_without_a_word(own_server):
 def test_a_full_read_begins_anew_where_a_crash_of_the_server_lost_what_it_had_seen(own_server, complete):
     destination = at_server(own_server)
     with destination.open(scope(), CONTACTS, "run-1", ignore) as landing:
-        landing.load(rows(1, 2, 3, 4), DONE)
-        landing.load(rows(1, 2), reading("second", complete=complete))
+        load(landing, rows(1, 2, 3, 4), DONE)
+        load(landing, rows(1, 2), reading("second", complete=complete))
     own_server.stop(mode="immediate")
     own_server.start()
     with destination.open(scope(), CONTACTS, "run-2", ignore) as landing:
@@ -165,7 +166,7 @@ def test_a_full_read_begins_anew_where_a_crash_of_the_server_lost_what_it_had_se
         assert (anew.full, anew.resume, anew.complete) == (True, None, False)
         assert anew.id != "second"
         assert alive(landing) == ["1", "2", "3", "4"]
-        landing.load(rows(1, 2, 3), landing.checkpoint)
+        load(landing, rows(1, 2, 3), landing.checkpoint)
         assert landing.delete_unseen(DONE, hard=False, brake=0.5) == 1
         assert alive(landing) == ["1", "2", "3"]
     destination.close()
@@ -174,8 +175,8 @@ def test_a_full_read_begins_anew_where_a_crash_of_the_server_lost_what_it_had_se
 def test_a_clean_restart_of_the_server_loses_nothing_of_a_full_read(own_server):
     destination = at_server(own_server)
     with destination.open(scope(), CONTACTS, "run-1", ignore) as landing:
-        landing.load(rows(1, 2), DONE)
-        landing.load(rows(1), reading("second"))
+        load(landing, rows(1, 2), DONE)
+        load(landing, rows(1), reading("second"))
     own_server.stop()
     own_server.start()
     with destination.open(scope(), CONTACTS, "run-2", ignore) as landing:
@@ -187,8 +188,8 @@ def test_a_clean_restart_of_the_server_loses_nothing_of_a_full_read(own_server):
 def test_a_crash_between_the_last_chunk_and_the_delete_deletes_nothing(own_server):
     destination = at_server(own_server)
     with destination.open(scope(), CONTACTS, "run-1", ignore) as landing:
-        landing.load(rows(1, 2), DONE)
-        landing.load(rows(1, 2), reading("second"))
+        load(landing, rows(1, 2), DONE)
+        load(landing, rows(1, 2), reading("second"))
         os.kill(own_server.pid, signal.SIGKILL)
         own_server.start()
         with pytest.raises(DestinationBusy, match="Nothing was deleted"):
@@ -235,10 +236,10 @@ def test_missing_rights_are_told_with_what_to_grant(guarded):
     destination = at_server(server, user="writer", password=Secret(PASSWORD))
     destination.check()
     with destination.open(scope(), CONTACTS, "run-1", ignore) as landing:
-        assert landing.load(rows(1), DONE) == Counts(created=1)
+        assert load(landing, rows(1), DONE) == Counts(created=1)
         run("REVOKE INSERT ON crm.crm_contact FROM writer")
         with pytest.raises(DestinationError, match="writer lacks a right"):
-            landing.load(rows(2), DONE)
+            load(landing, rows(2), DONE)
     destination.close()
 
 
@@ -246,13 +247,13 @@ def test_a_role_that_may_only_write_works_once_the_tables_are_there(guarded):
     server, run = guarded
     owner = at_server(server)
     with owner.open(scope(), CONTACTS, "run-1", ignore) as landing:
-        landing.load(rows(1), DONE)
+        load(landing, rows(1), DONE)
     owner.close()
     run("GRANT USAGE ON SCHEMA crm TO writer")
     run("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA crm TO writer")
     destination = at_server(server, user="writer", password=Secret(PASSWORD))
     with destination.open(scope(), CONTACTS, "run-2", ignore) as landing:
-        assert landing.load([row("1", name="Bea", minute=1), row("2")], reading()) == Counts(created=1, updated=1)
+        assert load(landing, [row("1", name="Bea", minute=1), row("2")], reading()) == Counts(created=1, updated=1)
         assert landing.delete_unseen(DONE, hard=False, brake=0.0) == 0
     destination.close()
 
@@ -338,7 +339,7 @@ def test_a_refusal_is_told_roughly_where_libpq_cannot_trace(guarded, monkeypatch
         ("23505", DestinationBusy),
         ("XX000", DestinationBusy),
         ("42501", DestinationError),
-        ("22021", DestinationError),
+        ("22021", RefusedValue),
         ("23514", DestinationError),
         ("54011", DestinationError),
         ("42601", DestinationError),
@@ -357,9 +358,9 @@ def test_a_table_that_is_dropped_during_the_sync_is_made_again_at_the_next_try(o
     with destination.open(scope(), CONTACTS, "run-1", ignore) as landing:
         sql("DROP TABLE crm.crm_contact")
         with pytest.raises(DestinationBusy, match="vanished"):
-            landing.load(rows(1), DONE)
+            load(landing, rows(1), DONE)
     with destination.open(scope(), CONTACTS, "run-2", ignore) as landing:
-        assert landing.load(rows(1), DONE) == Counts(created=1)
+        assert load(landing, rows(1), DONE) == Counts(created=1)
 
 
 def test_rows_that_somebody_else_writes_at_the_same_time_are_busy_not_doubled(open_again):
@@ -368,9 +369,9 @@ def test_rows_that_somebody_else_writes_at_the_same_time_are_busy_not_doubled(op
 
         def meanwhile(step):
             if step == "load.keys_sent":
-                other.load([row("1", name="other")], DONE)
+                load(other, [row("1", name="other")], DONE)
 
         with destination.open(scope(sync="two"), CONTACTS, "run-2", meanwhile) as landing:
             with pytest.raises(DestinationBusy, match="Somebody else wrote"):
-                landing.load(rows(1, 2), DONE)
+                load(landing, rows(1, 2), DONE)
             assert {id: entry["first_name"] for id, entry in stored(landing).items()} == {"1": "other"}

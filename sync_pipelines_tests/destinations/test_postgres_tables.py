@@ -9,7 +9,7 @@ import pytest
 from sync_pipelines.model.common_model import COMMON_COLUMNS, Column
 from sync_pipelines.model.destination import Table
 from sync_pipelines.model.errors import ConfigurationError, DestinationBusy, DestinationError
-from sync_pipelines_tests.destinations.cases import CONTACTS, DONE, ignore, row, rows, scope, stored
+from sync_pipelines_tests.destinations.cases import CONTACTS, DONE, ignore, load, row, rows, scope, stored
 
 PRINTED = """
 _supaglue_application_id String
@@ -96,7 +96,7 @@ def test_metadata_columns_come_first_and_the_key_says_whose_row_it_is(destinatio
 
 def test_with_the_products_prefix_the_printed_contact_table_comes_out_column_for_column(destination, sql):
     with destination.open(scope(), COMMON_CONTACT, "run-1", ignore) as landing:
-        landing.load([blank(COMMON_CONTACT, id="1", first_name="Ann", is_deleted=False)], DONE)
+        load(landing, [blank(COMMON_CONTACT, id="1", first_name="Ann", is_deleted=False)], DONE)
         names, found = landing.sample(5)
     printed = [tuple(line.split()) for line in PRINTED.strip().splitlines()]
     assert columns(sql, "crm_contact") == [(name, WORDS[word]) for name, word in printed]
@@ -110,7 +110,7 @@ def test_the_view_grows_at_its_end_and_what_others_built_on_it_lives_on(destinat
     sql("CREATE VIEW public.report AS SELECT first_name FROM crm.crm_contact")
     wider = replace(COMMON_CONTACT, columns=(Column("aaa_first", "text"), *COMMON_CONTACT.columns))
     with destination.open(scope(), wider, "run-2", ignore) as landing:
-        landing.load([blank(wider, id="1", aaa_first="x", first_name="Ann")], DONE)
+        load(landing, [blank(wider, id="1", aaa_first="x", first_name="Ann")], DONE)
     assert columns(sql, "crm_contact")[-1] == ("aaa_first", "text")
     assert sql("SELECT * FROM public.report") == [("Ann",)]
 
@@ -135,13 +135,13 @@ def test_a_column_of_another_type_is_refused_with_what_to_do(destination, sql):
 
 def test_whole_numbers_are_widened_to_numbers_with_a_fraction(destination):
     with destination.open(scope(), with_column(Column("seats", "bigint")), "run-1", ignore) as landing:
-        landing.load([(*row("1"), 7)], DONE)
+        load(landing, [(*row("1"), 7)], DONE)
     with destination.open(scope(), with_column(Column("seats", "numeric")), "run-2", ignore) as landing:
-        landing.load([(*row("2"), Decimal("7.5"))], DONE)
+        load(landing, [(*row("2"), Decimal("7.5"))], DONE)
         assert {id: entry["seats"] for id, entry in stored(landing).items()} == {"1": 7, "2": Decimal("7.5")}
     with destination.open(scope(), with_column(Column("seats", "bigint")), "run-3", ignore) as landing:
-        landing.load([(*row("1", name="Bea"), 8)], DONE)
-        landing.load([(*row("3"), 9)], DONE)
+        load(landing, [(*row("1", name="Bea"), 8)], DONE)
+        load(landing, [(*row("3"), 9)], DONE)
         assert {id: entry["seats"] for id, entry in stored(landing).items()} == {"1": 8, "2": Decimal("7.5"), "3": 9}
 
 
@@ -174,9 +174,9 @@ def test_columns_that_people_added_are_left_alone(destination, sql):
     opened(destination, CONTACTS)
     sql("ALTER TABLE crm.crm_contact ADD COLUMN note text DEFAULT 'mine'")
     with destination.open(scope(), CONTACTS, "run-2", ignore) as landing:
-        landing.load(rows(1), DONE)
+        load(landing, rows(1), DONE)
         sql("UPDATE crm.crm_contact SET note = 'edited'")
-        landing.load([row("1", name="Bea", minute=1)], DONE)
+        load(landing, [row("1", name="Bea", minute=1)], DONE)
         assert stored(landing)["1"]["note"] == "edited"
 
 
@@ -200,10 +200,10 @@ HOSTILE_NAMES = [
 def test_hostile_names_of_tables_and_columns_are_only_names(destination, name, prefix):
     table = with_column(Column(name, "text", name), name=name, metadata_prefix=prefix)
     with destination.open(scope(), table, "run-1", ignore) as landing:
-        landing.load([(*row("1"), "one")], DONE)
-        landing.load([(*row("1", minute=1), "two"), (*row("2"), "new")], DONE, merged=[("2", "1")])
+        load(landing, [(*row("1"), "one")], DONE)
+        load(landing, [(*row("1", minute=1), "two"), (*row("2"), "new")], DONE, merged=[("2", "1")])
         assert {id: entry[name] for id, entry in stored(landing).items()} == {"1": "two", "2": "new"}
-        landing.load([], replace(DONE, reading=None))
+        load(landing, [], replace(DONE, reading=None))
 
 
 @pytest.mark.parametrize("schema", HOSTILE_NAMES)
@@ -211,7 +211,7 @@ def test_hostile_names_of_schemas_are_only_names(open_again, schema):
     destination = open_again(schema_name=schema)
     destination.check()
     with destination.open(scope(), CONTACTS, "run-1", ignore) as landing:
-        landing.load(rows(1), DONE)
+        load(landing, rows(1), DONE)
         assert sorted(stored(landing)) == ["1"]
 
 
@@ -275,7 +275,7 @@ def test_values_at_their_extremes_come_back_as_they_were(destination, kind):
     table = with_column(Column("value", kind))
     for round in ("new", "changed"):
         with destination.open(scope(), table, "run-1", ignore) as landing:
-            landing.load([(*row(str(n), name=round), value) for n, value in enumerate([*VALUES[kind], None])], DONE)
+            load(landing, [(*row(str(n), name=round), value) for n, value in enumerate([*VALUES[kind], None])], DONE)
             found = {int(id): entry["value"] for id, entry in stored(landing).items()}
             assert [found[n] for n in range(len(found))] == [*VALUES[kind], None]
 
@@ -283,8 +283,10 @@ def test_values_at_their_extremes_come_back_as_they_were(destination, kind):
 def test_json_comes_back_as_it_was(destination):
     text = '{"a": [1, 2.50, 1e2, null, true, {"ü\\"": "x\\\\y \\ud83d\\ude42"}], "b": 12345678901234567890.123}'
     with destination.open(scope(), CONTACTS, "run-1", ignore) as landing:
-        landing.load(
-            [row("1", raw=text.encode()), row("2", raw=b"null"), row("3", raw=b'"' + b"x" * 10**6 + b'"')], DONE
+        load(
+            landing,
+            [row("1", raw=text.encode()), row("2", raw=b"null"), row("3", raw=b'"' + b"x" * 10**6 + b'"')],
+            DONE,
         )
         found = stored(landing)
     assert found["1"]["raw_data"]["a"][5] == {'ü"': "x\\y 🙂"}
@@ -311,13 +313,13 @@ HOSTILE_IDS = [
 
 def test_hostile_ids_are_only_ids(destination):
     with destination.open(scope("cus\"to\\mer'"), CONTACTS, "run-1", ignore) as landing:
-        landing.load(rows(*HOSTILE_IDS), DONE)
-        assert landing.load(rows(*HOSTILE_IDS), DONE).unchanged == len(HOSTILE_IDS)
+        load(landing, rows(*HOSTILE_IDS), DONE)
+        assert load(landing, rows(*HOSTILE_IDS), DONE).unchanged == len(HOSTILE_IDS)
         changed = [row(id, minute=1, name="Bea") for id in HOSTILE_IDS]
-        assert landing.load(changed, DONE).updated == len(HOSTILE_IDS)
+        assert load(landing, changed, DONE).updated == len(HOSTILE_IDS)
         assert {entry["first_name"] for entry in stored(landing).values()} == {"Bea"}
         pairs = [(id, "survivor") for id in HOSTILE_IDS]
-        assert landing.load([], DONE, merged=pairs).updated == len(HOSTILE_IDS)
+        assert load(landing, [], DONE, merged=pairs).updated == len(HOSTILE_IDS)
 
 
 @pytest.mark.parametrize(
@@ -325,10 +327,10 @@ def test_hostile_ids_are_only_ids(destination):
 )
 def test_what_postgres_cannot_store_is_refused_and_nothing_is_half_written(destination, values):
     with destination.open(scope(), CONTACTS, "run-1", ignore) as landing:
-        landing.load(rows(1), DONE)
+        load(landing, rows(1), DONE)
         for chunk in ([row("0"), row("2", **values)], [row("1", minute=1, **values)]):
             with pytest.raises(DestinationError, match="cannot be stored"):
-                landing.load(chunk, DONE)
+                load(landing, chunk, DONE)
         assert sorted(stored(landing)) == ["1"]
         assert landing.checkpoint.version == 1
 
@@ -339,7 +341,7 @@ def test_schema_and_database_are_filled_with_the_customers_id(open_again, databa
     try:
         destination = open_again(database="db of ${CUSTOMER_ID}", schema_name="of_${CUSTOMER_ID}")
         with destination.open(scope(), CONTACTS, "run-1", ignore) as landing:
-            landing.load(rows(1), DONE)
+            load(landing, rows(1), DONE)
         destination.close()
     finally:
         sql(f'ALTER DATABASE "db of acme" RENAME TO {other.name}')
@@ -360,11 +362,11 @@ def test_an_unknown_type_of_destination_is_refused(open_again):
 def test_a_column_that_is_widened_while_a_landing_is_open_is_noticed_before_anything_is_written(destination):
     narrow, wide = with_column(Column("seats", "bigint")), with_column(Column("seats", "numeric"))
     with destination.open(scope(), narrow, "run-1", ignore) as landing:
-        landing.load([(*row("1"), 7)], DONE)
+        load(landing, [(*row("1"), 7)], DONE)
         opened(destination, wide)
         with pytest.raises(DestinationBusy, match="changed during the sync"):
-            landing.load([(*row("2"), 8)], DONE)
-        assert landing.load([(*row("1", minute=1), 9)], DONE).updated == 1
+            load(landing, [(*row("2"), 8)], DONE)
+        assert load(landing, [(*row("1", minute=1), 9)], DONE).updated == 1
     with destination.open(scope(), narrow, "run-2", ignore) as landing:
-        landing.load([(*row("2"), 8)], DONE)
+        load(landing, [(*row("2"), 8)], DONE)
         assert {id: entry["seats"] for id, entry in stored(landing).items()} == {"1": 9, "2": 8}

@@ -42,7 +42,7 @@ from sync_pipelines.engine.casting import CASTS, Misfit, json_number
     ],
 )
 def test_a_value_that_fits_is_cast(column_type, value, expected):
-    assert CASTS[column_type](value) == expected
+    assert CASTS[column_type].value(value) == expected
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_a_value_that_fits_is_cast(column_type, value, expected):
 )
 def test_a_value_that_does_not_fit_says_why(column_type, value):
     with pytest.raises(Misfit, match=r"^(is|has) "):
-        CASTS[column_type](value)
+        CASTS[column_type].value(value)
 
 
 JSON_VALUES = st.recursive(
@@ -86,9 +86,21 @@ JSON_VALUES = st.recursive(
 @given(st.sampled_from(sorted(CASTS)), JSON_VALUES.filter(lambda value: value is not None))
 def test_a_cast_gives_a_value_or_a_misfit_and_nothing_else(column_type, value):
     try:
-        CASTS[column_type](value)
+        CASTS[column_type].value(value)
     except Misfit:
         return
+
+
+@given(st.sampled_from(sorted(CASTS)), st.lists(JSON_VALUES, max_size=4))
+def test_a_column_is_cast_as_its_values_are(column_type, values):
+    cast = CASTS[column_type]
+    try:
+        one_by_one = [None if value is None else cast.value(value) for value in values]
+    except Misfit:
+        with pytest.raises(Misfit):
+            cast.column(values)
+    else:
+        assert list(cast.column(values)) == one_by_one
 
 
 @given(st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**20), max_value=10**20))

@@ -1,5 +1,6 @@
 """The checkpoint in the destination, and the ids seen by a full read: both move in the transaction of the data."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import msgspec
 from psycopg import sql
 
+from sync_pipelines.destinations.postgres.encoding import text_array
 from sync_pipelines.destinations.postgres.layout import CHECKPOINTS, SEEN
 from sync_pipelines.destinations.postgres.names import in_query
 from sync_pipelines.destinations.postgres.pool import Connection
@@ -110,9 +112,9 @@ class Checkpoints:
             )
         return Stored(replace(checkpoint, version=stored.version + 1), seen, kept)
 
-    def remember(self, connection: Connection, moved: Stored, ids: str, amount: int) -> None:
-        """Keep ids (a text[] literal) as seen in the full read of `moved`."""
-        values = {"reading": moved.kept, "version": moved.version, "amount": amount, "ids": ids}
+    def remember(self, connection: Connection, moved: Stored, ids: Sequence[str]) -> None:
+        """Keep ids as seen in the full read of `moved`."""
+        values = {"reading": moved.kept, "version": moved.version, "amount": len(ids), "ids": text_array(ids)}
         self._execute(connection, _REMEMBER, values)
 
     def kept_ids(self, connection: Connection, reading: str) -> int:

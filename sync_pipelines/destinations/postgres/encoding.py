@@ -7,7 +7,10 @@ the wire carries no types, so the server reads them as the column's own.
 import struct
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
+from itertools import repeat
 from typing import Any, TypeAlias
+
+from sync_pipelines.model.destination import Columns
 
 Values: TypeAlias = Sequence[Any]
 
@@ -61,10 +64,10 @@ def copy_types(types: Iterable[str]) -> list[str]:
     return [COPY_TYPES[kind][0] for kind in types]
 
 
-def encoded(rows: Sequence[Sequence[Any]], types: Sequence[str]) -> list[tuple[Any, ...]]:
-    """Rows with values ready for `Copy.write_row`."""
-    columns = zip(*rows, strict=True)
-    return list(zip(*(COPY_TYPES[kind][1](column) for kind, column in zip(types, columns, strict=True)), strict=True))
+def encoded(columns: Columns, types: Sequence[str], head: Sequence[Any] = ()) -> Iterable[tuple[Any, ...]]:
+    """Rows with values ready for `Copy.write_row`, each with the head's values before its own."""
+    made = [COPY_TYPES[kind][1](column) for kind, column in zip(types, columns, strict=True)]
+    return zip(*map(repeat, head), *made)  # noqa: B905 - the head's values repeat without an end
 
 
 def text_array(values: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ import psycopg
 
 from sync_pipelines.destinations.postgres.place import Place
 from sync_pipelines.destinations.postgres.refusal import refusal_code
-from sync_pipelines.model.errors import DestinationBusy, DestinationError, SyncError
+from sync_pipelines.model.errors import DestinationBusy, DestinationError, RefusedValue, SyncError
 from sync_pipelines.model.secret import MASK
 
 _BUSY = {
@@ -56,7 +56,7 @@ def told_as_ours(place: Place) -> Iterator[None]:
     except psycopg.Error as problem:
         raise failure(problem, place) from problem
     except UnicodeEncodeError as problem:
-        raise DestinationError(
+        raise RefusedValue(
             f"A value cannot be stored in {place}: {problem.object[problem.start]!r} in it is not a character."
         ) from problem
 
@@ -90,7 +90,8 @@ def _of_code(code: str, problem: psycopg.Error, place: Place) -> SyncError:
             return kind(_sentence(text, problem, place), detail=detail)
     if text := _BUSY.get(code[:2]):
         return DestinationBusy(_sentence(text, problem, place), detail=detail)
-    return DestinationError(_sentence(_FINAL.get(code[:2], _OTHER), problem, place), detail=detail)
+    kind = RefusedValue if code.startswith("22") else DestinationError
+    return kind(_sentence(_FINAL.get(code[:2], _OTHER), problem, place), detail=detail)
 
 
 def _sentence(text: str, problem: psycopg.Error, place: Place) -> str:

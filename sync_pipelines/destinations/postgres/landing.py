@@ -18,7 +18,7 @@ from sync_pipelines.destinations.postgres.place import Place
 from sync_pipelines.destinations.postgres.pool import Lent, Pool
 from sync_pipelines.destinations.postgres.statements import statements_of
 from sync_pipelines.model.checkpoint import Checkpoint
-from sync_pipelines.model.destination import Observer, Row, Scope
+from sync_pipelines.model.destination import Batch, Observer, Row, Scope
 from sync_pipelines.model.errors import DeleteBrake, DestinationBusy, SyncError
 from sync_pipelines.model.run import Counts
 
@@ -30,7 +30,10 @@ MOST_STAGING_TABLES = 4
 GROWN_ROWS = 10_000
 """So many new rows make statistics stale that were taken before them."""
 
-_HASH = 0
+BLOCK_ROWS = 250
+"""So many rows are mapped and sent at a time."""
+
+_BY_PLACE = b"SELECT set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)"
 _HEAD_TYPES = ["text", "text", "text", "bytea", "text"]
 _GROWTH = "SELECT reltuples FROM pg_catalog.pg_class WHERE oid = to_regclass(format('%%I.%%I', %s::text, %s::text))"
 
@@ -47,6 +50,15 @@ class Opening:
     observe: Observer
 
 
+@dataclass(frozen=True)
+class _Compared:
+    """Places of rows that are not there yet, and of those that differ, both ordered by id; misfits in all others."""
+
+    new: list[int]
+    changed: list[int]
+    misfits: int
+
+
 class PostgresLanding:
     """See model.destination.Landing. Used by one thread at a time."""
 
@@ -58,30 +70,29 @@ class PostgresLanding:
         self._observe = opening.observe
         self._scope = scope_parameters(opening.scope)
         self._sql = statements_of(opening.layout)
-        self._id = opening.layout.table.position("id")
         self._scope_has_rows = False
         self._created = 0
         self._keep(stored)
 
     def load(
         self,
-        rows: Sequence[Row],
+        batch: Batch,
         checkpoint: Checkpoint,
         *,
         merged: Sequence[tuple[str, str]] = (),
         removed: Sequence[str] = (),
     ) -> Counts:
-        ids = [row[self._id] for row in rows]
+        ids = batch.ids
         if len(set(ids)) != len(ids):
             raise ValueError("an id comes twice in one load")
         with self._transaction() as lent:
             moved = self._checkpoints.move_on(lent.connection, self._stored, checkpoint, len(ids))
             self._observe("load.fenced")
-            counts = self._write(lent, rows, ids) if rows else Counts()
+            counts = self._write(lent, batch) if ids else Counts()
             counts += Counts(updated=self._mark_merged(lent, merged), deleted=self._remove(lent, removed))
             self._observe("load.upserted")
             if moved.kept is not None and ids:
-                self._checkpoints.remember(lent.connection, moved, text_array(ids), len(ids))
+                self._checkpoints.remember(lent.connection, moved, ids)
             self._checkpoints.forget_others(lent.connection, self._stored, moved)
             self._observe("load.checkpointed")
         self._keep(moved)
@@ -148,30 +159,34 @@ class PostgresLanding:
     def _values(self, **more: Any) -> Mapping[str, Any]:
         return self._scope | {"run_id": self._opening.run_id, "now": datetime.now(UTC)} | more
 
-    def _write(self, lent: Lent, rows: Sequence[Row], ids: Sequence[str]) -> Counts:
-        new, changed = self._compare(lent, rows, ids)
+    def _write(self, lent: Lent, batch: Batch) -> Counts:
+        found = self._compare(lent, batch)
         self._observe("load.keys_sent")
-        if new:
-            self._copy_new(lent, [rows[place] for place in new])
-        if changed:
-            self._stage(lent, [rows[place] for place in changed])
+        if found.new:
+            self._copy_new(lent, batch, found.new)
+        if found.changed:
+            self._stage(lent, batch, found.changed)
         self._observe("load.staged")
-        created, updated = self._upsert(lent) if changed else (0, 0)
-        created += len(new)
-        return Counts(created=created, updated=updated, unchanged=len(rows) - created - updated)
+        created, updated = self._upsert(lent) if found.changed else (0, 0)
+        created += len(found.new)
+        unchanged = len(batch.ids) - created - updated
+        return Counts(created=created, updated=updated, unchanged=unchanged, invalid=found.misfits)
 
-    def _compare(self, lent: Lent, rows: Sequence[Row], ids: Sequence[str]) -> tuple[list[int], list[int]]:
-        """Places of rows that are not there yet, and of those that differ; both ordered by id."""
+    def _compare(self, lent: Lent, batch: Batch) -> _Compared:
         if not self._scope_has_rows:
             empty = lent.connection.execute(self._sql.is_empty, self._scope).fetchone()
             if empty == (True,):
-                return sorted(range(len(ids)), key=ids.__getitem__), []
+                return _Compared(sorted(range(len(batch.ids)), key=batch.ids.__getitem__), [], 0)
             self._scope_has_rows = True
-        keys = {"ids": text_array(ids), "hashes": bigint_array(row[_HASH] for row in rows)}
+        keys = {"ids": text_array(batch.ids), "hashes": bigint_array(batch.hashes)}
         found = lent.connection.execute(self._sql.compare, self._scope | keys).fetchall()
-        return [place for place, missing in found if missing], [place for place, missing in found if not missing]
+        return _Compared(
+            new=[place for place, missing, _ in found if missing],
+            changed=[place for place, missing, misfits in found if not missing and misfits is None],
+            misfits=sum(misfits or 0 for _, _, misfits in found),
+        )
 
-    def _copy_new(self, lent: Lent, rows: Sequence[Row]) -> None:
+    def _copy_new(self, lent: Lent, batch: Batch, places: Sequence[int]) -> None:
         # Into the table itself: the fence keeps other writers of the scope out, and staging would cost a fifth more.
         # Binary COPY would take a whole number for a numeric and store rubbish, so the types are looked at once more;
         # the comparison has locked the table, so they stay.
@@ -185,10 +200,9 @@ class PostgresLanding:
         head = (*owner, moment(datetime.now(UTC)), self._opening.run_id)
         with lent.connection.cursor() as cursor, cursor.copy(self._sql.copy_new) as copy:
             copy.set_types([*_HEAD_TYPES, *copy_types(self._sql.types)])
-            for record in encoded(rows, self._sql.types):
-                copy.write_row(head + record)
+            self._send(copy, batch, places, head)
 
-    def _stage(self, lent: Lent, rows: Sequence[Row]) -> None:
+    def _stage(self, lent: Lent, batch: Batch, places: Sequence[int]) -> None:
         if self._sql.staging not in lent.staging:
             if len(lent.staging) >= MOST_STAGING_TABLES:
                 lent.connection.execute(f"DROP TABLE pg_temp.{lent.staging.pop(0)}".encode())
@@ -196,10 +210,17 @@ class PostgresLanding:
             lent.staging.append(self._sql.staging)
         with lent.connection.cursor() as cursor, cursor.copy(self._sql.copy_staging) as copy:
             copy.set_types(copy_types(self._sql.types))
-            for record in encoded(rows, self._sql.types):
+            self._send(copy, batch, places)
+
+    def _send(self, copy: psycopg.Copy, batch: Batch, places: Sequence[int], head: tuple[Any, ...] = ()) -> None:
+        """Block by block: the server works on one while the next is made, and only one is in memory."""
+        for start in range(0, len(places), BLOCK_ROWS):
+            for record in encoded(batch.columns(places[start : start + BLOCK_ROWS]), self._sql.types, head):
                 copy.write_row(record)
 
     def _upsert(self, lent: Lent) -> tuple[int, int]:
+        lent.connection.execute(_BY_PLACE)
+        lent.connection.execute(self._sql.refresh, self._scope)
         created, updated = lent.connection.execute(self._sql.upsert, self._values()).fetchone() or (0, 0)
         return created, updated
 

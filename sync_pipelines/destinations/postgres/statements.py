@@ -24,12 +24,13 @@ _IS_EMPTY = "SELECT NOT EXISTS (SELECT FROM {table} t WHERE {scope})"
 # LIMIT keeps the planner at one index lookup for each key. Left to itself it takes a table without statistics for
 # empty, and reads a whole customer for each chunk.
 _COMPARE = """
-SELECT k.place - 1, t.found IS NULL
+SELECT k.place - 1, t.found IS NULL,
+  CASE WHEN t.hash = k.hash THEN (SELECT count(*) FROM jsonb_object_keys(t.errors)) END
 FROM unnest(%(ids)s::text[], %(hashes)s::bigint[]) WITH ORDINALITY AS k (id, hash, place)
 LEFT JOIN LATERAL (
-  SELECT true AS found, t.{hash} AS hash FROM {table} t WHERE {scope} AND t.id = k.id LIMIT 1
+  SELECT true AS found, t.{hash} AS hash, t.{errors} AS errors FROM {table} t WHERE {scope} AND t.id = k.id LIMIT 1
 ) t ON true
-WHERE t.hash IS DISTINCT FROM k.hash
+WHERE t.hash IS DISTINCT FROM k.hash OR t.errors IS NOT NULL
 ORDER BY k.id COLLATE "C"
 """
 
@@ -42,11 +43,26 @@ SELECT NOT EXISTS (
 )
 """
 
+# Rows whose text differs but whose content does not (keys in another order, a new mapping that makes the same values)
+# learn the new hash and nothing else. Found by place, as the planner may take a table without statistics for empty.
+_REFRESH = """
+UPDATE {table} t SET {hash} = same.hash
+FROM (
+  SELECT s.c0 AS hash, t.ctid AS place FROM {staging} s
+  CROSS JOIN LATERAL (SELECT t.ctid, t.* FROM {table} t WHERE {scope} AND t.id = s.{staged_id} LIMIT 1) t
+  WHERE {same}
+) same
+WHERE t.ctid = same.place
+"""
+
 _UPSERT = """
 WITH written AS (
   INSERT INTO {table} AS t ({columns})
   SELECT %(application_id)s, %(customer_id)s, %(provider)s, %(now)s, %(run_id)s, {staged}
-  FROM {staging} ORDER BY {staged_id}
+  FROM {staging} s
+  LEFT JOIN LATERAL (SELECT t.{hash} AS hash FROM {table} t WHERE {scope} AND t.id = s.{staged_id} LIMIT 1) t ON true
+  WHERE t.hash IS DISTINCT FROM s.c0
+  ORDER BY s.{staged_id}
   ON CONFLICT ({key}) DO UPDATE SET {assignments}
   WHERE t.{hash} IS DISTINCT FROM EXCLUDED.{hash}
     AND (t.last_modified_at <= EXCLUDED.last_modified_at) IS NOT FALSE
@@ -101,6 +117,7 @@ class Statements:
     compare: bytes
     same_types: bytes
     expected: Mapping[str, Any]
+    refresh: bytes
     upsert: bytes
     merge: bytes
     remove: bytes
@@ -142,6 +159,7 @@ def statements_of(layout: Layout) -> Statements:
             "names": [column.name for column in layout.columns],
             "types": [SQL_TYPES[column.type] for column in layout.columns],
         },
+        refresh=rendered(_REFRESH),
         upsert=rendered(_UPSERT),
         merge=rendered(_MERGE),
         remove=rendered(_REMOVE),
@@ -173,17 +191,65 @@ def _parts(layout: Layout, staging: str, width: int) -> dict[str, sql.Composable
         "ids": ids_of_reading(layout.schema),
         "columns": sql.SQL(", ").join(map(in_query, own)),
         "key": sql.SQL(", ").join(map(in_query, layout.key)),
+        "same": sql.SQL(" AND ").join(_comparisons(layout)),
         "assignments": sql.SQL(", ").join(_assignment(layout, name) for name in written),
         "staging": sql.SQL(f"pg_temp.{staging}"),
-        "staged": sql.SQL(", ").join(sql.SQL(f"c{place}") for place in range(width)),
+        "staged": sql.SQL(", ").join(sql.SQL(f"s.c{place}") for place in range(width)),
         "staged_id": sql.SQL(f"c{staged_id}"),
     }
 
 
+def _kept_survivor(deleted: sql.Composable, theirs: sql.Composable, ours: sql.Composable) -> sql.Composable:
+    """What merged_into becomes."""
+    # Where the survivor names its losers, the loser's own record does not say it: its next version keeps it.
+    return sql.SQL("CASE WHEN {deleted} THEN COALESCE({theirs}, {ours}) ELSE {theirs} END").format(
+        deleted=deleted, theirs=theirs, ours=ours
+    )
+
+
 def _assignment(layout: Layout, name: str) -> sql.Composable:
     if name == layout.meta("merged_into"):
-        # Where the survivor names its losers, the loser's own record does not say it: its next version keeps it.
-        return sql.SQL(
-            "{0} = CASE WHEN EXCLUDED.is_deleted THEN COALESCE(EXCLUDED.{0}, t.{0}) ELSE EXCLUDED.{0} END"
-        ).format(in_query(name))
+        column = in_query(name)
+        kept = _kept_survivor(
+            sql.SQL("EXCLUDED.is_deleted"), sql.SQL("EXCLUDED.{}").format(column), sql.SQL("t.{}").format(column)
+        )
+        return sql.SQL("{} = {}").format(column, kept)
     return sql.SQL("{0} = EXCLUDED.{0}").format(in_query(name))
+
+
+def _comparisons(layout: Layout) -> list[sql.Composable]:
+    """Conditions under which a stored row and a staged one have the same content, the cheapest to refute first."""
+    staged = {name: f"c{place}" for place, name in enumerate([*map(layout.meta, STAGED), *_names(layout)])}
+    compared = [name for name in staged if name not in (layout.meta("hash"), "id")]
+    wide = {column.name for column in layout.columns if column.type == "jsonb"}
+    compared.sort(key=lambda name: (name != "last_modified_at", name == "raw_data", name in wide))
+    return [_comparison(layout, name, staged) for name in compared]
+
+
+def _names(layout: Layout) -> list[str]:
+    return [column.name for column in layout.table.columns]
+
+
+def _comparison(layout: Layout, name: str, staged: Mapping[str, str]) -> sql.Composable:
+    ours: sql.Composable = sql.SQL("t.{}").format(in_query(name))
+    theirs: sql.Composable = sql.SQL(f"s.{staged[name]}")
+    if name == layout.meta("merged_into"):
+        deleted = sql.SQL(f"s.{staged['is_deleted']}")
+        theirs = _kept_survivor(deleted, theirs, ours)
+    if name == "raw_data" and layout.table.volatile:
+        ours, theirs = _without_volatile(layout, ours), _without_volatile(layout, theirs)
+    return sql.SQL("{} IS NOT DISTINCT FROM {}").format(ours, theirs)
+
+
+def _without_volatile(layout: Layout, raw: sql.Composable) -> sql.Composable:
+    """Two jsonb values are equal in this form if nothing but volatile keys tells them apart."""
+    at = sql.SQL("{}::text[]").format(sql.Literal(list(layout.table.volatile_at)))
+    names = sql.SQL("{}::text[]").format(sql.Literal(list(layout.table.volatile)))
+    kept = sql.SQL("{raw} - {names}" if not layout.table.volatile_at else _INNER_KEPT)
+    # A record may have something else than an object there, from which no key can be taken.
+    return sql.SQL("CASE jsonb_typeof({raw} #> {at}) WHEN 'object' THEN {kept} ELSE {raw} END").format(
+        raw=raw, at=at, kept=kept.format(raw=raw, at=at, names=names)
+    )
+
+
+_INNER_KEPT = "jsonb_build_array({raw} #- {at}, ({raw} #> {at}) - {names})"

@@ -1,0 +1,94 @@
+"""Reading ahead: the vendor is asked for the next pages while a chunk is being stored."""
+
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final, Generic, TypeVar
+
+Item = TypeVar("Item")
+
+AHEAD_BYTES: Final = 4 * 1024 * 1024
+"""So much may wait. One page more is fetched when less than this waits, however large it is."""
+
+
+class _Ended(Generic[Item]):
+    def __init__(self, error: BaseException | None) -> None:
+        self.error = error
+
+
+class _Queue(Generic[Item]):
+    """Items with their sizes, bounded by the sum; the producer waits for room, or is told to give up."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._waiting = 0
+        self._changed = threading.Condition()
+        self._items: queue.SimpleQueue[tuple[Item | _Ended[Item], int]] = queue.SimpleQueue()
+        self._given_up = False
+
+    def put(self, item: Item | _Ended[Item], size: int) -> bool:
+        """False when nobody wants more."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting < self._most or self._given_up)
+            if self._given_up:
+                return False
+            self._waiting += size
+        self._items.put((item, size))
+        return True
+
+    def take(self) -> Item | _Ended[Item]:
+        item, size = self._items.get()
+        with self._changed:
+            self._waiting -= size
+            self._changed.notify()
+        return item
+
+    def give_up(self) -> None:
+        with self._changed:
+            self._given_up = True
+            self._changed.notify()
+
+
+@contextmanager
+def read_ahead(
+    source: Iterator[Item], size_of: Callable[[Item], int], *, most: int = AHEAD_BYTES
+) -> Iterator[Iterator[Item]]:
+    """`source`'s items in their order, taken from it in a thread of its own, up to `most` bytes ahead.
+
+    An error of the source comes after the items before it. The source is used by that thread alone until this context
+    ends; it is closed then, after the call that is under way.
+    """
+    items: _Queue[Item] = _Queue(most)
+    thread = threading.Thread(target=_produce, args=(source, size_of, items), name="read ahead", daemon=True)
+    thread.start()
+    try:
+        yield _taken(items)
+    finally:
+        items.give_up()
+        thread.join()
+
+
+def _produce(source: Iterator[Item], size_of: Callable[[Item], int], items: _Queue[Item]) -> None:
+    error: BaseException | None = None
+    try:
+        for item in source:
+            if not items.put(item, size_of(item)):
+                break
+    except BaseException as problem:  # raised again where the items are taken
+        error = problem
+    finally:
+        close = getattr(source, "close", None)
+        if close is not None:
+            close()
+        items.put(_Ended(error), 0)
+
+
+def _taken(items: _Queue[Item]) -> Iterator[Item]:
+    while True:
+        item = items.take()
+        if isinstance(item, _Ended):
+            if item.error is not None:
+                raise item.error
+            return
+        yield item

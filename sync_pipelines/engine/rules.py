@@ -1,0 +1,150 @@
+"""Rules of the common model as functions over a record's values: which paths they read, and what they make of them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sync_pipelines.engine.casting import to_text
+from sync_pipelines.engine.extracting import Path
+from sync_pipelines.model.common_model import Addresses, At, Compute, Emails, FirstOf, Label, Phones, Rule, Take
+from sync_pipelines.model.provider import ObjectSchema, RecordShape
+
+ADDRESS_PARTS: Final = ("street_1", "street_2", "city", "state", "postal_code", "country")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a column's raw value comes from: the values at `paths`, through `make` where there is one.
+
+    `told` names the vendor's fields for people.
+    """
+
+    paths: tuple[Path, ...]
+    make: Callable[..., Any] | None = None
+    told: str = ""
+
+
+def rule_fields(rule: Rule) -> tuple[str, ...]:
+    """The vendor fields that a rule reads."""
+    match rule:
+        case Take(name) | Label(name, _):
+            return (name,)
+        case Emails(pairs) | Phones(pairs):
+            return tuple(name for _, name in pairs)
+        case Addresses(groups):
+            return tuple(name for _, parts in groups for name in parts.values())
+        case Compute(names, _):
+            return names
+        case At() | FirstOf():
+            return ()
+
+
+def source_of(rule: Rule, shape: RecordShape, schema: ObjectSchema) -> Source:
+    """A rule of the common model, compiled."""
+    names = rule_fields(rule)
+    paths = tuple((*shape.fields, name) for name in names)
+    told = ", ".join(names)
+    match rule:
+        case Take():
+            return Source(paths, None, told)
+        case Label(_, lookup):
+            return Source(paths, _label(schema.lookups.get(lookup, {})), told)
+        case At(path):
+            return Source((path,), None, told)
+        case FirstOf(path):
+            return Source((path,), _first, told)
+        case Emails(pairs):
+            return Source(paths, _emails([kind for kind, _ in pairs]), told)
+        case Phones(pairs):
+            return Source(paths, _phones([kind for kind, _ in pairs]), told)
+        case Addresses(groups):
+            return Source(paths, _addresses(groups), told)
+        case Compute(_, function):
+            return Source(paths, function, told)
+
+
+def envelope_sources(shape: RecordShape) -> dict[str, Source]:
+    """Columns that come from the record's shape whatever its object."""
+    sources = {"id": Source((shape.id,), None, ".".join(shape.id))}
+    if shape.deleted is None:
+        sources["is_deleted"] = Source((), _never)
+    else:
+        sources["is_deleted"] = Source((shape.deleted,), _or_false, ".".join(shape.deleted))
+    for column, path in (
+        ("created_at", shape.created),
+        ("updated_at", shape.modified),
+        ("last_modified_at", shape.modified),
+    ):
+        if path is not None:
+            sources[column] = Source((path,), None, ".".join(path))
+    return sources
+
+
+def additional_source(names: Mapping[str, str], shape: RecordShape) -> Source:
+    """An object of all fields that the customer mapped beyond the custom schema."""
+    keys = tuple(names)
+    paths = tuple((*shape.fields, names[key]) for key in keys)
+    return Source(paths, lambda *values: dict(zip(keys, values, strict=True)), ", ".join(names.values()))
+
+
+def _never() -> bool:
+    return False
+
+
+def _or_false(value: Any) -> Any:
+    return value or False
+
+
+def _first(value: Any) -> Any:
+    return value[0] if isinstance(value, list) and value else None
+
+
+def _label(labels: Mapping[str, str]) -> Callable[[Any], Any]:
+    def make(value: Any) -> Any:
+        return labels.get(value, value) if isinstance(value, str) else value
+
+    return make
+
+
+def _emails(kinds: Sequence[str]) -> Callable[..., list[dict[str, str]]]:
+    def make(*values: Any) -> list[dict[str, str]]:
+        items: list[dict[str, str]] = []
+        seen: set[str] = set()
+        for kind, value in zip(kinds, values, strict=True):
+            for part in to_text(value).split(";") if value else ():
+                part = part.strip()
+                if part and part not in seen:
+                    seen.add(part)
+                    items.append({"email_address": part, "email_address_type": kind})
+        return items
+
+    return make
+
+
+def _phones(kinds: Sequence[str]) -> Callable[..., list[dict[str, str]]]:
+    def make(*values: Any) -> list[dict[str, str]]:
+        items: list[dict[str, str]] = []
+        seen: set[str] = set()
+        for kind, value in zip(kinds, values, strict=True):
+            text = to_text(value).strip() if value else ""
+            if text and text not in seen:
+                seen.add(text)
+                items.append({"phone_number": text, "phone_number_type": kind})
+        return items
+
+    return make
+
+
+def _addresses(groups: Sequence[tuple[str, Mapping[str, str]]]) -> Callable[..., list[dict[str, Any]]]:
+    def make(*values: Any) -> list[dict[str, Any]]:
+        items, at = [], 0
+        for kind, names in groups:
+            given = dict(zip(names, values[at : at + len(names)], strict=True))
+            at += len(names)
+            if any(given.values()):
+                address: dict[str, Any] = {part: given.get(part) for part in ADDRESS_PARTS}
+                address["address_type"] = kind
+                items.append(address)
+        return items
+
+    return make
