@@ -19,6 +19,8 @@ FALSE_WORDS: Final = frozenset({"false", "no", "0"})
 LARGEST_EXPONENT: Final = 1000
 """Postgres holds 131,072 digits, but a number this long is never meant and costs memory."""
 
+_SHORT: Final = 19
+"""Characters; so many digits are never more than 64 bits."""
 _EXACT: Final = Context(prec=LARGEST_EXPONENT)
 """The default context would round to 28 digits."""
 _NO_TIMESTAMP: Final = "is not an ISO 8601 date or time, nor epoch milliseconds"
@@ -90,6 +92,8 @@ def to_numeric(value: Any) -> Decimal | None:
 
 
 def to_bigint(value: Any) -> int | None:
+    if type(value) is str and len(value) < _SHORT and value.isascii() and value.isdecimal():
+        return int(value)
     number = to_numeric(value)
     if number is None:
         return None
@@ -123,7 +127,12 @@ def to_timestamp(value: Any) -> datetime | None:
 
 @lru_cache(maxsize=4096)
 def _parsed(text: str) -> datetime | None:
-    """Cached because a record has its modified stamp twice, and records of one batch share it."""
+    """Cached because records of one batch share their stamps."""
+    if text[4:5] == "-" and text[-1:] == "Z":
+        try:
+            return datetime.fromisoformat(text)
+        except ValueError:
+            raise Misfit(_NO_TIMESTAMP) from None
     text = text.strip()
     if not text:
         return None

@@ -1,10 +1,10 @@
 """Records that wait to be stored together: their texts by id, the newest of each."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, TypeAlias
 
 from sync_pipelines.engine.cleaning import NotARecord, decode_record
-from sync_pipelines.engine.keys import RecordKeys
+from sync_pipelines.engine.keys import Key
 from sync_pipelines.engine.mapping import RecordMapper
 from sync_pipelines.model.destination import Columns
 from sync_pipelines.model.errors import RejectRecord
@@ -51,8 +51,8 @@ class Chunk:
     id) pairs that its records tell.
     """
 
-    def __init__(self, keys: RecordKeys, mapper: RecordMapper, *, most_rows: int, mirror: bool) -> None:
-        self._keys = keys
+    def __init__(self, key_of: Callable[[bytes], Key], mapper: RecordMapper, *, most_rows: int, mirror: bool) -> None:
+        self._key_of = key_of
         self._mapper = mapper
         self._most_rows = most_rows
         self._mirror = mirror
@@ -79,8 +79,8 @@ class Chunk:
 
     def add(self, records: Iterable[bytes]) -> tuple[int, list[Refusal]]:
         """(how many were there already, in another version; those that cannot be stored)."""
-        key_of, texts, hashes, mirror = self._keys, self._texts, self._hashes, self._mirror
-        doubled, refused = 0, []
+        key_of, texts, hashes, mirror = self._key_of, self._texts, self._hashes, self._mirror
+        doubled, size, refused = 0, 0, []
         for text in records:
             try:
                 id, digest, deleted, losers = key_of(text)
@@ -89,7 +89,7 @@ class Chunk:
                 continue
             if losers:
                 self.losers.extend((loser, id) for loser in losers)
-            self._bytes += len(text)
+            size += len(text)
             if id in texts:
                 doubled += 1
                 if not self._replaces(text, texts[id]):
@@ -97,6 +97,7 @@ class Chunk:
             texts[id], hashes[id] = text, digest
             if mirror:
                 (self._deleted.add if deleted else self._deleted.discard)(id)
+        self._bytes += size
         return doubled, refused
 
     def batch(self, *, carefully: bool = False) -> TextBatch:

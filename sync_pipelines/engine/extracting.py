@@ -1,6 +1,6 @@
 """The values at fixed paths of a record's JSON text, without making objects of the rest of it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from operator import attrgetter
 from typing import Any, Final, TypeAlias
 
@@ -27,8 +27,10 @@ def at_path(record: Any, path: Path) -> Any:
     return record
 
 
-def extract_of(paths: Sequence[Path]) -> Extract | None:
+def extract_of(paths: Sequence[Path], order: Iterable[Path] = ()) -> Extract | None:
     """A function that gives the values at `paths` (None where there is none), several times faster than decoding all.
+
+    `order`: paths as a text usually has them one after the other, wanted or not; it only makes it faster.
 
     None for paths that it cannot express: a name that no struct may have, or a path that leads through another one's
     value. The function raises NOT_PLAIN where a value on the way is no object, where the text is no JSON object, or
@@ -36,7 +38,8 @@ def extract_of(paths: Sequence[Path]) -> Extract | None:
     and bytes that are no UTF-8 stay unnoticed there.
     """
     tree: _Tree = {}
-    for path in paths:
+    place = {path: number for number, path in enumerate(order)}
+    for path in sorted(paths, key=lambda path: place.get(path, -1)):
         if not _planted(tree, path):
             return None
     try:

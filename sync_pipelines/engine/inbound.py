@@ -14,7 +14,7 @@ import msgspec
 
 from sync_pipelines.engine.ahead import read_ahead
 from sync_pipelines.engine.chunk import Chunk, TextBatch
-from sync_pipelines.engine.keys import RecordKeys
+from sync_pipelines.engine.keys import key_reader
 from sync_pipelines.engine.layout import FieldPlan, asks_full_read, fingerprint, plan_fields, table_of
 from sync_pipelines.engine.mapping import RecordMapper
 from sync_pipelines.model.checkpoint import Checkpoint, Reading
@@ -140,8 +140,9 @@ def _chunk_of(work: Work, schema: ObjectSchema, table: Table, plan: FieldPlan, m
     )
     # All that decides a row besides the record's text.
     seed = msgspec.json.encode((mark, schema.lookups), order="sorted").decode()
-    keys = RecordKeys(crm_object.shape, volatile=crm_object.volatile, seed=seed)
-    return Chunk(keys, mapper, most_rows=work.chunk_rows, mirror=work.sync.mode == MIRROR)
+    volatile = crm_object.volatile.intersection(field.name for field in plan.fields)
+    key_of = key_reader(crm_object.shape, volatile=volatile, seed=seed)
+    return Chunk(key_of, mapper, most_rows=work.chunk_rows, mirror=work.sync.mode == MIRROR)
 
 
 def _account_id(work: Work, vendor: Vendor) -> str | None:
@@ -270,15 +271,23 @@ class _Read:
             counts = self._load(batch, checkpoint)
         except (RefusedValue, RejectRecord):
             # Rows are made of what is wanted of a record; what is passed over may hold what no destination takes.
-            for refusal, text in self.chunk.screen():
-                self.tally.counts += Counts(read=-1)
-                self.tally.reject(str(refusal), text)
+            checkpoint = self._screened(checkpoint)
             batch = self.chunk.batch(carefully=True)
             counts = self._load(batch, checkpoint)
         self.tally.counts += counts + Counts(invalid=batch.misfits)
         self.observe("chunk.stored")
         self.chunk.clear()
         return self.landing.checkpoint or checkpoint
+
+    def _screened(self, checkpoint: Checkpoint) -> Checkpoint:
+        refused = self.chunk.screen()
+        for refusal, text in refused:
+            self.tally.counts += Counts(read=-1)
+            self.tally.reject(str(refusal), text)
+        reading = checkpoint.reading
+        if reading is None:
+            return checkpoint
+        return replace(checkpoint, reading=replace(reading, rejected=reading.rejected + len(refused)))
 
     def _load(self, batch: TextBatch, checkpoint: Checkpoint) -> Counts:
         return self.landing.load(batch, checkpoint, merged=self.chunk.losers, removed=self.chunk.removed)
@@ -291,6 +300,9 @@ class _Read:
             full_at=reading.started_at if reading.full else checkpoint.full_at,
             incrementals=0 if reading.full else checkpoint.incrementals + 1,
         )
+        if reading.full and not reading.rejected and not reading.complete:
+            checkpoint = self._store(replace(checkpoint, reading=replace(reading, complete=True)))
+            reading = checkpoint.reading or reading
         if not reading.full or reading.rejected:
             self._store(done)
             if reading.full:
@@ -299,8 +311,6 @@ class _Read:
                     "deleted by difference; the next full read without such records does it."
                 )
             return
-        if not reading.complete:
-            checkpoint = self._store(replace(checkpoint, reading=replace(reading, complete=True)))
         self.observe("full.complete")
         try:
             deleted = self.landing.delete_unseen(

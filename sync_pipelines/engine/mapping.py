@@ -13,7 +13,7 @@ import msgspec
 
 from sync_pipelines.engine.casting import CASTS, Cast, Misfit, to_text, to_timestamp
 from sync_pipelines.engine.cleaning import CLEANED_REASON, NotARecord, decode_record, is_suspect
-from sync_pipelines.engine.extracting import NOT_PLAIN, Path, Values, at_path, extract_of
+from sync_pipelines.engine.extracting import NOT_PLAIN, Extract, Path, Values, at_path, extract_of
 from sync_pipelines.engine.rules import Source, additional_source, envelope_sources, source_of
 from sync_pipelines.model.common_model import Column
 from sync_pipelines.model.destination import Columns
@@ -44,12 +44,16 @@ class Mapped:
 
 
 class _Plan(NamedTuple):
-    """One column: its source, the places of the source's paths among a record's values, and its cast."""
+    """One column: its source, the places of the source's paths among a record's values, and its cast.
+
+    `twin`: the number of a column before it that has the same values, as the two of when a record was changed.
+    """
 
     name: str
     source: Source
     places: tuple[int, ...]
     cast: Cast
+    twin: int | None = None
 
 
 class RecordMapper:
@@ -75,14 +79,14 @@ class RecordMapper:
         if additional:
             sources["additional_fields"] = additional_source(additional, shape)
         self._paths: list[Path] = []
-        self._plan = [self._planned(column, sources.get(column.name)) for column in columns]
+        self._plan = _with_twins([self._planned(column, sources.get(column.name)) for column in columns])
         self._merged_into = self._place(shape.merged_into) if shape.merged_into else None
         self._required = [
             (item.column, item.source, self._place((*shape.fields, item.source)))
             for item in custom
             if item.required and item.source
         ]
-        self._extract = extract_of(self._paths)
+        self._extract = extract_of(self._paths, ((*shape.fields, field.name) for field in schema.fields))
 
     def _planned(self, column: Column, source: Source | None) -> _Plan | None:
         """None for raw_data, which is the text itself. A column that nobody fills stays null."""
@@ -103,9 +107,17 @@ class RecordMapper:
         """
         errors: dict[int, dict[str, Any]] = {}
         stored = list(texts)
-        values = [self._values(stored, row, errors, carefully=carefully) for row in range(len(stored))]
+        values = self._values(stored, errors, carefully=carefully)
         given: list[Sequence[Any]] = list(zip(*values, strict=True)) if self._paths else []
-        made = [stored if plan is None else _column(plan, given, len(stored), errors) for plan in self._plan]
+        made: list[Sequence[Any]] = []
+        for plan in self._plan:
+            twin = None if plan is None else plan.twin
+            if plan is None:
+                made.append(stored)
+            elif twin is not None and not errors:
+                made.append(made[twin])
+            else:
+                made.append(_column(plan, given, len(stored), errors))
         for column, source, place in self._required:
             _must_have(column, source, given[place], errors)
         merged_into: Sequence[Any] = [None] * len(stored)
@@ -123,25 +135,48 @@ class RecordMapper:
         except Misfit:
             return None
 
-    def _values(self, stored: list[bytes], row: int, errors: dict[int, dict[str, Any]], *, carefully: bool) -> Values:
-        """The wanted values of one record. A text that had to be cleaned is replaced in `stored`."""
-        text = stored[row]
-        if not carefully and self._extract is not None and not is_suspect(text):
+    def _values(self, stored: list[bytes], errors: dict[int, dict[str, Any]], *, carefully: bool) -> Sequence[Values]:
+        """The wanted values of every record. A text that had to be cleaned is replaced in `stored`."""
+        extract = None if carefully else self._extract
+        if extract is not None and not any(map(_has_escape, stored)):
             try:
-                return self._extract(text)
+                return [extract(text) for text in stored]
+            except NOT_PLAIN:
+                pass  # one of them; all are read one by one below
+        return [self._values_of(extract, stored, row, errors) for row in range(len(stored))]
+
+    def _values_of(
+        self, extract: Extract | None, stored: list[bytes], row: int, errors: dict[int, dict[str, Any]]
+    ) -> Values:
+        if extract is not None and not is_suspect(stored[row]):
+            try:
+                return extract(stored[row])
             except NOT_PLAIN:
                 pass  # decoded with care below
         try:
-            record, stored[row], cleaned = decode_record(text)
+            record, stored[row], cleaned = decode_record(stored[row])
         except NotARecord as problem:
             raise RejectRecord(f"The record {problem}.") from problem
         if cleaned:
-            errors.setdefault(row, {})["raw_data"] = {
-                "field": "",
-                "value": None,
-                "reason": f"The record {CLEANED_REASON}.",
-            }
+            reason = f"The record {CLEANED_REASON}."
+            errors.setdefault(row, {})["raw_data"] = {"field": "", "value": None, "reason": reason}
         return tuple(at_path(record, path) for path in self._paths)
+
+
+def _has_escape(text: bytes) -> bool:
+    return b"\\u" in text
+
+
+def _with_twins(plans: list[_Plan | None]) -> list[_Plan | None]:
+    first: dict[tuple[Any, ...], int] = {}
+    found: list[_Plan | None] = []
+    for number, plan in enumerate(plans):
+        if plan is not None and plan.source.make is None and plan.places:
+            twin = first.setdefault((plan.places, plan.cast), number)
+            found.append(plan if twin == number else plan._replace(twin=twin))
+        else:
+            found.append(plan)
+    return found
 
 
 def _nothing() -> None:

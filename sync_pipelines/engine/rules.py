@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
+
 from sync_pipelines.engine.casting import to_text
 from sync_pipelines.engine.extracting import Path
 from sync_pipelines.model.common_model import Addresses, At, Compute, Emails, FirstOf, Label, Phones, Rule, Take
@@ -106,45 +108,71 @@ def _label(labels: Mapping[str, str]) -> Callable[[Any], Any]:
     return make
 
 
-def _emails(kinds: Sequence[str]) -> Callable[..., list[dict[str, str]]]:
-    def make(*values: Any) -> list[dict[str, str]]:
-        items: list[dict[str, str]] = []
+class _Email(msgspec.Struct, gc=False):
+    email_address: str
+    email_address_type: str
+
+
+class _Phone(msgspec.Struct, gc=False):
+    phone_number: str
+    phone_number_type: str
+
+
+class _Address(msgspec.Struct, gc=False):
+    street_1: Any
+    street_2: Any
+    city: Any
+    state: Any
+    postal_code: Any
+    country: Any
+    address_type: str
+
+
+def _emails(kinds: Sequence[str]) -> Callable[..., list[_Email]]:
+    def make(*values: Any) -> list[_Email]:
+        items: list[_Email] = []
         seen: set[str] = set()
         for kind, value in zip(kinds, values, strict=True):
-            for part in to_text(value).split(";") if value else ():
+            if not value:
+                continue
+            for part in to_text(value).split(";"):
                 part = part.strip()
                 if part and part not in seen:
                     seen.add(part)
-                    items.append({"email_address": part, "email_address_type": kind})
+                    items.append(_Email(part, kind))
         return items
 
     return make
 
 
-def _phones(kinds: Sequence[str]) -> Callable[..., list[dict[str, str]]]:
-    def make(*values: Any) -> list[dict[str, str]]:
-        items: list[dict[str, str]] = []
+def _phones(kinds: Sequence[str]) -> Callable[..., list[_Phone]]:
+    def make(*values: Any) -> list[_Phone]:
+        items: list[_Phone] = []
         seen: set[str] = set()
         for kind, value in zip(kinds, values, strict=True):
             text = to_text(value).strip() if value else ""
             if text and text not in seen:
                 seen.add(text)
-                items.append({"phone_number": text, "phone_number_type": kind})
+                items.append(_Phone(text, kind))
         return items
 
     return make
 
 
-def _addresses(groups: Sequence[tuple[str, Mapping[str, str]]]) -> Callable[..., list[dict[str, Any]]]:
-    def make(*values: Any) -> list[dict[str, Any]]:
-        items, at = [], 0
-        for kind, names in groups:
-            given = dict(zip(names, values[at : at + len(names)], strict=True))
-            at += len(names)
-            if any(given.values()):
-                address: dict[str, Any] = {part: given.get(part) for part in ADDRESS_PARTS}
-                address["address_type"] = kind
-                items.append(address)
+def _addresses(groups: Sequence[tuple[str, Mapping[str, str]]]) -> Callable[..., list[_Address]]:
+    """A group's values stand one after the other, in the order of its names."""
+    places, at = [], 0
+    for kind, names in groups:
+        parts = list(names)
+        places.append((kind, [at + parts.index(part) if part in names else None for part in ADDRESS_PARTS]))
+        at += len(parts)
+
+    def make(*values: Any) -> list[_Address]:
+        items = []
+        for kind, wanted in places:
+            street_1, street_2, city, state, code, country = [None if at is None else values[at] for at in wanted]
+            if street_1 or street_2 or city or state or code or country:
+                items.append(_Address(street_1, street_2, city, state, code, country, kind))
         return items
 
     return make

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import psycopg
+from psycopg.types.string import BytesBinaryDumper
 
 from sync_pipelines.destinations.postgres.failures import connect_failure
 from sync_pipelines.destinations.postgres.place import Place, Server
@@ -164,4 +165,6 @@ def _connect(place: Place) -> Lent:
     except psycopg.Error as problem:
         connection.close()
         raise connect_failure(problem, place) from problem
+    # Of the two dumpers for bytea the one registered last is taken by Copy.set_types: this one is written in C.
+    connection.adapters.register_dumper(bytes, BytesBinaryDumper)
     return Lent(connection=connection, database=place.database)
