@@ -128,11 +128,6 @@ def to_timestamp(value: Any) -> datetime | None:
 @lru_cache(maxsize=4096)
 def _parsed(text: str) -> datetime | None:
     """Cached because records of one batch share their stamps."""
-    if text[4:5] == "-" and text[-1:] == "Z":
-        try:
-            return datetime.fromisoformat(text)
-        except ValueError:
-            raise Misfit(_NO_TIMESTAMP) from None
     text = text.strip()
     if not text:
         return None
@@ -176,6 +171,24 @@ class Cast:
     column: Callable[[Sequence[Any]], Sequence[Any]]
 
 
+def _timestamps(values: Sequence[Any]) -> Sequence[Any]:
+    """As to_timestamp for each, with the two spellings that vendors use read in place."""
+    spelled = datetime.fromisoformat
+    try:
+        return [
+            None
+            if one is None
+            else spelled(one)
+            if type(one) is str and one[10:11] == "T" and (one[-1:] == "Z" or one[-5:] == "+0000")
+            else to_timestamp(one)
+            for one in values
+        ]
+    except Misfit:
+        raise
+    except ValueError:
+        raise Misfit(_NO_TIMESTAMP) from None
+
+
 def _cast(value: Callable[[Any], Any], as_they_are: type | None = None) -> Cast:
     """`as_they_are`: values of this type need nothing done, so that a column of them is taken whole."""
     plain = {as_they_are, type(None)}
@@ -193,7 +206,7 @@ CASTS: Final[Mapping[str, Cast]] = {
     "numeric": _cast(to_numeric),
     "bigint": _cast(to_bigint),
     "boolean": _cast(to_boolean, bool),
-    "timestamptz": _cast(to_timestamp),
+    "timestamptz": Cast(to_timestamp, _timestamps),
     "date": _cast(to_date),
     "jsonb": _cast(to_json),
 }

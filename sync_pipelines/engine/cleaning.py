@@ -10,7 +10,7 @@ import msgspec
 from sync_pipelines.engine.casting import LARGEST_EXPONENT, json_number
 
 _decode = msgspec.json.Decoder(float_hook=json_number).decode
-_SUSPECT: Final = re.compile(rb"\\u(?:0000|[dD][89a-fA-F][0-9a-fA-F]{2})|\x00")
+_SUSPECT: Final = re.compile(rb"\\u(?:0000|[dD][89a-fA-F][0-9a-fA-F]{2})")
 _REFUSED: Final = re.compile("[\x00\ud800-\udfff]")
 CLEANED_REASON: Final = (
     "held what cannot be stored (a NUL character, half of a surrogate pair, or a number of endless length); "
@@ -24,8 +24,13 @@ class NotARecord(ValueError):
 
 def is_suspect(text: bytes) -> bool:
     """Whether the text holds NUL or half of a surrogate pair, escaped or not."""
-    # Two searches for plain bytes cost a tenth of the pattern, and almost no record has either.
-    return (b"\\u" in text or b"\x00" in text) and _SUSPECT.search(text) is not None
+    # From backslash to backslash: one byte is found many times faster than the pattern, and few records have any.
+    at = text.find(b"\\")
+    while at >= 0:
+        if _SUSPECT.match(text, at):
+            return True
+        at = text.find(b"\\", at + 2)
+    return b"\x00" in text
 
 
 def decode_record(text: bytes) -> tuple[dict[str, Any], bytes, bool]:

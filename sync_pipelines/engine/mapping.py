@@ -138,7 +138,7 @@ class RecordMapper:
     def _values(self, stored: list[bytes], errors: dict[int, dict[str, Any]], *, carefully: bool) -> Sequence[Values]:
         """The wanted values of every record. A text that had to be cleaned is replaced in `stored`."""
         extract = None if carefully else self._extract
-        if extract is not None and not any(map(_has_escape, stored)):
+        if extract is not None and not any(map(is_suspect, stored)):
             try:
                 return [extract(text) for text in stored]
             except NOT_PLAIN:
@@ -161,10 +161,6 @@ class RecordMapper:
             reason = f"The record {CLEANED_REASON}."
             errors.setdefault(row, {})["raw_data"] = {"field": "", "value": None, "reason": reason}
         return tuple(at_path(record, path) for path in self._paths)
-
-
-def _has_escape(text: bytes) -> bool:
-    return b"\\u" in text
 
 
 def _with_twins(plans: list[_Plan | None]) -> list[_Plan | None]:

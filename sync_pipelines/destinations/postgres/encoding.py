@@ -66,8 +66,13 @@ def copy_types(types: Iterable[str]) -> list[str]:
 
 def encoded(columns: Columns, types: Sequence[str], head: Sequence[Any] = ()) -> Iterable[tuple[Any, ...]]:
     """Rows with values ready for `Copy.write_row`, each with the head's values before its own."""
-    made = [COPY_TYPES[kind][1](column) for kind, column in zip(types, columns, strict=True)]
-    return zip(*map(repeat, head), *made)  # noqa: B905 - the head's values repeat without an end
+    made: dict[tuple[int, str], Values] = {}
+    for column, kind in zip(columns, types, strict=True):
+        # Two columns may be one and the same list.
+        if (id(column), kind) not in made:
+            made[id(column), kind] = COPY_TYPES[kind][1](column)
+    ready = [made[id(column), kind] for column, kind in zip(columns, types, strict=True)]
+    return zip(*map(repeat, head), *ready)  # noqa: B905 - the head's values repeat without an end
 
 
 def text_array(values: Sequence[str]) -> str:

@@ -33,7 +33,18 @@ GROWN_ROWS = 10_000
 BLOCK_ROWS = 250
 """So many rows are mapped and sent at a time."""
 
-_BY_PLACE = b"SELECT set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)"
+CHUNKS_BY_KEY = 4
+"""So many chunks are compared key by key after one whose keys were scattered over the customer's rows."""
+
+# Which plans are allowed, as statistics may be missing: then nested loops over two sides never end, and a table of
+# millions of rows is taken for empty and read as a whole.
+_BY_WALKS = b"""
+SELECT set_config('enable_nestloop', 'off', true), set_config('enable_seqscan', 'off', true)
+"""
+_BY_PLACE = b"""
+SELECT set_config('enable_nestloop', 'on', true), set_config('enable_hashjoin', 'off', true),
+  set_config('enable_mergejoin', 'off', true)
+"""
 _HEAD_TYPES = ["text", "text", "text", "bytea", "text"]
 _GROWTH = "SELECT reltuples FROM pg_catalog.pg_class WHERE oid = to_regclass(format('%%I.%%I', %s::text, %s::text))"
 
@@ -71,6 +82,7 @@ class PostgresLanding:
         self._scope = scope_parameters(opening.scope)
         self._sql = statements_of(opening.layout)
         self._scope_has_rows = False
+        self._scattered = 0
         self._created = 0
         self._keep(stored)
 
@@ -108,8 +120,7 @@ class PostgresLanding:
             moved = self._checkpoints.move_on(lent.connection, self._stored, checkpoint, 0)
             self._all_ids_are_kept(lent, reading)
             values = self._values(reading=reading)
-            # As with the comparison of a load, statistics may be missing; nested loops over both sides never end.
-            lent.connection.execute("SET LOCAL enable_nestloop = off")
+            lent.connection.execute(_BY_WALKS)
             unseen = self._count(lent, self._sql.count_unseen, values)
             if unseen:
                 self._brake(unseen, self._count(lent, self._sql.count_alive, values), brake)
@@ -178,13 +189,28 @@ class PostgresLanding:
             if empty == (True,):
                 return _Compared(sorted(range(len(batch.ids)), key=batch.ids.__getitem__), [], 0)
             self._scope_has_rows = True
-        keys = {"ids": text_array(batch.ids), "hashes": bigint_array(batch.hashes)}
-        found = lent.connection.execute(self._sql.compare, self._scope | keys).fetchall()
+        keys = self._scope | {"ids": text_array(batch.ids), "hashes": bigint_array(batch.hashes)}
+        found = self._found_by_range(lent, keys, len(batch.ids))
+        if found is None:
+            found = lent.connection.execute(self._sql.compare_by_key, keys).fetchall()
         return _Compared(
             new=[place for place, missing, _ in found if missing],
             changed=[place for place, missing, misfits in found if not missing and misfits is None],
             misfits=sum(misfits or 0 for _, _, misfits in found),
         )
+
+    def _found_by_range(self, lent: Lent, keys: Mapping[str, Any], amount: int) -> list[tuple[Any, ...]] | None:
+        """None where too many other rows lie between the keys."""
+        if self._scattered > 0:
+            self._scattered -= 1
+            return None
+        most = 2 * amount + 1
+        lent.connection.execute(_BY_WALKS)
+        found = lent.connection.execute(self._sql.compare_by_range, {**keys, "most": most}).fetchall()
+        if found.pop()[2] == most:
+            self._scattered = CHUNKS_BY_KEY
+            return None
+        return found
 
     def _copy_new(self, lent: Lent, batch: Batch, places: Sequence[int]) -> None:
         # Into the table itself: the fence keeps other writers of the scope out, and staging would cost a fifth more.

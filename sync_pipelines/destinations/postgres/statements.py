@@ -21,18 +21,32 @@ _SCOPE = (
 
 _IS_EMPTY = "SELECT NOT EXISTS (SELECT FROM {table} t WHERE {scope})"
 
-# LIMIT keeps the planner at one index lookup for each key. Left to itself it takes a table without statistics for
-# empty, and reads a whole customer for each chunk.
-_COMPARE = """
-SELECT k.place - 1, t.found IS NULL,
-  CASE WHEN t.hash = k.hash THEN (SELECT count(*) FROM jsonb_object_keys(t.errors)) END
-FROM unnest(%(ids)s::text[], %(hashes)s::bigint[]) WITH ORDINALITY AS k (id, hash, place)
-LEFT JOIN LATERAL (
-  SELECT true AS found, t.{hash} AS hash, t.{errors} AS errors FROM {table} t WHERE {scope} AND t.id = k.id LIMIT 1
-) t ON true
-WHERE t.hash IS DISTINCT FROM k.hash OR t.errors IS NOT NULL
-ORDER BY k.id COLLATE "C"
+# How the stored row of each key is found, in the order of cost. By range: keys that lie close together in the index, as
+# those of a full read do, cost one walk over it; of rows between them only so many are looked at, and the row with the
+# place -1 tells how many that were. By key: LIMIT keeps the planner at one index lookup for each. Left to itself it
+# takes a table without statistics for empty, and reads a whole customer for each chunk.
+_BY_RANGE = """
+WITH k AS MATERIALIZED ({keys}), near AS MATERIALIZED (
+  SELECT t.id, t.{hash} AS hash, t.{errors} AS errors FROM {table} t
+  WHERE {scope} AND t.id >= (SELECT min(id) FROM k) AND t.id <= (SELECT max(id) FROM k)
+  ORDER BY t.id LIMIT %(most)s
+)
+(SELECT k.place - 1, t.id IS NULL, {misfits} FROM k LEFT JOIN near t ON t.id = k.id
+WHERE {differs} ORDER BY k.id COLLATE "C")
+UNION ALL SELECT -1, NULL, count(*) FROM near
 """
+_BY_KEY = """
+SELECT k.place - 1, t.id IS NULL, {misfits} FROM ({keys}) k
+LEFT JOIN LATERAL (
+  SELECT t.id, t.{hash} AS hash, t.{errors} AS errors FROM {table} t WHERE {scope} AND t.id = k.id LIMIT 1
+) t ON true
+WHERE {differs} ORDER BY k.id COLLATE "C"
+"""
+_COMPARED = {
+    "keys": "SELECT * FROM unnest(%(ids)s::text[], %(hashes)s::bigint[]) WITH ORDINALITY AS k (id, hash, place)",
+    "misfits": "CASE WHEN t.hash = k.hash THEN (SELECT count(*) FROM jsonb_object_keys(t.errors)) END",
+    "differs": "t.hash IS DISTINCT FROM k.hash OR t.errors IS NOT NULL",
+}
 
 _SAME_TYPES = """
 SELECT NOT EXISTS (
@@ -114,7 +128,8 @@ class Statements:
     """
 
     is_empty: bytes
-    compare: bytes
+    compare_by_range: bytes
+    compare_by_key: bytes
     same_types: bytes
     expected: Mapping[str, Any]
     refresh: bytes
@@ -152,7 +167,8 @@ def statements_of(layout: Layout) -> Statements:
     columns = sql.SQL(", ").join(identifier(column.name) for column in layout.columns)
     return Statements(
         is_empty=rendered(_IS_EMPTY),
-        compare=rendered(_COMPARE),
+        compare_by_range=rendered(_BY_RANGE),
+        compare_by_key=rendered(_BY_KEY),
         same_types=_SAME_TYPES.encode(),
         expected={
             "relation": table.as_string(None),
@@ -186,6 +202,7 @@ def _parts(layout: Layout, staging: str, width: int) -> dict[str, sql.Composable
     staged_id = next(place for place, column in enumerate(layout.table.columns) if column.name == "id") + len(STAGED)
     return {
         **{name: in_query(layout.meta(name)) for name in METADATA},
+        **{name: sql.SQL(text) for name, text in _COMPARED.items()},
         "table": in_query(layout.schema, layout.physical),
         "named": in_query(layout.schema, layout.named),
         "ids": ids_of_reading(layout.schema),

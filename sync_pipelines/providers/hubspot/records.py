@@ -27,15 +27,18 @@ class Links(msgspec.Struct):
     paging: Paging | None = None
 
 
+NOTHING: Final = msgspec.Raw(b"")
+
+
 class Record(msgspec.Struct):
-    """A record as list, search and batch/read send it; what else they send is left out."""
+    """A record as list, search and batch/read send it; what else they send is left out. Texts are kept as they came."""
 
     id: str | int | UnsetType | None = UNSET
     properties: msgspec.Raw = msgspec.Raw(b"{}")
-    createdAt: str | UnsetType | None = UNSET
-    updatedAt: str | UnsetType | None = UNSET
-    archived: bool | UnsetType = UNSET
-    archivedAt: str | UnsetType | None = UNSET
+    createdAt: msgspec.Raw = NOTHING
+    updatedAt: msgspec.Raw = NOTHING
+    archived: msgspec.Raw = NOTHING
+    archivedAt: msgspec.Raw = NOTHING
     associations: dict[str, Links] | UnsetType = UNSET
 
 
@@ -45,35 +48,27 @@ class RecordsPage(msgspec.Struct):
     total: int | None = None
 
 
-class _Canonical(msgspec.Struct):
-    id: str | int | UnsetType | None
-    properties: msgspec.Raw
-    createdAt: str | UnsetType | None
-    updatedAt: str | UnsetType | None
-    archived: bool | UnsetType
-    archivedAt: str | UnsetType | None
-    associations: dict[str, Sequence[str]] | UnsetType
-
-
 _encode = msgspec.json.Encoder().encode
 
 
 def canonical(record: Record, companies: Mapping[str, Sequence[str]] | None) -> bytes:
     """The record's text. `companies` by record id; None where the object has no such associations."""
-    associations: dict[str, Sequence[str]] | UnsetType = UNSET
+    parts: list[bytes | msgspec.Raw] = [b'{"properties":', record.properties]
+    if record.id is not UNSET:
+        parts[:1] = [b'{"id":', _encode(record.id), b',"properties":']
+    if record.createdAt:
+        parts += (b',"createdAt":', record.createdAt)
+    if record.updatedAt:
+        parts += (b',"updatedAt":', record.updatedAt)
+    if record.archived:
+        parts += (b',"archived":', record.archived)
+    if record.archivedAt and bytes(record.archivedAt) != b"null":
+        parts += (b',"archivedAt":', record.archivedAt)
     if companies is not None:
-        associations = {COMPANIES: companies.get(str(record.id), ())}
-    return _encode(
-        _Canonical(
-            record.id,
-            record.properties,
-            record.createdAt,
-            record.updatedAt,
-            record.archived,
-            record.archivedAt or UNSET,
-            associations,
-        )
-    )
+        found = companies.get(str(record.id), ())
+        parts += (b',"associations":{"companies":', _encode(found) if found else b"[]", b"}")
+    parts.append(b"}")
+    return b"".join(parts)
 
 
 def ordered(ids: Mapping[str, bool]) -> list[str]:
