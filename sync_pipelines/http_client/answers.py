@@ -26,7 +26,7 @@ BUSY: Final = frozenset({406, 408, 409, 420, 421, 423, 425})
 REVOKED: Final = frozenset({"invalid_grant", "access_denied"})
 REFUSED_APP: Final = frozenset({"invalid_client", "unauthorized_client", "unsupported_grant_type", "invalid_request"})
 KEPT_BODY: Final = 300
-VALIDATED_BODY: Final = 256 * 1024
+VALIDATED_BODY: Final = 32 * 1024
 """Bytes. A longer JSON body is only looked at where it ends; its flow finds out whether the rest is whole."""
 _ENDS_JSON: Final = re.compile(rb"[\]}]\s*\Z")
 

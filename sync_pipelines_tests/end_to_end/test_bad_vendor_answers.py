@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from sync_pipelines.http_client import pace
+from sync_pipelines.http_client.wire import Wire
 from sync_pipelines.model.provider import Tokens
 from sync_pipelines.model.secret import Secret
 from sync_pipelines_tests.fixtures.place import ACME, BRIGHTWATER, CUSTOM_SCHEMA, HARBOR, KESTREL, LUMEN, QUILL
@@ -564,13 +565,13 @@ def records_in(body):
 @pytest.fixture
 def tampered(monkeypatch):
     """Bodies of answers to calls whose "METHOD /path?query" fits an expression pass through a function on their way."""
-    usual = httpx.HTTPTransport.handle_request
+    usual = Wire.handle_request
     rules = []
 
     def handle(transport, request):
         response = usual(transport, request)
-        line = f"{request.method} {request.url.raw_path.decode()}"
-        fitting = [change for pattern, change in rules if "/_sandbox/" not in line and re.search(pattern, line)]
+        line = f"{request.method} {request.extensions.get('target', request.url.raw_path).decode()}"
+        fitting = [change for pattern, change in rules if re.search(pattern, line)]
         if not fitting:
             return response
         body = response.read()
@@ -580,5 +581,5 @@ def tampered(monkeypatch):
         headers = [(name, value) for name, value in response.headers.multi_items() if name != "content-length"]
         return httpx.Response(response.status_code, headers=headers, content=body)
 
-    monkeypatch.setattr(httpx.HTTPTransport, "handle_request", handle)
+    monkeypatch.setattr(Wire, "handle_request", handle)
     return lambda pattern, change: rules.append((pattern, change))

@@ -68,6 +68,18 @@ def answer(json=None, status=200, **rest):
     return httpx.Response(status, json=json, **rest)
 
 
+def as_sent(request):
+    """The request with the URL that its target makes, as a server sees it."""
+    if "target" in request.extensions:
+        request.url = request.url.copy_with(raw_path=request.extensions["target"])
+    return request
+
+
+def answered_by(vendor):
+    """A transport: `vendor` makes a response of each request."""
+    return httpx.MockTransport(lambda request: vendor(as_sent(request)))
+
+
 class Conversation:
     """A session with a scripted vendor; `slept` are the seconds it would have waited."""
 
@@ -84,7 +96,7 @@ class Conversation:
             self.connection,
             self.credentials,
             OAuthClient(client_id="app", client_secret=Secret("app-secret")),
-            transport=httpx.MockTransport(vendor),
+            transport=answered_by(vendor),
             **options,
         )
 

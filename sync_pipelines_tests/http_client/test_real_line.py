@@ -73,6 +73,6 @@ def test_no_secret_is_in_the_debug_log_of_any_library(session, caplog):
     caplog.set_level(logging.DEBUG)
     assert session.ask(call("/thing")) == {"a": 1}
     said = caplog.text + "".join(str(record.__dict__) for record in caplog.records)
-    assert "httpcore" in said
+    assert "httpx" in said
     for secret in ("first-token", "second-token", "refresh-secret", "app-secret"):
         assert secret not in said

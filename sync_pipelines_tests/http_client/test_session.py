@@ -40,7 +40,7 @@ def test_a_call_carries_the_bearer_token_and_goes_to_the_connections_own_host():
     talk = conversation(answer({"a": 1}))
     assert talk.ask(one_call(params={"q": "x y", "many": ["1", "2"]})) == {"a": 1}
     (request,) = talk.vendor.requests
-    assert str(request.url) == "https://api.example/thing?q=x+y&many=1&many=2"
+    assert str(request.url) == "https://api.example/thing?q=x%20y&many=1&many=2"
     assert request.headers["authorization"] == "Bearer first-token"
     assert talk.session.calls == 1
 

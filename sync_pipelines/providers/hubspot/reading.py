@@ -51,10 +51,19 @@ def read(paths: Paths, plan: ReadPlan) -> Flow:
 def _read_list(paths: Paths, plan: ReadPlan, *, archived: bool, after: str | None, room: int | None) -> Flow:
     """One of the two lists from `after` on. Returns how many more records may be read, None for no end."""
     owners = plan.object.name == OWNERS
-    one_page = _owners_page if owners else _listed_page
+    names = [known.name for known in plan.fields]
+    # Commas, as the reference writes lists: a parameter for each name would fill the URL half as far.
+    properties = ",".join(names)
+    wide = len(quote(properties, safe="")) > LONGEST_URL or any("," in name for name in names)
     while room is None or room > 0:
         params = {"limit": str(min(plan.page_size or LIST_PAGE, LIST_PAGE)), "archived": str(archived).lower()}
-        found = yield from one_page(paths, plan, params | ({"after": after} if after else {}), archived=archived)
+        if after:
+            params["after"] = after
+        if owners:
+            found = yield from _owners_page(paths, params)
+        else:
+            params["properties"] = "hs_object_id" if wide else properties
+            found = yield from _listed_page(paths, plan, params, names if wide else (), archived=archived)
         if found is None:
             yield Notice(
                 message=f"HubSpot does not list archived {plan.object.name}: deletions show at the next full read.",
@@ -73,19 +82,20 @@ def _read_list(paths: Paths, plan: ReadPlan, *, archived: bool, after: str | Non
     return room
 
 
-def _owners_page(paths: Paths, plan: ReadPlan, params: Mapping[str, str], *, archived: bool) -> Flow:
+def _owners_page(paths: Paths, params: Mapping[str, str]) -> Flow:
     page: OwnersPage = (yield Get(paths.owners, params=params)).decode(OwnersPage)
     return [bytes(record) for record in page.results], next_after(page.paging)
 
 
-def _listed_page(paths: Paths, plan: ReadPlan, params: Mapping[str, str], *, archived: bool) -> Flow:
-    """(records, token of the next page); None for an object that has no archived list."""
+def _listed_page(
+    paths: Paths, plan: ReadPlan, params: Mapping[str, str], wide: Sequence[str], *, archived: bool
+) -> Flow:
+    """(records, token of the next page); None for an object that has no archived list.
+
+    `wide`: names of properties that no URL could ask for.
+    """
     path = paths.of(paths.records, plan.object.name)
-    names = [known.name for known in plan.fields]
-    # Commas, as the reference writes lists: a parameter for each name would fill the URL half as far.
-    properties = ",".join(names)
-    wide = len(quote(properties, safe="")) > LONGEST_URL or any("," in name for name in names)
-    asked = {**params, "properties": "hs_object_id" if wide else properties}
+    asked = dict(params)
     with_companies = plan.object.name in PRIMARY_TYPES and not archived
     if with_companies:
         asked["associations"] = COMPANIES
@@ -101,7 +111,7 @@ def _listed_page(paths: Paths, plan: ReadPlan, params: Mapping[str, str], *, arc
             companies |= yield from companies_of(paths, plan.object.name, cut)
     records: Sequence[Record] = page.results
     if wide:
-        records = yield from _with_all_properties(path, names, records, archived)
+        records = yield from _with_all_properties(path, wide, records, archived)
     return [canonical(record, companies) for record in records], next_after(page.paging)
 
 

@@ -8,6 +8,7 @@ from sync_pipelines.http_client.client import VendorSession
 from sync_pipelines.model.connection import Connection, OAuthClient
 from sync_pipelines.model.provider import Tokens
 from sync_pipelines.model.secret import Secret
+from sync_pipelines_tests.http_client.scripted import as_sent
 from sync_pipelines_tests.providers.golden.exchanges import Sent, exchanges, request_mistakes
 
 HOSTS = {
@@ -44,7 +45,7 @@ class Playback(httpx.BaseTransport):
         self.sent = []
 
     def handle_request(self, request):
-        sent = Sent.of(request)
+        sent = Sent.of(as_sent(request))
         self.sent.append(sent)
         if not self.left:
             self._complain(f"one request too many: {sent.method} {sent.path} {sent.params}")
