@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
+from urllib.parse import unquote_plus
 
 import httpx
 import pytest
@@ -308,7 +309,7 @@ def test_a_record_purged_between_two_parts_is_left_out_with_a_notice():
     types = TYPES | dict.fromkeys(names, "string")
     org = SmallOrg([contact(n, n, **dict.fromkeys(names, "x")) for n in range(3)], types=types, page=3)
     plan = plan_of(org)
-    org.faults.append(lambda request: purge(org) if "Id+IN" in str(request.url) else None)
+    org.faults.append(lambda request: purge(org) if " Id IN " in unquote_plus(str(request.url)) else None)
     records, pages, notices, _ = run(org, plan)
     assert [record["Id"] for record in records] == [sf_id(0), sf_id(2)]
     assert "1 records" in notices[0].message
