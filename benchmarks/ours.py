@@ -8,9 +8,12 @@ import argparse
 import json
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import psycopg
 
 from benchmarks.measure import high_water_mb, tree_cpu
 from benchmarks.our_project import OBJECTS, opened
@@ -25,14 +28,20 @@ def main() -> None:
     parser.add_argument("--warm", default="", help="the small customer to sync first")
     parser.add_argument("--full", action="store_true", help="read everything again")
     parser.add_argument("--postgres", type=int, default=0, help="its process id")
+    parser.add_argument("--wal", default="", help="URL of the server whose WAL to count")
     parser.add_argument("--profile", type=Path, help="write a cProfile here")
     wanted = parser.parse_args()
     with opened(wanted.folder) as project:
         if wanted.warm:
             _sync(project, wanted.vendor, wanted.warm, full=True)
-        found = _measured(
-            lambda: _sync(project, wanted.vendor, wanted.customer, full=wanted.full), wanted.postgres, wanted.profile
-        )
+        with _wal(wanted.wal) as position:
+            before = position()
+            found = _measured(
+                lambda: _sync(project, wanted.vendor, wanted.customer, full=wanted.full),
+                wanted.postgres,
+                wanted.profile,
+            )
+            found["wal_bytes"] = position() - before
     print(json.dumps(found))  # noqa: T201 - the starting process reads it
 
 
@@ -42,6 +51,16 @@ def _sync(project: Project, vendor: str, customer: str, *, full: bool) -> dict[s
         raise SystemExit(f"the sync of {customer} ended as {run.status}: {run.error_type} {run.error_message}")
     counts = run.counts
     return {name: getattr(counts, name) for name in ("read", "created", "updated", "unchanged", "deleted")}
+
+
+@contextmanager
+def _wal(url: str) -> Iterator[Callable[[], int]]:
+    """Asks how much WAL the server has written in its life; always 0 without a URL."""
+    if not url:
+        yield lambda: 0
+        return
+    with psycopg.connect(url, autocommit=True) as connection:
+        yield lambda: int(connection.execute("SELECT pg_current_wal_insert_lsn() - '0/0'").fetchone()[0])  # type: ignore[index]
 
 
 def _measured(sync: Callable[[], dict[str, int]], postgres: int, profile: Path | None) -> dict[str, Any]:
