@@ -108,6 +108,9 @@ class Vendors:
         return Answer([b'{"total":%d,"results":[' % (total - start), *found, b"]" + paging + b"}"])
 
     def _of_salesforce(self, path: str, query: Query) -> Answer:
+        if path.count("/") > 1:  # a next page, whatever else is asked
+            kind, first, start = path.rpartition("/")[2].split("-")
+            return self._salesforce_page(kind, int(first), int(start))
         statement = query.get("q", "")
         if statement.startswith("SELECT COUNT()"):
             return _json({"totalSize": len(self._salesforce), "done": True, "records": []})
@@ -115,11 +118,8 @@ class Vendors:
         if "SystemModstamp >=" in statement:
             start = self._salesforce.changed_from(number_of(after[1]) + 1) if after else 0
             return self._salesforce_page("changes", start, start)
-        if statement:
-            start = number_of(after[1]) + 1 if after else 0
-            return self._salesforce_page("records", start, start)
-        kind, first, start = path.rpartition("/")[2].split("-")
-        return self._salesforce_page(kind, int(first), int(start))
+        start = number_of(after[1]) + 1 if after else 0
+        return self._salesforce_page("records", start, start)
 
     def _salesforce_page(self, kind: str, first: int, start: int) -> Answer:
         """The page of a query whose result began at `first`, from `start` on."""

@@ -18,6 +18,7 @@ from benchmarks.records import RECORDS, is_changed
 SCHEMA: Final = "expected"
 SHOWN: Final = 5
 _FULL_NAMES: Final = {"timestamptz": "timestamp with time zone"}
+_SHORT_NAMES: Final = {"timestamp without time zone": "no time zone", "ARRAY": "jsonb[]"}
 # Whose companies: ours keeps the ids, the vendor's page has objects with types. The envelope is no part of a record.
 _PLAIN: Final = """
 CREATE OR REPLACE FUNCTION expected.plain(record jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
@@ -130,13 +131,15 @@ def _expressions(postgres: Postgres, landed: Landed) -> tuple[dict[str, str], li
         elif kinds[name] == _FULL_NAMES.get(kind, kind) or (kind == "text" and kinds[name] == "character varying"):
             expressions[name] = name
         else:
-            expressions[name], odd[name] = _cast(name, kind, kinds[name]), kinds[name]
+            expressions[name], odd[name] = _cast(name, kind, kinds[name]), _SHORT_NAMES.get(kinds[name], kinds[name])
     return expressions, [*_grouped(odd), *_no_key(postgres, landed)]
 
 
 def _cast(name: str, kind: str, found: str) -> str:
     if kind == "timestamptz" and found == "timestamp without time zone":
         return f"{name} AT TIME ZONE 'UTC'"
+    if found == "ARRAY":
+        return f"to_jsonb({name})"
     return f"{name}::{kind}"
 
 
