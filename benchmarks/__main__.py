@@ -61,7 +61,9 @@ def main() -> int:
 def _wanted() -> Wanted:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--size", type=int, default=20_000, help="records of each vendor")
-    parser.add_argument("--peer-size", type=int, help=f"records for the peers; at most {MOST_PEER_RECORDS:,} unless given")
+    parser.add_argument(
+        "--peer-size", type=int, help=f"records for the peers; at most {MOST_PEER_RECORDS:,} unless given"
+    )
     parser.add_argument("--peers", default=",".join(CONTESTANTS), help="names with commas; empty for none")
     parser.add_argument("--vendors", default=",".join(VENDORS))
     parser.add_argument("--rounds", type=int, help="of ours and the limit; 3 up to 100,000 records, then 1")
@@ -88,7 +90,7 @@ def _bench(wanted: Wanted) -> dict[str, Any]:
             for vendor in wanted.vendors:
                 _say(f"Ours and the limit, {vendor}, round {number + 1} of {wanted.rounds} ...")
                 play(stage, vendor, scenes[vendor], check=number == 0)
-        matches = {vendor: Match() for vendor in contestants.VENDORS if vendor in wanted.vendors}
+        matches: dict[str, Match] = {vendor: Match() for vendor in contestants.VENDORS if vendor in wanted.vendors}
         if wanted.peers:
             for vendor, match in matches.items():
                 _play_match(stage, arena, vendor, match, wanted.peers)
@@ -168,7 +170,7 @@ def _versions(postgres: Postgres, peers: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _say(*lines: str) -> None:
-    print(*lines, sep="\n", flush=True)  # noqa: T201 - this is what the command is for
+    print(*lines, sep="\n", flush=True)
 
 
 if __name__ == "__main__":

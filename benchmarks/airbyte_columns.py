@@ -1,21 +1,14 @@
-"""PyAirbyte lands the vendor's own fields. Here they become the columns, in SQL, so that their content can be compared."""
+"""PyAirbyte lands the vendor's own fields. Here they become the columns, in SQL, so that content can be compared."""
 
 from collections.abc import Callable, Sequence
 from typing import Final
 
 from benchmarks.compare import Landed
 from benchmarks.fields import CUSTOM, HUBSPOT, SALESFORCE
-from benchmarks.plain_mapping import SALESFORCE_PHONES, salesforce_address
+from benchmarks.plain_mapping import HUBSPOT_ADDRESS, SALESFORCE_PHONES, salesforce_address
 
-_Z: Final = "'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'"
-_ZERO: Final = "'YYYY-MM-DD\"T\"HH24:MI:SS\".000+0000\"'"
-_HUBSPOT_ADDRESS: Final = {
-    "street_1": "address",
-    "city": "city",
-    "state": "state",
-    "postal_code": "zip",
-    "country": "country",
-}
+_Z: Final = '\'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"\''
+_ZERO: Final = '\'YYYY-MM-DD"T"HH24:MI:SS".000+0000"\''
 _PARTS: Final = ("street_1", "street_2", "city", "state", "postal_code", "country")
 
 
@@ -44,11 +37,12 @@ def _hubspot() -> dict[str, str]:
         "lifecycle_stage": _property("lifecyclestage"),
         "owner_id": _property("hubspot_owner_id"),
         "updated_at": "updatedat AT TIME ZONE 'UTC'",
-        "addresses": _address("primary", _HUBSPOT_ADDRESS, _property),
+        "addresses": _address("primary", HUBSPOT_ADDRESS, _property),
         "email_addresses": _listed("email_address", emails, _property),
         "phone_numbers": _listed("phone_number", phones, _property),
-        "raw_data": "jsonb_build_object('id', id, 'properties', properties::jsonb, 'associations', associations::jsonb, "
-        f"'createdAt', to_char(createdat, {_Z}), 'updatedAt', to_char(updatedat, {_Z}), 'archived', archived)",
+        "raw_data": "jsonb_build_object('id', id, 'properties', properties::jsonb, "
+        "'associations', associations::jsonb, 'archived', archived, "
+        f"'createdAt', to_char(createdat, {_Z}), 'updatedAt', to_char(updatedat, {_Z}))",
     }
 
 
@@ -91,7 +85,7 @@ def _written(name: str) -> str:
 def _listed(key: str, pairs: Sequence[tuple[str, str]], field: Callable[[str], str]) -> str:
     values = ", ".join(f"('{kind}', {field(name)})" for kind, name in pairs)
     return (
-        f"(SELECT coalesce(jsonb_agg(jsonb_build_object('{key}', part, '{key}_type', kind)), '[]') "  # noqa: S608
+        f"(SELECT coalesce(jsonb_agg(jsonb_build_object('{key}', part, '{key}_type', kind)), '[]') "
         f"FROM (VALUES {values}) AS given (kind, texts), unnest(string_to_array(texts, ';')) AS part)"
     )
 

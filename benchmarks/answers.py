@@ -109,8 +109,8 @@ class Vendors:
 
     def _of_salesforce(self, path: str, query: Query) -> Answer:
         if path.count("/") > 1:  # a next page, whatever else is asked
-            kind, first, start = path.rpartition("/")[2].split("-")
-            return self._salesforce_page(kind, int(first), int(start))
+            kind, first, place = path.rpartition("/")[2].split("-")
+            return self._salesforce_page(kind, int(first), int(place))
         statement = query.get("q", "")
         if statement.startswith("SELECT COUNT()"):
             return _json({"totalSize": len(self._salesforce), "done": True, "records": []})

@@ -74,7 +74,9 @@ def _written(value: Any, kind: str) -> Any:
     return msgspec.json.encode(value).decode() if kind == "jsonb" and value is not None else value
 
 
-def compare(postgres: Postgres, who: str, landed: Landed, vendor: str, *, size: int, changed: bool = False) -> list[str]:
+def compare(
+    postgres: Postgres, who: str, landed: Landed, vendor: str, *, size: int, changed: bool = False
+) -> list[str]:
     """What had to be cast or left away. Different when a value, a record too much or a record too few is found."""
     expressions, notes = _expressions(postgres, landed)
     names = [name for name in COLUMNS if name not in landed.without and name != "id"]
@@ -88,7 +90,7 @@ def compare(postgres: Postgres, who: str, landed: Landed, vendor: str, *, size: 
     statement = f"""
         WITH e AS ({expected}), l AS (SELECT {found} FROM {landed.schema}.{landed.table} WHERE {landed.where})
         SELECT e.id, l.id, {shown} FROM e FULL JOIN l ON e.id = l.id
-        WHERE e.id IS NULL OR l.id IS NULL OR {differs} LIMIT {SHOWN}"""  # noqa: S608 - names of our own
+        WHERE e.id IS NULL OR l.id IS NULL OR {differs} LIMIT {SHOWN}"""
     with postgres.connect() as connection:
         different = connection.execute(statement.encode()).fetchall()
     if different:
@@ -108,7 +110,9 @@ def _differences(row: tuple[Any, ...], names: list[str]) -> list[str]:
     if expected is None:
         return [f"record {landed} is too much"]
     pairs = zip(names, values[::2], values[1::2], strict=True)
-    return [f"record {expected}, {name}: expected {one!r}, found {other!r}" for name, one, other in pairs if one != other]
+    return [
+        f"record {expected}, {name}: expected {one!r}, found {other!r}" for name, one, other in pairs if one != other
+    ]
 
 
 def _expressions(postgres: Postgres, landed: Landed) -> tuple[dict[str, str], list[str]]:
@@ -120,7 +124,8 @@ def _expressions(postgres: Postgres, landed: Landed) -> tuple[dict[str, str], li
             landed.table,
         )
     )
-    expressions, odd = {}, {}
+    expressions: dict[str, str] = {}
+    odd: dict[str, str] = {}
     for name, kind in COLUMNS.items():
         if name in landed.without:
             odd[name] = "missing"
@@ -131,7 +136,8 @@ def _expressions(postgres: Postgres, landed: Landed) -> tuple[dict[str, str], li
         elif kinds[name] == _FULL_NAMES.get(kind, kind) or (kind == "text" and kinds[name] == "character varying"):
             expressions[name] = name
         else:
-            expressions[name], odd[name] = _cast(name, kind, kinds[name]), _SHORT_NAMES.get(kinds[name], kinds[name])
+            expressions[name] = _cast(name, kind, kinds[name])
+            odd[name] = _SHORT_NAMES.get(kinds[name], str(kinds[name]))
     return expressions, [*_grouped(odd), *_no_key(postgres, landed)]
 
 

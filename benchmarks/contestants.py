@@ -89,7 +89,7 @@ def make_environment(environments: Path, name: str) -> None:
     mark = environments / name / "requirements.txt"
     if mark.exists() and mark.read_text() == wanted:
         return
-    print(f"Making the environment of {name} ...", flush=True)  # noqa: T201 - it takes minutes
+    print(f"Making the environment of {name} ...", flush=True)
     shutil.rmtree(environments / name, ignore_errors=True)
     subprocess.run([sys.executable, "-m", "venv", str(environments / name)], check=True)
     pip = [str(python_of(environments, name)), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
@@ -130,7 +130,12 @@ class Arena:
         arguments = {"--url": self.standin.url, "--vendor": vendor, "--schema": schema, "--folder": str(folder)}
         python = str(python_of(self.environments, contestant.environment))
         cost, _ = run(
-            [python, "-m", f"benchmarks.peers.{contestant.module}", *(part for pair in arguments.items() for part in pair)],
+            [
+                python,
+                "-m",
+                f"benchmarks.peers.{contestant.module}",
+                *(part for pair in arguments.items() for part in pair),
+            ],
             postgres_pid=self.postgres.pid,
             server_pid=self.standin.pid,
             environment=self._environment(folder, contestant),

@@ -1,4 +1,4 @@
-"""The vendors' fields and the columns that everybody loads them into. Standard library only: the peers import it too."""
+"""The vendors' fields, and the columns that everybody loads them into. Standard library only: peers import it too."""
 
 from typing import Final
 

@@ -10,7 +10,7 @@ from benchmarks.fields import CUSTOM
 Record = Mapping[str, Any]
 Row = dict[str, Any]
 
-_HUBSPOT_ADDRESS: Final = {
+HUBSPOT_ADDRESS: Final = {
     "street_1": "address",
     "city": "city",
     "state": "state",
@@ -37,7 +37,7 @@ def hubspot_row(record: Record) -> Row:
         "lifecycle_stage": known["lifecyclestage"],
         "owner_id": known["hubspot_owner_id"],
         "updated_at": record["updatedAt"],
-        "addresses": _addresses(known, {"primary": _HUBSPOT_ADDRESS}),
+        "addresses": _addresses(known, {"primary": HUBSPOT_ADDRESS}),
         "email_addresses": _emails(
             known, (("primary", "email"), ("work", "work_email"), ("other", "hs_additional_emails"))
         ),
@@ -47,6 +47,20 @@ def hubspot_row(record: Record) -> Row:
     for column, (kind, name, _) in CUSTOM.items():
         row[column] = _number(known[name], kind) if kind in _NUMBERS else known[name]
     return row
+
+
+def salesforce_address(prefix: str) -> dict[str, str]:
+    """Vendor field by part of the address."""
+    return {
+        "street_1": f"{prefix}Street",
+        "city": f"{prefix}City",
+        "state": f"{prefix}State",
+        "postal_code": f"{prefix}PostalCode",
+        "country": f"{prefix}Country",
+    }
+
+
+_SALESFORCE_ADDRESSES: Final = {"mailing": salesforce_address("Mailing"), "other": salesforce_address("Other")}
 
 
 def salesforce_row(record: Record) -> Row:
@@ -63,7 +77,7 @@ def salesforce_row(record: Record) -> Row:
         "lifecycle_stage": None,
         "owner_id": record["OwnerId"],
         "updated_at": record["SystemModstamp"],
-        "addresses": _addresses(record, {"mailing": salesforce_address("Mailing"), "other": salesforce_address("Other")}),
+        "addresses": _addresses(record, _SALESFORCE_ADDRESSES),
         "email_addresses": _emails(record, (("primary", "Email"),)),
         "phone_numbers": _phones(record, SALESFORCE_PHONES),
         "raw_data": record,
@@ -84,16 +98,6 @@ ROWS: Final = {"hubspot": hubspot_row, "salesforce": salesforce_row, "bulk": sal
 
 def midnight(day: str | None) -> str | None:
     return None if day is None else f"{day}T00:00:00Z"
-
-
-def salesforce_address(prefix: str) -> dict[str, str]:
-    return {
-        "street_1": f"{prefix}Street",
-        "city": f"{prefix}City",
-        "state": f"{prefix}State",
-        "postal_code": f"{prefix}PostalCode",
-        "country": f"{prefix}Country",
-    }
 
 
 def _number(text: str | None, kind: str) -> Any:

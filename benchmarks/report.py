@@ -58,7 +58,9 @@ def goals_table(results: Mapping[str, Any]) -> str:
     for title, path, direction, goal in GOALS:
         reached = at(results, path)
         if reached is not None:
-            rows.append([title, f"{direction} {goal:g}", f"{reached:g}", "yes" if met(reached, direction, goal) else "NO"])
+            rows.append(
+                [title, f"{direction} {goal:g}", f"{reached:g}", "yes" if met(reached, direction, goal) else "NO"]
+            )
     return tabulate(rows, ["goal", "asked", "reached", "met"], disable_numparse=True)
 
 
@@ -74,9 +76,7 @@ def first_load_plot(results: Mapping[str, Any]) -> str:
     runs = results["costs"]["first_load_processes"]
     groups = []
     for vendor, costs in runs.items():
-        per_record = [
-            (name, cost["client_cpu"] + cost["postgres_cpu"], cost["wall"]) for name, cost in costs.items()
-        ]
+        per_record = [(name, cost["client_cpu"] + cost["postgres_cpu"], cost["wall"]) for name, cost in costs.items()]
         bars = [
             ("ours" if name == "ours" else CONTESTANTS[name].title, cpu / results["peer_size"] * 1e6, wall)
             for name, cpu, wall in per_record

@@ -41,7 +41,7 @@ class Match:
     notes: dict[str, list[str]] = field(default_factory=dict)
 
 
-def assemble(  # noqa: PLR0913 - what the run knows
+def assemble(
     *,
     size: int,
     peer_size: int,

@@ -1,4 +1,4 @@
-"""Ours through its life: first load, beside the limit; nothing changed; a hundredth changed; rows that are there before."""
+"""Ours through its life: first load beside the limit, nothing changed, a hundredth changed, rows there before."""
 
 import json
 import subprocess
@@ -60,7 +60,9 @@ class Stage:
         command += ["--postgres", str(self.postgres.pid), "--wal", self.postgres.url()]
         command += ["--full"] if full else []
         command += ["--profile", str(profile)] if profile else []
-        done = subprocess.run(command, cwd=REPOSITORY, env=self.environment, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, cwd=REPOSITORY, env=self.environment, capture_output=True, text=True, check=False
+        )
         if done.returncode != 0:
             raise Failed(f"ours failed on {vendor}:\n{done.stderr[-3000:]}")
         found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])

@@ -36,7 +36,9 @@ class Line(asyncio.Protocol):
         while (end := self._waiting.find(_END)) >= 0:
             head = bytes(self._waiting[:end]).decode("latin-1")
             request, *lines = head.split("\r\n")
-            headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+            headers = {
+                name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)
+            }
             length = int(headers.get("content-length", 0))
             whole = end + len(_END) + length
             if len(self._waiting) < whole:
@@ -65,7 +67,7 @@ async def serve(folder: Path) -> None:
     vendors = Vendors(folder)
     server = await loop.create_server(lambda: Line(vendors), "127.0.0.1", 0)
     host, port = server.sockets[0].getsockname()[:2]
-    print(f"{READY}http://{host}:{port}", flush=True)  # noqa: T201 - how the starting process learns the port
+    print(f"{READY}http://{host}:{port}", flush=True)
     await server.serve_forever()
 
 

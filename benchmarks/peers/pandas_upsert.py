@@ -66,7 +66,7 @@ def upsert(database: Connection, batch: pd.DataFrame, schema: str) -> None:
     changes = ", ".join(f"{name} = EXCLUDED.{name}" for name in COLUMNS if name != "id")
     database.execute(
         text(
-            f"INSERT INTO {schema}.{TABLE} ({names}) SELECT {names} FROM {schema}.staging "  # noqa: S608 - our own names
+            f"INSERT INTO {schema}.{TABLE} ({names}) SELECT {names} FROM {schema}.staging "
             f"ON CONFLICT (id) DO UPDATE SET {changes}"
         )
     )

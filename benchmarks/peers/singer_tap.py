@@ -57,17 +57,14 @@ class Contacts(RESTStream[str]):
         where = "$.paging.next.after" if self.config["vendor"] == "hubspot" else "$.nextRecordsUrl"
         return JSONPathPaginator(where)
 
-    def get_url(self, context: Mapping[str, Any] | None) -> str:
-        return super().get_url(context)
-
     def get_url_params(self, context: Mapping[str, Any] | None, next_page_token: str | None) -> dict[str, Any]:
         if next_page_token is None or self.config["vendor"] == "salesforce":
             return dict(self.given.params)
         return {**self.given.params, "after": next_page_token}
 
-    def prepare_request(self, context: Any, next_page_token: str | None) -> Any:
+    def get_http_request(self, *, page: Any) -> Any:
         """Salesforce names the address of its next page."""
-        request = super().prepare_request(context, next_page_token)
+        request, next_page_token = super().get_http_request(page=page), page.next_page_token
         if next_page_token is not None and self.config["vendor"] == "salesforce":
             request.url = self.url_base + urlsplit(next_page_token).path
         return request
