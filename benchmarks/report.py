@@ -4,10 +4,10 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
-from xml.sax.saxutils import escape
 
 from tabulate import tabulate
 
+from benchmarks.charts import bar_chart
 from benchmarks.contestants import CONTESTANTS
 from benchmarks.results import GOALS, at, met
 
@@ -83,26 +83,3 @@ def first_load_plot(results: Mapping[str, Any]) -> str:
         ]
         groups.append((f"{vendor}: first load of {results['peer_size']:,} records, us of CPU a record", bars))
     return bar_chart(groups, lambda us, wall: f"{us:,.0f} us, {wall:.1f} s")
-
-
-def bar_chart(groups: list[tuple[str, list[tuple[str, float, float]]]], told: Any) -> str:
-    """Horizontal bars as SVG, readable on white and on black; ours in colour."""
-    left, room, step = 230, 430, 24
-    most = max((value for _, bars in groups for _, value, _ in bars), default=1.0)
-    parts, y = [], 10
-    for title, bars in groups:
-        y += 22
-        parts.append(f'<text x="10" y="{y}" font-weight="bold">{escape(title)}</text>')
-        y += 10
-        for name, value, more in bars:
-            width = max(1.0, value / most * room)
-            colour = "#2f7ed8" if name == "ours" else "#9aa5b1"
-            parts.append(f'<text x="{left - 8}" y="{y + 15}" text-anchor="end">{escape(name)}</text>')
-            parts.append(f'<rect x="{left}" y="{y + 3}" width="{width:.1f}" height="16" fill="{colour}"/>')
-            parts.append(f'<text x="{left + width + 6:.1f}" y="{y + 15}">{escape(told(value, more))}</text>')
-            y += step
-    body = "\n  ".join(parts)
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 800 {y + 12}" font-family="sans-serif" font-size="12">\n'
-        f'  <rect width="800" height="{y + 12}" fill="#ffffff"/>\n  {body}\n</svg>\n'
-    )

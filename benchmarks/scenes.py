@@ -54,9 +54,11 @@ class Stage:
     project: Path
     environment: dict[str, str]
 
-    def ours(self, vendor: str, *, full: bool = True, profile: Path | None = None) -> dict[str, Any]:
+    def ours(
+        self, vendor: str, *, customer: str = CUSTOMER, full: bool = True, profile: Path | None = None
+    ) -> dict[str, Any]:
         """One sync in a fresh process, warmed by a small one."""
-        command = [sys.executable, "-m", "benchmarks.ours", str(self.project), vendor, CUSTOMER, "--warm", WARM]
+        command = [sys.executable, "-m", "benchmarks.ours", str(self.project), vendor, customer, "--warm", WARM]
         command += ["--postgres", str(self.postgres.pid), "--wal", self.postgres.url()]
         command += ["--full"] if full else []
         command += ["--profile", str(profile)] if profile else []
@@ -68,6 +70,16 @@ class Stage:
         found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
         return found
 
+    def run(self, statement: str) -> None:
+        """One statement by itself."""
+        with self.postgres.connect() as connection:
+            connection.execute(statement.encode())
+
+    def settle(self, table: str) -> None:
+        """What autovacuum and the checkpointer do within minutes of a load."""
+        self.run(f"VACUUM (ANALYZE) {table}")
+        self.run("CHECKPOINT")
+
 
 def play(stage: Stage, vendor: str, scenes: Scenes, *, check: bool) -> None:
     """One round. `check`: compare the content too."""
@@ -78,19 +90,8 @@ def play(stage: Stage, vendor: str, scenes: Scenes, *, check: bool) -> None:
     stage.standin.show(pages.BASE)
 
 
-def _run(stage: Stage, statement: str) -> None:
-    with stage.postgres.connect() as connection:
-        connection.execute(statement.encode())
-
-
 def _table(vendor: str) -> str:
     return f"{schema_of(vendor)}.{TABLE}"
-
-
-def _settle(stage: Stage, vendor: str) -> None:
-    """What autovacuum and the checkpointer do within minutes of a load."""
-    _run(stage, f"VACUUM (ANALYZE) {_table(vendor)}")
-    _run(stage, "CHECKPOINT")
 
 
 def _content(stage: Stage, vendor: str, *, changed: bool) -> None:
@@ -100,8 +101,8 @@ def _content(stage: Stage, vendor: str, *, changed: bool) -> None:
 
 def _first_load(stage: Stage, vendor: str, scenes: Scenes, *, check: bool) -> Cost:
     """Into a table that was not there; then the limit on the same rows."""
-    _run(stage, f"DROP SCHEMA IF EXISTS {schema_of(vendor)} CASCADE")
-    _run(stage, "CHECKPOINT")
+    stage.run(f"DROP SCHEMA IF EXISTS {schema_of(vendor)} CASCADE")
+    stage.run("CHECKPOINT")
     scenes.add("first", stage.ours(vendor, full=False))
     if check:
         _content(stage, vendor, changed=False)
@@ -114,10 +115,10 @@ def _first_load(stage: Stage, vendor: str, scenes: Scenes, *, check: bool) -> Co
 
 
 def _nothing_changed(stage: Stage, vendor: str, scenes: Scenes) -> None:
-    _run(stage, "CREATE SCHEMA IF NOT EXISTS kept")
-    _run(stage, f"DROP TABLE IF EXISTS kept.{vendor}")
-    _run(stage, f"CREATE TABLE kept.{vendor} AS SELECT * FROM {_ours(vendor)} AND {_IS_CHANGED[vendor]}")
-    _settle(stage, vendor)
+    stage.run("CREATE SCHEMA IF NOT EXISTS kept")
+    stage.run(f"DROP TABLE IF EXISTS kept.{vendor}")
+    stage.run(f"CREATE TABLE kept.{vendor} AS SELECT * FROM {_ours(vendor)} AND {_IS_CHANGED[vendor]}")
+    stage.settle(_table(vendor))
     scenes.add("no_change", stage.ours(vendor))
 
 
@@ -126,9 +127,9 @@ def _ours(vendor: str) -> str:
 
 
 def _put_back(stage: Stage, vendor: str) -> None:
-    _run(stage, f"DELETE FROM {_ours(vendor)} AND id IN (SELECT id FROM kept.{vendor})")
-    _run(stage, f"INSERT INTO {_table(vendor)} SELECT * FROM kept.{vendor}")
-    _settle(stage, vendor)
+    stage.run(f"DELETE FROM {_ours(vendor)} AND id IN (SELECT id FROM kept.{vendor})")
+    stage.run(f"INSERT INTO {_table(vendor)} SELECT * FROM kept.{vendor}")
+    stage.settle(_table(vendor))
 
 
 def _one_percent(stage: Stage, vendor: str, scenes: Scenes, *, check: bool) -> None:
@@ -146,13 +147,13 @@ def _one_percent(stage: Stage, vendor: str, scenes: Scenes, *, check: bool) -> N
 
 def _rows_before(stage: Stage, vendor: str, scenes: Scenes, *, check: bool) -> None:
     """A load where rows are there before: a hundredth of them in an older version; then all of them."""
-    _run(stage, f"TRUNCATE {_table(vendor)}")
-    _run(stage, f"INSERT INTO {_table(vendor)} SELECT * FROM kept.{vendor}")
-    _settle(stage, vendor)
+    stage.run(f"TRUNCATE {_table(vendor)}")
+    stage.run(f"INSERT INTO {_table(vendor)} SELECT * FROM kept.{vendor}")
+    stage.settle(_table(vendor))
     scenes.add("staged", stage.ours(vendor))
     if check:
         _content(stage, vendor, changed=True)
     if stage.standin.size <= pages.ALL_CHANGED_UP_TO:
-        _settle(stage, vendor)
+        stage.settle(_table(vendor))
         stage.standin.show(pages.ALL)
         scenes.add("all_changed", stage.ours(vendor))
