@@ -58,4 +58,4 @@ lock: ## Pin the dependencies anew (needs uv)
 	  --no-emit-index-url --no-strip-extras --no-header --upgrade --quiet -o requirements.lock
 
 clean: ## Remove the environment and the local state
-	rm -rf $(VENV) .sync_pipelines .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .sync_pipelines benchmarks/.work .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

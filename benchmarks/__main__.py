@@ -54,7 +54,10 @@ def main() -> int:
     if results["costs"]["first_load_processes"]:
         _say(f"First loads of {wanted.peer_size:,} records, process start to exit:", report.peers_table(results), "")
     _say(report.goals_table(results))
-    report.write(results, RESULTS)
+    complete = set(wanted.peers) == CONTESTANTS.keys() and set(wanted.vendors) == set(VENDORS)
+    folder = RESULTS if complete else WORK / "partial_results"
+    report.write(results, folder)
+    _say("", f"Written to {folder.relative_to(REPOSITORY)}/latest.json")
     return 0
 
 
@@ -138,7 +141,7 @@ def _play_match(stage: Stage, arena: Arena, vendor: str, match: Match, peers: tu
         match.peers.setdefault(name, []).append(arena.run(name, vendor))
         landed = CONTESTANTS[name].landed(arena.schema(name, vendor), vendor)
         match.notes[name] = compare(stage.postgres, name, landed, vendor, size=arena.standin.size)
-        stage.postgres.execute("CHECKPOINT")
+        arena.forget(name, vendor)
     landed = Landed(schema_of(vendor), TABLE, where=f"_sync_customer_id = '{PEER}'")
     compare(stage.postgres, "ours", landed, vendor, size=arena.standin.size)
 

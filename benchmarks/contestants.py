@@ -120,10 +120,7 @@ class Arena:
     def run(self, name: str, vendor: str) -> Cost:
         """One first load by one peer, from the start of its process to its exit."""
         contestant, schema = CONTESTANTS[name], self.schema(name, vendor)
-        for one in (schema, f"{schema}_staging"):
-            with self.postgres.connect() as connection:
-                connection.execute(f"DROP SCHEMA IF EXISTS {one} CASCADE".encode())
-                connection.execute("CHECKPOINT")
+        self.forget(name, vendor)
         folder = self.scratch / schema
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
@@ -143,6 +140,13 @@ class Arena:
             log=self.scratch / f"{schema}.log",
         )
         return cost
+
+    def forget(self, name: str, vendor: str) -> None:
+        """Drop what a peer has written, and let the disk come to rest."""
+        schema = self.schema(name, vendor)
+        with self.postgres.connect() as connection:
+            connection.execute(f"DROP SCHEMA IF EXISTS {schema}, {schema}_staging CASCADE".encode())
+            connection.execute("CHECKPOINT")
 
     def _environment(self, folder: Path, contestant: Contestant) -> dict[str, str]:
         """Nothing of the user's, nothing reported to anybody, no look-up over the network."""

@@ -138,7 +138,8 @@ def run(
         ending.daemon = True
         ending.start()
         assert process.stdout is not None
-        printed = process.stdout.read().decode()
+        with process.stdout:
+            printed = process.stdout.read().decode()
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         ending.cancel()

@@ -66,7 +66,7 @@ def goals_table(results: Mapping[str, Any]) -> str:
 
 def write(results: Mapping[str, Any], folder: Path) -> None:
     """latest.json and the plot."""
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "latest.json").write_text(json.dumps(results, indent=2) + "\n")
     (folder / "first_load.svg").write_text(first_load_plot(results))
 
