@@ -124,9 +124,8 @@ def _set_up(wanted: Wanted) -> Iterator[tuple[Stage, Arena]]:
             project.store.migrate()
             for customer, size in ((CUSTOMER, wanted.size), (WARM, WARM_SIZE), (PEER, wanted.peer_size)):
                 connect(project, customer, standins[size].url)
-        for vendor in wanted.vendors:
-            _say(f"What should land, {vendor} ...")
-            write_expected(postgres, vendor, max(wanted.size, wanted.peer_size))
+        _say("Writing down what should land ...")
+        write_expected(postgres, wanted.vendors, max(wanted.size, wanted.peer_size))
         stage = Stage(postgres, standins[wanted.size], WORK / "project", environment)
         yield stage, Arena(postgres, standins[wanted.peer_size], WORK / "environments", WORK / "scratch")
 

@@ -3,7 +3,7 @@
 Types that a tool cannot hold are cast before they are compared, and the cast is told.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -13,10 +13,12 @@ from psycopg import sql
 from benchmarks.fields import COLUMNS
 from benchmarks.plain_mapping import ROWS
 from benchmarks.postgres import Postgres
-from benchmarks.records import RECORDS, is_changed
+from benchmarks.records import CHANGED_EVERY, CHANGED_PLACE, RECORDS, is_changed
 
 SCHEMA: Final = "expected"
 SHOWN: Final = 5
+_TABLES: Final = {"hubspot": "hubspot", "salesforce": "salesforce", "bulk": "salesforce"}
+"""Bulk's CSV and REST's JSON are the same records."""
 _FULL_NAMES: Final = {"timestamptz": "timestamp with time zone"}
 _SHORT_NAMES: Final = {"timestamp without time zone": "no time zone", "ARRAY": "jsonb[]"}
 # Whose companies: ours keeps the ids, the vendor's page has objects with types. The envelope is no part of a record.
@@ -46,8 +48,13 @@ class Different(AssertionError):
     """Content differs; the text says which column of which record."""
 
 
-def write_expected(postgres: Postgres, vendor: str, size: int) -> None:
+def write_expected(postgres: Postgres, vendors: Iterable[str], size: int) -> None:
     """Tables of what should land: all records as they are first, and the changed ones as they are then."""
+    for name in dict.fromkeys(_TABLES[vendor] for vendor in vendors):
+        _write_expected(postgres, name, size)
+
+
+def _write_expected(postgres: Postgres, vendor: str, size: int) -> None:
     columns = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())
     with postgres.connect() as connection:
         connection.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
@@ -80,9 +87,10 @@ def compare(
     """What had to be cast or left away. Different when a value, a record too much or a record too few is found."""
     expressions, notes = _expressions(postgres, landed)
     names = [name for name in COLUMNS if name not in landed.without and name != "id"]
-    expected = f"SELECT * FROM {SCHEMA}.{vendor}_0 WHERE n < {size}"
+    table = f"{SCHEMA}.{_TABLES[vendor]}"
+    expected = f"SELECT * FROM {table}_0 WHERE n < {size}"
     if changed:
-        expected += f" AND n % 100 <> 37 UNION ALL SELECT * FROM {SCHEMA}.{vendor}_1 WHERE n < {size}"
+        expected += f" AND n % {CHANGED_EVERY} <> {CHANGED_PLACE} UNION ALL SELECT * FROM {table}_1 WHERE n < {size}"
     pairs = {name: (_comparable("e", name), _comparable("l", name)) for name in names}
     differs = " OR ".join(f"{left} IS DISTINCT FROM {right}" for left, right in pairs.values())
     shown = ", ".join(f"{side}::text" for pair in pairs.values() for side in pair)

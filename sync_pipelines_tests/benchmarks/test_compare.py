@@ -32,7 +32,7 @@ class OfTheTest:
 @pytest.fixture
 def postgres(make_database):
     postgres = OfTheTest(make_database())
-    write_expected(postgres, "hubspot", SIZE)
+    write_expected(postgres, ["hubspot"], SIZE)
     postgres.execute("CREATE SCHEMA tool")
     postgres.execute("CREATE TABLE tool.contacts AS SELECT * FROM expected.hubspot_0")
     postgres.execute("ALTER TABLE tool.contacts DROP COLUMN n, ADD PRIMARY KEY (id)")
