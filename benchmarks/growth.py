@@ -32,7 +32,8 @@ RECORDS: Final = 10_000
 VENDOR: Final = "salesforce"
 SCENES: Final = {"load": "first load", "no_change": "nothing changed", "one_percent": "one percent changed"}
 MOST_GROWTH: Final = 1.5
-"""Largest cost of a record in the largest table over that in the smallest one that still counts as not growing."""
+"""Largest CPU of a record in the largest table over that in the smallest one that still counts as not growing. Wall
+time is shown beside it: with ten million rows it also holds what the disk and the neighbours do."""
 _FILLER: Final = "jsonb_build_object('Id', id, 'Name', last_name, 'Description', repeat(md5(id || {customer}), 12))"
 """Instead of the whole record, so that a row has about a kilobyte."""
 
@@ -86,6 +87,7 @@ def _grow(stage: Stage, sizes: list[int], rounds: int) -> dict[str, Any]:
         each = size // CUSTOMERS
         print(f"{size:,} rows: syncing a further customer ...", flush=True)
         levels.append(_level(stage, size, rounds))
+    stage.run(f"DROP SCHEMA {schema_of(VENDOR)} CASCADE")
     costs = {scene: {str(level["rows"]): level["cost"][scene] for level in levels} for scene in SCENES}
     return {
         "records": RECORDS,
@@ -188,9 +190,9 @@ def _told(results: dict[str, Any]) -> str:
     costs = tabulate(rows, head, floatfmt=("", ".2f", "", ".1f", ".1f", ".1f", ".1f"), intfmt=",")
     growth = []
     for scene, found in results["growth"].items():
-        kept = "yes" if max(found.values()) <= MOST_GROWTH else "NO"
+        kept = "yes" if found["us_per_record"] <= MOST_GROWTH else "NO"
         growth.append([SCENES[scene], found["us_per_record"], found["wall_us_per_record"], kept])
-    head = ["cost of a record, largest / smallest table", "CPU", "wall", f"at most {MOST_GROWTH}"]
+    head = ["cost of a record, largest / smallest table", "CPU", "wall", f"CPU at most {MOST_GROWTH}"]
     return f"{costs}\n\n{tabulate(growth, head, floatfmt='.2f')}"
 
 
