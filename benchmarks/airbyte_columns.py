@@ -14,12 +14,14 @@ _PARTS: Final = ("street_1", "street_2", "city", "state", "postal_code", "countr
 
 def airbyte_landed(schema: str, vendor: str) -> Landed:
     """Where the rows are and how each column comes out of them."""
-    return Landed(schema, expressions=_hubspot() if vendor == "hubspot" else _salesforce())
+    if vendor == "salesforce":
+        return Landed(schema, expressions=_salesforce())
+    return Landed(schema, also="properties::jsonb AS p, associations::jsonb AS a", expressions=_hubspot())
 
 
 def _property(name: str) -> str:
     assert name in HUBSPOT
-    return f"(properties::jsonb ->> '{name}')"
+    return f"(p ->> '{name}')"
 
 
 def _hubspot() -> dict[str, str]:
@@ -27,7 +29,7 @@ def _hubspot() -> dict[str, str]:
     emails = (("primary", "email"), ("work", "work_email"), ("other", "hs_additional_emails"))
     phones = (("primary", "phone"), ("mobile", "mobilephone"), ("fax", "fax"))
     return typed | {
-        "account_id": "associations::jsonb #>> '{companies,results,0,id}'",
+        "account_id": "a #>> '{companies,results,0,id}'",
         "created_at": "createdat AT TIME ZONE 'UTC'",
         "first_name": _property("firstname"),
         "is_deleted": "archived",
@@ -40,8 +42,8 @@ def _hubspot() -> dict[str, str]:
         "addresses": _address("primary", HUBSPOT_ADDRESS, _property),
         "email_addresses": _listed("email_address", emails, _property),
         "phone_numbers": _listed("phone_number", phones, _property),
-        "raw_data": "jsonb_build_object('id', id, 'properties', properties::jsonb, "
-        "'associations', associations::jsonb, 'archived', archived, "
+        "raw_data": "jsonb_build_object('id', id, 'properties', p, "
+        "'associations', a, 'archived', archived, "
         f"'createdAt', to_char(createdat, {_Z}), 'updatedAt', to_char(updatedat, {_Z}))",
     }
 

@@ -1,9 +1,11 @@
 """The comparison finds one wrong value in any column, a record too much and a record too few."""
 
+import msgspec
 import pytest
 
 from benchmarks.compare import Different, Landed, compare, write_expected
 from benchmarks.fields import ARRAYS, COLUMNS, TYPED
+from benchmarks.records import hubspot_record
 
 SIZE = 240
 WRONG = {
@@ -29,6 +31,16 @@ class OfTheTest:
             return cursor.fetchall() if cursor.description else []
 
 
+def put_records(postgres, version):
+    """The vendor's own JSON, where the expected tables hold it in the form that is compared."""
+    with postgres.connect() as connection, connection.cursor() as cursor:
+        records = [hubspot_record(n, version) for n in range(SIZE) if version == 0 or n % 100 == 37]
+        cursor.executemany(
+            "UPDATE tool.contacts SET raw_data = %s WHERE id = %s",
+            [(msgspec.json.encode(record).decode(), record["id"]) for record in records],
+        )
+
+
 @pytest.fixture
 def postgres(make_database):
     postgres = OfTheTest(make_database())
@@ -36,6 +48,7 @@ def postgres(make_database):
     postgres.execute("CREATE SCHEMA tool")
     postgres.execute("CREATE TABLE tool.contacts AS SELECT * FROM expected.hubspot_0")
     postgres.execute("ALTER TABLE tool.contacts DROP COLUMN n, ADD PRIMARY KEY (id)")
+    put_records(postgres, 0)
     return postgres
 
 
@@ -75,6 +88,7 @@ def test_what_changed_is_expected_after_a_change(postgres):
     names = ", ".join(COLUMNS)
     postgres.execute("DELETE FROM tool.contacts WHERE id::bigint % 100 = 37")
     postgres.execute(f"INSERT INTO tool.contacts ({names}) SELECT {names} FROM expected.hubspot_1")
+    put_records(postgres, 1)
     assert compare(postgres, "tool", Landed("tool"), "hubspot", size=SIZE, changed=True) == []
 
 
