@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test check format lock clean
+.PHONY: help install demo dev test check format bench growth lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,9 +45,17 @@ check: $(INSTALLED) ## Lint, format, types and the direction of imports
 format: $(INSTALLED) ## Format the code
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
 
+bench: $(INSTALLED) ## Ours, the peers and the limit on the same records (SIZE=, PEERS=, VENDORS=, ROUNDS=, PEER_SIZE=, POSTGRES_BIN=)
+	@$(BIN)/python -m benchmarks $(if $(SIZE),--size $(SIZE)) $(if $(PEER_SIZE),--peer-size $(PEER_SIZE)) \
+	  $(if $(filter-out undefined,$(origin PEERS)),--peers "$(PEERS)") $(if $(VENDORS),--vendors "$(VENDORS)") \
+	  $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(POSTGRES_BIN),--postgres-bin "$(POSTGRES_BIN)")
+
+growth: $(INSTALLED) ## What a record costs when its table holds 10 thousand to 10 million rows (MOST=)
+	@$(BIN)/python -m benchmarks.growth $(if $(MOST),--most $(MOST)) $(if $(POSTGRES_BIN),--postgres-bin "$(POSTGRES_BIN)")
+
 lock: ## Pin the dependencies anew (needs uv)
 	@UV_PYTHON_DOWNLOADS=never uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-strip-extras --no-header --upgrade --quiet -o requirements.lock
 
 clean: ## Remove the environment and the local state
-	rm -rf $(VENV) .sync_pipelines .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .sync_pipelines benchmarks/.work .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

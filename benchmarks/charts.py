@@ -1,0 +1,68 @@
+"""Two small charts as SVG, readable in a README whatever its background."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+from xml.sax.saxutils import escape
+
+Bars = Sequence[tuple[str, float, float]]
+"""(name, length, a second number that is only told)."""
+
+OURS: Final = "#2f7ed8"
+OTHERS: Final = "#9aa5b1"
+_COLOURS: Final = (OURS, "#d87a2f", "#5b9a4c")
+
+
+def bar_chart(groups: Sequence[tuple[str, Bars]], told: Callable[[float, float], str]) -> str:
+    """Horizontal bars by group; those named "ours" in colour."""
+    left, room, step = 230, 430, 24
+    most = max((value for _, bars in groups for _, value, _ in bars), default=1.0)
+    parts, y = [], 10
+    for title, bars in groups:
+        y += 22
+        parts.append(f'<text x="10" y="{y}" font-weight="bold">{escape(title)}</text>')
+        y += 10
+        for name, value, more in bars:
+            width = max(1.0, value / most * room)
+            colour = OURS if name == "ours" else OTHERS
+            parts.append(f'<text x="{left - 8}" y="{y + 15}" text-anchor="end">{escape(name)}</text>')
+            parts.append(f'<rect x="{left}" y="{y + 3}" width="{width:.1f}" height="16" fill="{colour}"/>')
+            parts.append(f'<text x="{left + width + 6:.1f}" y="{y + 15}">{escape(told(value, more))}</text>')
+            y += step
+    return _drawing(y + 12, parts)
+
+
+def line_chart(title: str, lines: Mapping[str, Sequence[tuple[float, float]]]) -> str:
+    """Lines over a logarithmic axis of rows; the vertical axis begins at zero."""
+    left, top, width, height = 60, 50, 560, 240
+    rows = sorted({x for points in lines.values() for x, _ in points})
+    most = max(y for points in lines.values() for _, y in points) * 1.1
+    low, span = math.log10(rows[0]), max(1e-9, math.log10(rows[-1] / rows[0]))
+
+    def place(x: float, y: float) -> tuple[float, float]:
+        return left + (math.log10(x) - low) / span * width, top + height - y / most * height
+
+    parts = [f'<text x="10" y="24" font-weight="bold">{escape(title)}</text>']
+    for at in range(5):
+        value = most * at / 4
+        _, y = place(rows[0], value)
+        parts.append(f'<line x1="{left}" y1="{y:.1f}" x2="{left + width}" y2="{y:.1f}" stroke="#e3e6ea"/>')
+        parts.append(f'<text x="{left - 8}" y="{y + 4:.1f}" text-anchor="end">{value:.0f}</text>')
+    for x in rows:
+        across, _ = place(x, 0)
+        parts.append(f'<text x="{across:.1f}" y="{top + height + 18}" text-anchor="middle">{x:,.0f}</text>')
+    for (name, points), colour in zip(lines.items(), _COLOURS, strict=False):
+        placed = [place(x, y) for x, y in points]
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in placed)
+        parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
+        end_x, end_y = placed[-1]
+        parts.append(f'<text x="{end_x + 8:.1f}" y="{end_y + 4:.1f}" fill="{colour}">{escape(name)}</text>')
+    return _drawing(top + height + 40, parts)
+
+
+def _drawing(height: int, parts: Sequence[str]) -> str:
+    body = "\n  ".join(parts)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 800 {height}" font-family="sans-serif" font-size="12">\n'
+        f'  <rect width="800" height="{height}" fill="#ffffff"/>\n  {body}\n</svg>\n'
+    )

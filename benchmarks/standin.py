@@ -1,0 +1,45 @@
+"""Starting the stand-in as a process of its own, and telling it which records to show."""
+
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from benchmarks.pages import write_pages
+from benchmarks.server import READY
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+class StandIn:
+    """A running stand-in. `pid` for those who measure what it costs."""
+
+    def __init__(self, url: str, size: int, pid: int) -> None:
+        self.url = url
+        self.size = size
+        self.pid = pid
+
+    def show(self, state: str) -> None:
+        """Which version of the records everybody gets from now on."""
+        request = urllib.request.Request(f"{self.url}/control/state", data=state.encode(), method="POST")  # noqa: S310
+        urllib.request.urlopen(request, timeout=30).close()  # noqa: S310 - our own server on 127.0.0.1
+
+
+@contextmanager
+def standing_in(folder: Path, size: int) -> Iterator[StandIn]:
+    """Pages made if they are not there yet, served for the time of the block."""
+    write_pages(folder, size)
+    command = [sys.executable, "-m", "benchmarks.server", str(folder)]
+    process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        line = process.stdout.readline()
+        if not line.startswith(READY):
+            raise RuntimeError(f"the stand-in did not start (it ended with {process.poll()}): see its messages above")
+        yield StandIn(line.removeprefix(READY).strip(), size, process.pid)
+    finally:
+        process.terminate()
+        process.wait(10)
+        process.stdout.close()

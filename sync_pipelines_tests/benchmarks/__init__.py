@@ -1,0 +1,1 @@
+"""The benchmark's own parts, small and quick: what it serves, what it compares, what it counts."""
