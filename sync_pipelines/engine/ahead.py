@@ -1,4 +1,4 @@
-"""Reading ahead: the vendor is asked for the next pages while a chunk is being stored."""
+"""Reading ahead: the vendor is asked for the next records while a chunk is being stored."""
 
 import queue
 import threading
@@ -9,7 +9,7 @@ from typing import Final, Generic, TypeVar
 Item = TypeVar("Item")
 
 AHEAD_BYTES: Final = 4 * 1024 * 1024
-"""So much may wait. One page more is fetched when less than this waits, however large it is."""
+"""The next item is made when less than this waits: many small ones, or one large one."""
 
 
 class _Ended(Generic[Item]):
@@ -18,7 +18,7 @@ class _Ended(Generic[Item]):
 
 
 class _Queue(Generic[Item]):
-    """Items with their sizes, bounded by the sum; the producer waits for room, or is told to give up."""
+    """Items with their sizes; the producer waits until little is left of them, or is told to give up."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -30,12 +30,11 @@ class _Queue(Generic[Item]):
     def put(self, item: Item | _Ended[Item], size: int) -> bool:
         """False when nobody wants more."""
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting < self._most or self._given_up)
-            if self._given_up:
-                return False
             self._waiting += size
         self._items.put((item, size))
-        return True
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting < self._most or self._given_up)
+            return not self._given_up
 
     def take(self) -> Item | _Ended[Item]:
         item, size = self._items.get()
@@ -54,7 +53,7 @@ class _Queue(Generic[Item]):
 def read_ahead(
     source: Iterator[Item], size_of: Callable[[Item], int], *, most: int = AHEAD_BYTES
 ) -> Iterator[Iterator[Item]]:
-    """`source`'s items in their order, taken from it in a thread of its own, up to `most` bytes ahead.
+    """`source`'s items in their order, taken from it in a thread of its own, ahead until `most` bytes wait.
 
     An error of the source comes after the items before it. The source is used by that thread alone until this context
     ends; it is closed then, after the call that is under way.

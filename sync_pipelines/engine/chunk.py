@@ -1,6 +1,7 @@
 """Records that wait to be stored together: their texts by id, the newest of each."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from sync_pipelines.engine.cleaning import NotARecord, decode_record
@@ -8,6 +9,7 @@ from sync_pipelines.engine.keys import Key
 from sync_pipelines.engine.mapping import RecordMapper
 from sync_pipelines.model.destination import Columns
 from sync_pipelines.model.errors import RejectRecord
+from sync_pipelines.model.flow import Notice, Page, PageToken
 
 CHUNK_BYTES: Final = 8 * 1024 * 1024
 """A chunk is also full when its records' texts reach this size, so that wide records do not fill the memory."""
@@ -44,67 +46,81 @@ class TextBatch:
         return mapped.columns
 
 
-class Chunk:
-    """Filled page by page, emptied when it is stored.
+@dataclass(frozen=True, kw_only=True)
+class ChunkPlan:
+    """What all chunks of a read have in common.
 
-    `mirror`: there rows of deleted records are not stored, their ids go into `removed`. `losers`: (losing id, surviving
-    id) pairs that its records tell.
+    `mirror`: rows of deleted records are not stored, their ids go into `removed`.
     """
 
-    def __init__(self, key_of: Callable[[bytes], Key], mapper: RecordMapper, *, most_rows: int, mirror: bool) -> None:
-        self._key_of = key_of
-        self._mapper = mapper
-        self._most_rows = most_rows
-        self._mirror = mirror
+    key_of: Callable[[bytes], Key]
+    mapper: RecordMapper
+    most_rows: int
+    mirror: bool
+
+
+class Chunk:
+    """Filled page by page, then stored as a whole.
+
+    `losers`: (losing id, surviving id) pairs that its records tell. `doubled`: records that were there already, in
+    another version. `refused`: those that cannot be stored. `resume` and `total`: of its last page.
+    """
+
+    def __init__(self, plan: ChunkPlan) -> None:
+        self._plan = plan
         self._texts: dict[str, bytes] = {}
         self._hashes: dict[str, int] = {}
         self._deleted: set[str] = set()
-        self._bytes = 0
+        self.bytes = 0
         self.losers: list[tuple[str, str]] = []
-
-    def clear(self) -> None:
-        self._texts.clear()
-        self._hashes.clear()
-        self._deleted.clear()
-        self._bytes = 0
-        self.losers.clear()
+        self.doubled = 0
+        self.refused: list[Refusal] = []
+        self.pages = 0
+        self.records = 0
+        self.resume: PageToken | None = None
+        self.total: int | None = None
 
     @property
     def is_full(self) -> bool:
-        return len(self._texts) >= self._most_rows or self._bytes >= CHUNK_BYTES
+        return len(self._texts) >= self._plan.most_rows or self.bytes >= CHUNK_BYTES
 
     @property
     def removed(self) -> Sequence[str]:
         return list(self._deleted)
 
-    def add(self, records: Iterable[bytes]) -> tuple[int, list[Refusal]]:
-        """(how many were there already, in another version; those that cannot be stored)."""
-        key_of, texts, hashes, mirror = self._key_of, self._texts, self._hashes, self._mirror
-        doubled, size, refused = 0, 0, []
-        for text in records:
+    def add(self, page: Page) -> None:
+        texts, hashes = self._texts, self._hashes
+        key_of, mirror = self._plan.key_of, self._plan.mirror
+        size = 0
+        for text in page.records:
             try:
                 id, digest, deleted, losers = key_of(text)
             except RejectRecord as refusal:
-                refused.append((refusal, text))
+                self.refused.append((refusal, text))
                 continue
             if losers:
                 self.losers.extend((loser, id) for loser in losers)
             size += len(text)
             if id in texts:
-                doubled += 1
+                self.doubled += 1
                 if not self._replaces(text, texts[id]):
                     continue
             texts[id], hashes[id] = text, digest
             if mirror:
                 (self._deleted.add if deleted else self._deleted.discard)(id)
-        self._bytes += size
-        return doubled, refused
+        self.bytes += size
+        self.pages += 1
+        self.records += len(page.records)
+        self.resume = page.resume
+        self.total = page.total if page.total is not None else self.total
 
     def batch(self, *, carefully: bool = False) -> TextBatch:
         """What is to be stored of it."""
         ids = [id for id in self._texts if id not in self._deleted] if self._deleted else list(self._texts)
         hashes, texts = self._hashes, self._texts
-        return TextBatch(self._mapper, ids, [hashes[id] for id in ids], [texts[id] for id in ids], carefully=carefully)
+        return TextBatch(
+            self._plan.mapper, ids, [hashes[id] for id in ids], [texts[id] for id in ids], carefully=carefully
+        )
 
     def screen(self) -> list[Refusal]:
         """Look at every value of every record, and take out what cannot be stored."""
@@ -119,5 +135,22 @@ class Chunk:
 
     def _replaces(self, candidate: bytes, known: bytes) -> bool:
         """Whether `candidate` is the newer one of two versions of a record, or might be."""
-        one, other = self._mapper.modified_at(candidate), self._mapper.modified_at(known)
+        one, other = self._plan.mapper.modified_at(candidate), self._plan.mapper.modified_at(known)
         return one is None or other is None or one >= other
+
+
+def chunks_of(steps: Iterator[Page | Notice], plan: ChunkPlan) -> Iterator[Chunk | Notice]:
+    """The steps of a read with their pages put together. The last chunk holds what is left, be it nothing.
+
+    A chunk ends only behind a page from which the read can go on.
+    """
+    chunk = Chunk(plan)
+    for step in steps:
+        if isinstance(step, Notice):
+            yield step
+            continue
+        chunk.add(step)
+        if step.resume is not None and chunk.is_full:
+            yield chunk
+            chunk = Chunk(plan)
+    yield chunk

@@ -5,7 +5,7 @@ rows, bounds are frozen in the checkpoint before the first page, and nothing is 
 """
 
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from sync_pipelines.engine.ahead import read_ahead
-from sync_pipelines.engine.chunk import Chunk, TextBatch
+from sync_pipelines.engine.chunk import Chunk, ChunkPlan, TextBatch, chunks_of
 from sync_pipelines.engine.keys import key_reader
 from sync_pipelines.engine.layout import FieldPlan, asks_full_read, fingerprint, plan_fields, table_of
 from sync_pipelines.engine.mapping import RecordMapper
@@ -120,15 +120,15 @@ def sync_object(
         known = landing.checkpoint or Checkpoint()
         _same_account(known, tally.account_id)
         checkpoint = _begin(work, known, fingerprint(work.declared, table, plan), vendor, tally.account_id)
-        chunk = _chunk_of(work, schema, table, plan, checkpoint.fingerprint)
+        chunks = _chunk_plan(work, schema, table, plan, checkpoint.fingerprint)
         _Read(
-            work=work, vendor=vendor, landing=landing, chunk=chunk, plan=plan, tally=tally, observe=observe
+            work=work, vendor=vendor, landing=landing, chunks=chunks, plan=plan, tally=tally, observe=observe
         ).to_the_end(checkpoint)
     for notice in vendor.notices:
         tally.notice(notice.message)
 
 
-def _chunk_of(work: Work, schema: ObjectSchema, table: Table, plan: FieldPlan, mark: str) -> Chunk:
+def _chunk_plan(work: Work, schema: ObjectSchema, table: Table, plan: FieldPlan, mark: str) -> ChunkPlan:
     crm_object = work.crm_object
     mapper = RecordMapper(
         crm_object,
@@ -142,7 +142,7 @@ def _chunk_of(work: Work, schema: ObjectSchema, table: Table, plan: FieldPlan, m
     seed = msgspec.json.encode((mark, schema.lookups), order="sorted").decode()
     volatile = crm_object.volatile.intersection(field.name for field in plan.fields)
     key_of = key_reader(crm_object.shape, volatile=volatile, seed=seed)
-    return Chunk(key_of, mapper, most_rows=work.chunk_rows, mirror=work.sync.mode == MIRROR)
+    return ChunkPlan(key_of=key_of, mapper=mapper, most_rows=work.chunk_rows, mirror=work.sync.mode == MIRROR)
 
 
 def _account_id(work: Work, vendor: Vendor) -> str | None:
@@ -199,7 +199,7 @@ class _Read:
     work: Work
     vendor: Vendor
     landing: Landing
-    chunk: Chunk
+    chunks: ChunkPlan
     plan: FieldPlan
     tally: Tally
     observe: Observer
@@ -212,7 +212,6 @@ class _Read:
             # What the vendor kept for this read is gone, so the read starts over.
             reading = checkpoint.reading
             assert reading is not None
-            self.chunk.clear()
             self.records = 0
             self.tally.notice("The vendor no longer had the interrupted read; it started over.")
             self._pages(replace(self.landing.checkpoint or checkpoint, reading=reading.anew()))
@@ -221,21 +220,24 @@ class _Read:
         reading = checkpoint.reading
         assert reading is not None
         self.tally.full = reading.full
-        resumed, total = reading.resume is not None, None
+        resumed, total, rest = reading.resume is not None, None, Chunk(self.chunks)
         if not reading.complete:
             flow = self.work.provider.read(self._read_plan(reading))
-            with read_ahead(self.vendor.read(flow), _size) as steps:
+            with read_ahead(chunks_of(self.vendor.read(flow), self.chunks), _size) as steps:
                 for step in steps:
                     if isinstance(step, Notice):
                         self.tally.notice(step.message)
                         continue
-                    self.observe("page.read")
+                    self._count(step)
                     total = step.total if step.total is not None else total
-                    refused = self._take(step.records)
-                    reading = replace(reading, resume=step.resume, rejected=reading.rejected + refused)
-                    if step.resume is not None and self.chunk.is_full:
-                        checkpoint = self._store(replace(checkpoint, reading=reading))
-                        reading = checkpoint.reading or reading
+                    if step.pages:
+                        rejected = reading.rejected + len(step.refused)
+                        reading = replace(reading, resume=step.resume, rejected=rejected)
+                    if step.resume is None or not step.is_full:
+                        rest = step
+                        continue
+                    checkpoint = self._store(step, replace(checkpoint, reading=reading))
+                    reading = checkpoint.reading or reading
             if not resumed and total is not None and self.records < total:
                 # Were it resumed, the records that are missing would count as deleted.
                 self._leave_to_the_next_run(checkpoint, reading)
@@ -243,7 +245,7 @@ class _Read:
                     f"The vendor announced {total} records and gave {self.records}. Nothing was deleted; run the "
                     "sync again, and if it stays so ask the vendor."
                 )
-        self._finish(checkpoint, reading)
+        self._finish(checkpoint, reading, rest)
 
     def _read_plan(self, reading: Reading) -> ReadPlan:
         return ReadPlan(
@@ -255,32 +257,30 @@ class _Read:
             bulk_above=self.work.sync.bulk_above,
         )
 
-    def _take(self, records: Sequence[bytes]) -> int:
-        """Put records into the chunk. How many were refused."""
-        doubled, refused = self.chunk.add(records)
-        for refusal, text in refused:
+    def _count(self, chunk: Chunk) -> None:
+        for _ in range(chunk.pages):
+            self.observe("page.read")
+        for refusal, text in chunk.refused:
             self.tally.reject(str(refusal), text)
-        self.records += len(records)
-        self.tally.counts += Counts(read=len(records) - len(refused), unchanged=doubled)
-        return len(refused)
+        self.records += chunk.records
+        self.tally.counts += Counts(read=chunk.records - len(chunk.refused), unchanged=chunk.doubled)
 
-    def _store(self, checkpoint: Checkpoint) -> Checkpoint:
+    def _store(self, chunk: Chunk, checkpoint: Checkpoint) -> Checkpoint:
         self.observe("chunk.ready")
-        batch = self.chunk.batch()
+        batch = chunk.batch()
         try:
-            counts = self._load(batch, checkpoint)
+            counts = self._load(chunk, batch, checkpoint)
         except (RefusedValue, RejectRecord):
             # Rows are made of what is wanted of a record; what is passed over may hold what no destination takes.
-            checkpoint = self._screened(checkpoint)
-            batch = self.chunk.batch(carefully=True)
-            counts = self._load(batch, checkpoint)
+            checkpoint = self._screened(chunk, checkpoint)
+            batch = chunk.batch(carefully=True)
+            counts = self._load(chunk, batch, checkpoint)
         self.tally.counts += counts + Counts(invalid=batch.misfits)
         self.observe("chunk.stored")
-        self.chunk.clear()
         return self.landing.checkpoint or checkpoint
 
-    def _screened(self, checkpoint: Checkpoint) -> Checkpoint:
-        refused = self.chunk.screen()
+    def _screened(self, chunk: Chunk, checkpoint: Checkpoint) -> Checkpoint:
+        refused = chunk.screen()
         for refusal, text in refused:
             self.tally.counts += Counts(read=-1)
             self.tally.reject(str(refusal), text)
@@ -289,10 +289,10 @@ class _Read:
             return checkpoint
         return replace(checkpoint, reading=replace(reading, rejected=reading.rejected + len(refused)))
 
-    def _load(self, batch: TextBatch, checkpoint: Checkpoint) -> Counts:
-        return self.landing.load(batch, checkpoint, merged=self.chunk.losers, removed=self.chunk.removed)
+    def _load(self, chunk: Chunk, batch: TextBatch, checkpoint: Checkpoint) -> Counts:
+        return self.landing.load(batch, checkpoint, merged=chunk.losers, removed=chunk.removed)
 
-    def _finish(self, checkpoint: Checkpoint, reading: Reading) -> None:
+    def _finish(self, checkpoint: Checkpoint, reading: Reading, rest: Chunk) -> None:
         done = replace(
             checkpoint,
             reading=None,
@@ -301,10 +301,10 @@ class _Read:
             incrementals=0 if reading.full else checkpoint.incrementals + 1,
         )
         if reading.full and not reading.rejected and not reading.complete:
-            checkpoint = self._store(replace(checkpoint, reading=replace(reading, complete=True)))
-            reading = checkpoint.reading or reading
+            checkpoint = self._store(rest, replace(checkpoint, reading=replace(reading, complete=True)))
+            reading, rest = checkpoint.reading or reading, Chunk(self.chunks)
         if not reading.full or reading.rejected:
-            self._store(done)
+            self._store(rest, done)
             if reading.full:
                 self.tally.notice(
                     f"{reading.rejected} records came without a usable id (see the rejected ones), so nothing was "
@@ -330,5 +330,5 @@ class _Read:
         self.landing.load(NO_ROWS, replace(checkpoint, reading=reading.anew()))
 
 
-def _size(step: Page | Notice) -> int:
-    return sum(map(len, step.records)) if isinstance(step, Page) else 0
+def _size(step: Chunk | Notice) -> int:
+    return step.bytes if isinstance(step, Chunk) else 0

@@ -30,7 +30,7 @@ MOST_STAGING_TABLES = 4
 GROWN_ROWS = 10_000
 """So many new rows make statistics stale that were taken before them."""
 
-BLOCK_ROWS = 64
+BLOCK_ROWS = 50
 """So many rows are mapped and sent at a time."""
 
 CHUNKS_BY_KEY = 4
