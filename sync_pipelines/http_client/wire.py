@@ -5,7 +5,7 @@ proxies are configured in the environment httpx's own transport is used (docs/ad
 """
 
 import http.client
-import selectors
+import select
 import socket
 import ssl
 from collections.abc import Iterator
@@ -96,9 +96,9 @@ def _exchanged(
 
 def _is_readable(sock: socket.socket) -> bool:
     """An idle connection has something to read only when the other side has closed it."""
-    with selectors.DefaultSelector() as selector:
-        selector.register(sock, selectors.EVENT_READ)
-        return bool(selector.select(0))
+    waiting = select.poll()
+    waiting.register(sock, select.POLLIN)
+    return bool(waiting.poll(0))
 
 
 @contextmanager

@@ -1,20 +1,15 @@
 """The store's connection pool and its schema version."""
 
 from collections.abc import Callable
-from functools import lru_cache
-from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import URL, Connection, Engine, create_engine, make_url, text
 from sqlalchemy.exc import ArgumentError, OperationalError
 
 from sync_pipelines.model.errors import ConfigurationError
 
-_MIGRATION_LOCK = 0x53594E43_50495045
-"""Key of the advisory lock under which one process at a time migrates."""
+NEWEST = "0001"
+"""The last revision in migrations/versions. Known here so that a run need not import Alembic, which costs it 50 ms and
+10 MB. Revisions are numbered, so that of two the later one is the greater text."""
 
 LONGEST_WAIT_FOR_A_LOCK = "300s"
 """Longer than a token request with all its tries; then the waiting call fails and is tried again."""
@@ -66,46 +61,22 @@ def reached(engine: Engine, use: Callable[[Connection], None]) -> None:
         ) from error
 
 
-def migrate(engine: Engine) -> None:
-    """Brings the tables to the newest version; a second process that comes meanwhile waits and finds nothing to do."""
-
-    def upgrade(connection: Connection) -> None:
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
-        config = _alembic()
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
-
-    reached(engine, upgrade)
-
-
 def check_current(engine: Engine) -> None:
     """ConfigurationError when the tables are not the ones that this version works with."""
 
     def compare(connection: Connection) -> None:
-        found, newest = MigrationContext.configure(connection).get_current_revision(), _newest()
-        if found == newest:
+        if not connection.scalar(text("SELECT to_regclass('alembic_version') IS NOT NULL")):
+            raise ConfigurationError(_BEHIND.format(state="has no tables yet"))
+        found = connection.scalar(text("SELECT version_num FROM alembic_version"))
+        if found == NEWEST:
             return
-        if found is not None and found not in _revisions():
+        if found is not None and found > NEWEST:
             raise ConfigurationError(
                 "The store was migrated by a newer version of sync_pipelines: use that version here too."
             )
-        state = "has no tables yet" if found is None else "has the tables of an older version"
-        raise ConfigurationError(f"The store {state}: run `sync-pipelines migrate`.")
+        raise ConfigurationError(_BEHIND.format(state="has the tables of an older version"))
 
     reached(engine, compare)
 
 
-def _alembic() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
-    return config
-
-
-@lru_cache(maxsize=1)
-def _revisions() -> frozenset[str]:
-    return frozenset(script.revision for script in ScriptDirectory.from_config(_alembic()).walk_revisions())
-
-
-@lru_cache(maxsize=1)
-def _newest() -> str | None:
-    return ScriptDirectory.from_config(_alembic()).get_current_head()
+_BEHIND = "The store {state}: run `sync-pipelines migrate`."

@@ -3,11 +3,13 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 
 from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.secret import Secret
 from sync_pipelines.store import Store
-from sync_pipelines.store.database import make_engine, store_url
+from sync_pipelines.store.database import NEWEST, make_engine, store_url
+from sync_pipelines.store.migrating import alembic_config
 from sync_pipelines.store.tables import metadata
 
 KEYS = (Secret("key"),)
@@ -37,6 +39,13 @@ def test_migrating_makes_exactly_the_tables_that_the_code_works_with(store, data
         context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
         assert compare_metadata(context, metadata) == []
     engine.dispose()
+
+
+def test_the_newest_revision_is_the_one_that_is_checked_for_and_they_count_upwards():
+    script = ScriptDirectory.from_config(alembic_config())
+    revisions = [revision.revision for revision in script.walk_revisions()]
+    assert script.get_current_head() == NEWEST
+    assert revisions == sorted(revisions, reverse=True)
 
 
 def test_migrating_again_keeps_what_is_stored(store, connect):

@@ -46,6 +46,8 @@ SELECT set_config('enable_nestloop', 'on', true), set_config('enable_hashjoin', 
   set_config('enable_mergejoin', 'off', true)
 """
 _HEAD_TYPES = ["text", "text", "text", "bytea", "text"]
+_SMALL_SAMPLE = b"SET LOCAL default_statistics_target = 10"
+"""How large the table is and how many customers it has is all that is needed; autovacuum samples more later."""
 _GROWTH = "SELECT reltuples FROM pg_catalog.pg_class WHERE oid = to_regclass(format('%%I.%%I', %s::text, %s::text))"
 
 
@@ -146,7 +148,9 @@ class PostgresLanding:
             with self._opening.pool.lend(place) as lent:
                 known = lent.connection.execute(_GROWTH, [layout.schema, layout.physical]).fetchone()
                 if known is not None and known[0] < 5 * self._created:
-                    lent.connection.execute(self._sql.analyze)
+                    with lent.connection.transaction():
+                        lent.connection.execute(_SMALL_SAMPLE)
+                        lent.connection.execute(self._sql.analyze)
         except (psycopg.Error, SyncError) as problem:
             # Everything is stored; autovacuum takes the statistics sooner or later.
             log.warning("Statistics of %s.%s were not taken: %s", layout.schema, layout.physical, problem)

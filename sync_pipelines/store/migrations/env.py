@@ -1,4 +1,4 @@
-"""Run by Alembic inside the transaction that `store.database.migrate` opened."""
+"""Run by Alembic inside the transaction that `store.migrating.migrate` opened."""
 
 from alembic import context
 
