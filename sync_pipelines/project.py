@@ -150,20 +150,40 @@ class Project:
         observe: Observer = ignore,
         on_done: Callable[[SyncRun], None] = lambda run: None,
     ) -> list[SyncRun]:
-        """Sync one object of these customers, side by side, and store every outcome. One SyncRun each, in order."""
-        declared = self.declared(sync, object_name)
-        work = [
-            self._work(sync, declared, connection, run_id=run_id, full=full)
-            for connection in self.connections(sync, customers)
-        ]
+        """Sync one object of these customers; of all that are connected when none is named."""
+        named = [connection.customer_id for connection in self.connections(sync, customers)]
+        return self.sync_objects(sync, {object_name: named}, run_id=run_id, full=full, observe=observe, on_done=on_done)
 
+    def sync_objects(
+        self,
+        sync: str,
+        objects: Mapping[str, Sequence[str]],
+        *,
+        run_id: str,
+        full: bool = False,
+        observe: Observer = ignore,
+        on_done: Callable[[SyncRun], None] = lambda run: None,
+    ) -> list[SyncRun]:
+        """Sync objects of customers, {object: customers}, all side by side, and store every outcome.
+
+        One SyncRun for each object and customer, in the order given. Work begins customer by customer within every
+        object in turn, so that no object and no large account keeps the others waiting for a place.
+        """
+        connections = {item.customer_id: item for item in self.connections(sync)}
+        wanted = [(name, customer) for name, customers in objects.items() for customer in customers]
+        missing = sorted({customer for _, customer in wanted if customer not in connections})
+        if missing:
+            self.connections(sync, missing)
+        work = [
+            self._work(sync, self.declared(sync, name), connections[customer], run_id=run_id, full=full)
+            for name, customer in wanted
+        ]
         first_time = {item.connection.customer_id: item.connection for item in work if not item.connection.account_id}
 
         def done(run: SyncRun) -> None:
             self.store.runs.record([run])
-            connection = first_time.get(run.customer_id)
-            if connection is not None and run.account_id is not None:
-                self.store.connections.set_account(connection, run.account_id)
+            if run.customer_id in first_time and run.account_id is not None:
+                self.store.connections.set_account(first_time.pop(run.customer_id), run.account_id)
             on_done(run)
 
         return sync_side_by_side(work, self._around(observe), at_once=self.settings.connections_at_once, on_done=done)

@@ -1,10 +1,11 @@
-"""Many connections of one object: bounded threads, one lease each, and a SyncRun for every one whatever happens.
+"""Many connections and objects: bounded threads, one lease each, and a SyncRun for every one whatever happens.
 
 One connection's failure never touches another's: each has its own session, transaction and outcome.
 """
 
 import logging
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import AbstractContextManager
@@ -47,12 +48,15 @@ class Surroundings:
 def sync_side_by_side(
     work: Sequence[Work], around: Surroundings, *, at_once: int, on_done: Callable[[SyncRun], None]
 ) -> list[SyncRun]:
-    """Every work's outcome, in the order of the work. `on_done` is called as each one ends, from one thread."""
+    """Every work's outcome, in the order of the work. `on_done` is called as each one ends, from one thread.
+
+    Objects take turns: of each one the first connection begins before any one's second.
+    """
     if not work:
         return []
     outcomes: dict[int, SyncRun] = {}
     with ThreadPoolExecutor(max_workers=min(at_once, len(work)), thread_name_prefix="sync") as pool:
-        waiting = {pool.submit(sync_one, item, around): at for at, item in enumerate(work)}
+        waiting = {pool.submit(sync_one, work[at], around): at for at in _in_turns(work)}
         try:
             for future in as_completed(waiting):
                 run = future.result()
@@ -63,6 +67,15 @@ def sync_side_by_side(
             around.stop.set()
             raise
     return [outcomes[at] for at in range(len(work))]
+
+
+def _in_turns(work: Sequence[Work]) -> list[int]:
+    begun: Counter[str] = Counter()
+    turns = []
+    for item in work:
+        turns.append(begun[item.declared.object])
+        begun[item.declared.object] += 1
+    return sorted(range(len(work)), key=turns.__getitem__)
 
 
 def sync_one(work: Work, around: Surroundings) -> SyncRun:
