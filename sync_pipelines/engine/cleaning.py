@@ -33,6 +33,22 @@ def is_suspect(text: bytes) -> bool:
     return b"\x00" in text
 
 
+_NUMBERS_AS_ZEROS: Final = bytes(
+    ord("0") if chr(code).isdigit() and code < 128 else ord("e") if chr(code) == "E" else code for code in range(256)
+)
+_ENDLESS: Final = (b"0" * (LARGEST_EXPONENT + 1), b"0e" + b"0" * len(str(LARGEST_EXPONENT)))
+"""With every digit a 0 and without signs: so many digits, or an exponent of so many."""
+
+
+def may_be_endless(text: bytes) -> bool:
+    """Whether a number in the text (or in the texts that are joined in it) may be longer than LARGEST_EXPONENT digits.
+
+    Postgres would take such a number, and the JSON readers of many languages would fail at the row.
+    """
+    zeros = text.translate(_NUMBERS_AS_ZEROS, b"+-.")
+    return any(mark in zeros for mark in _ENDLESS)
+
+
 def decode_record(text: bytes) -> tuple[dict[str, Any], bytes, bool]:
     """(the record, its text to store, whether characters had to be replaced).
 

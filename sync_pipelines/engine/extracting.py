@@ -35,7 +35,7 @@ def extract_of(paths: Sequence[Path], order: Iterable[Path] = ()) -> Extract | N
     None for paths that it cannot express: a name that no struct may have, or a path that leads through another one's
     value. The function raises NOT_PLAIN where a value on the way is no object, where the text is no JSON object, or
     where a wanted number is endless. What it passes over it does not look at closely: escapes of NUL, endless numbers
-    and bytes that are no UTF-8 stay unnoticed there.
+    and bytes that are no UTF-8 stay unnoticed there (see cleaning).
     """
     tree: _Tree = {}
     place = {path: number for number, path in enumerate(order)}

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from sync_pipelines.engine.casting import CASTS, Cast, Misfit, to_text, to_timestamp
-from sync_pipelines.engine.cleaning import CLEANED_REASON, NotARecord, decode_record, is_suspect
+from sync_pipelines.engine.cleaning import CLEANED_REASON, NotARecord, decode_record, is_suspect, may_be_endless
 from sync_pipelines.engine.extracting import NOT_PLAIN, Extract, Path, Values, at_path, extract_of
 from sync_pipelines.engine.rules import Source, additional_source, envelope_sources, source_of
 from sync_pipelines.model.common_model import Column
@@ -138,7 +138,7 @@ class RecordMapper:
     def _values(self, stored: list[bytes], errors: dict[int, dict[str, Any]], *, carefully: bool) -> Sequence[Values]:
         """The wanted values of every record. A text that had to be cleaned is replaced in `stored`."""
         extract = None if carefully else self._extract
-        if extract is not None and not any(map(is_suspect, stored)):
+        if extract is not None and not any(map(is_suspect, stored)) and not may_be_endless(b"\n".join(stored)):
             try:
                 return [extract(text) for text in stored]
             except NOT_PLAIN:
@@ -148,7 +148,7 @@ class RecordMapper:
     def _values_of(
         self, extract: Extract | None, stored: list[bytes], row: int, errors: dict[int, dict[str, Any]]
     ) -> Values:
-        if extract is not None and not is_suspect(stored[row]):
+        if extract is not None and not is_suspect(stored[row]) and not may_be_endless(stored[row]):
             try:
                 return extract(stored[row])
             except NOT_PLAIN:

@@ -1,5 +1,6 @@
 """What every destination answers for, whatever it is made of."""
 
+import json
 from dataclasses import replace
 from decimal import Decimal
 from itertools import count
@@ -27,6 +28,8 @@ from sync_pipelines_tests.destinations.cases import (
     scope,
     stored,
 )
+
+COLUMN_NAMES = [column.name for column in CONTACTS.columns]
 
 
 class Crash(Exception):
@@ -76,6 +79,110 @@ def test_new_and_changed_and_unchanged_rows_are_told_apart(landing):
         created=1, updated=1, unchanged=1
     )
     assert names(landing) == {"1": "Ann", "2": "Bea", "3": "Ann"}
+
+
+hashes = count(1)
+
+
+def another_hash(entry, **changes):
+    """The row as another spelling of the same record would give it."""
+    at = {name: place for place, name in enumerate(["hash", "errors", "merged_into", *COLUMN_NAMES])}
+    values = list(entry)
+    for name, value in changes.items():
+        values[at[name]] = value
+    return (next(hashes), *values[1:])
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (b'{"a": 1, "b": {"c": 2, "d": [1, 2]}}', b'{"b": {"d": [1, 2], "c": 2}, "a": 1}'),
+        (b'{"n": 5.0}', b'{"n": 5}'),
+        (b'{"n": 1e2, "t": "\\u00e9"}', '{"t":"é","n":100}'.encode()),
+        (b"[]", b" [ ] "),
+    ],
+)
+def test_a_record_that_is_only_spelled_another_way_is_not_written_again(destination, before, after):
+    first = row("1", raw=before, amount=Decimal("1.50"), errors=b'{"x": {"a": 1, "b": 2}}')
+    again = another_hash(first, raw_data=after, amount=Decimal("1.5"), errors=b'{"x":{"b":2,"a":1}}')
+    with destination.open(scope(), CONTACTS, "run-1", ignore) as landing:
+        load(landing, [first, row("2")], DONE)
+        before = stored(landing)
+    with destination.open(scope(), CONTACTS, "run-2", ignore) as landing:
+        assert load(landing, [again, row("2")], DONE) == Counts(unchanged=2)
+        now = stored(landing)
+        assert now["1"].pop("_sync_hash") == again[0]
+        assert before["1"].pop("_sync_hash") == first[0]
+        assert now == before
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"raw_data": b'{"a": 2}'},
+        {"first_name": None},
+        {"first_name": "ann"},
+        {"amount": Decimal("1.51")},
+        {"amount": None},
+        {"is_deleted": True},
+        {"errors": b'{"first_name": {}}'},
+        {"merged_into": "9"},
+        {"last_modified_at": None},
+    ],
+)
+def test_every_other_change_of_a_row_is_written(landing, changes):
+    entry = row("1", raw=b'{"a": 1}', amount=Decimal("1.50"))
+    load(landing, [entry], DONE)
+    assert load(landing, [another_hash(entry, **changes)], DONE) == Counts(updated=1)
+
+
+@pytest.mark.parametrize("at", [(), ("properties",), ("a", "b")])
+def test_what_changes_on_every_read_does_not_write_a_row(destination, at):
+    table = replace(CONTACTS, volatile=("ticking", "tocking"), volatile_at=at)
+
+    def raw(name, **ticks):
+        record = {"name": name, **ticks}
+        for step in reversed(at):
+            record = {"id": "1", step: record}
+        return json.dumps(record).encode()
+
+    with destination.open(scope(), table, "run-1", ignore) as landing:
+        first = row("1", raw=raw("Ann", ticking=1))
+        load(landing, [first], DONE)
+        for other in (raw("Ann", ticking=2, tocking=3), raw("Ann"), raw("Ann", tocking=None)):
+            assert load(landing, [another_hash(first, raw_data=other)], DONE) == Counts(unchanged=1)
+        assert load(landing, [another_hash(first, raw_data=raw("Bea", ticking=1))], DONE) == Counts(updated=1)
+
+
+@pytest.mark.parametrize("odd", [b"null", b'"text"', b'{"properties": null}', b'{"properties": [1]}', b"[]"])
+def test_a_record_of_another_shape_is_compared_too(destination, odd):
+    table = replace(CONTACTS, volatile=("ticking",), volatile_at=("properties",))
+    with destination.open(scope(), table, "run-1", ignore) as landing:
+        first = row("1", raw=odd)
+        load(landing, [first], DONE)
+        assert load(landing, [another_hash(first)], DONE) == Counts(unchanged=1)
+        changed = another_hash(first, raw_data=b'{"properties": {"x": 1}}')
+        assert load(landing, [changed], DONE) == Counts(updated=1)
+
+
+def test_misfits_of_rows_that_stay_as_they_are_are_counted(landing):
+    entries = [row("1", errors=b'{"a": {}, "b": {}}'), row("2"), row("3", errors=b'{"a": {}}')]
+    load(landing, entries, DONE)
+    changed = row("3", name="Bea", minute=1, errors=b'{"a": {}}')
+    assert load(landing, [*entries[:2], changed], DONE) == Counts(unchanged=2, updated=1, invalid=2)
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, 50, 333])
+def test_rows_are_compared_however_far_apart_their_ids_lie(landing, step):
+    load(landing, rows(*range(1000)), DONE)
+    for turn in range(1, 8):
+        wanted = range(0, 1000, step)
+        found = [row(str(n), minute=turn, name=f"turn {turn}") if n % 2 == 0 else row(str(n)) for n in wanted]
+        changed = sum(n % 2 == 0 for n in wanted)
+        new = row(f"new {turn}")
+        assert load(landing, [*found, new], DONE) == Counts(created=1, updated=changed, unchanged=len(wanted) - changed)
+    assert names(landing)["0"] == "turn 7"
+    assert len(stored(landing)) == 1007
 
 
 def test_an_older_version_never_replaces_a_newer_one(landing):

@@ -1,6 +1,8 @@
 """Names and values as nobody should choose them: they land exactly as they are, and nothing of them is executed."""
 
+import json
 import re
+from contextlib import contextmanager
 
 import httpx
 import msgspec
@@ -175,16 +177,9 @@ ODD_JSON = {
 }
 
 
-@pytest.mark.parametrize("oddity", ODD_JSON)
-@every_vendor
-def test_json_that_no_vendor_should_send_costs_at_most_its_own_record(unhurried, monkeypatch, vendor, oddity):
-    place, customer, field = unhurried, CUSTOMER[vendor], LAST_NAME[vendor]
-    value, outcome = ODD_JSON[oddity]
-    place.write_sync(provider=vendor)
-    place.connect(customer)
-    assert place.sync_one(customer).status == "success"
-    before = {row["id"]: row for row in place.content("crm_contact")}
-    id = next(entry["id"] for entry in place.control.truth(customer, CONTACTS[vendor]) if not entry["deleted"])
+@contextmanager
+def one_value_replaced(vendor, id, field, value):
+    """In every answer that brings the record, the field has this JSON."""
     usual = Wire.handle_request
 
     def handle(transport, request):
@@ -195,12 +190,32 @@ def test_json_that_no_vendor_should_send_costs_at_most_its_own_record(unhurried,
         if mark % id.encode() in body:
             head, found, rest = body.partition(mark % id.encode())
             name = b'"%s":' % field.encode()
-            body = head + found + re.sub(name + b'"[^"]*"', lambda _: name + value, rest, count=1)
+            body = head + found + re.sub(name + b'(null|"[^"]*")', lambda _: name + value, rest, count=1)
         headers = [pair for pair in response.headers.multi_items() if pair[0] != "content-length"]
         return httpx.Response(response.status_code, headers=headers, content=body)
 
-    with monkeypatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Wire, "handle_request", handle)
+        yield
+
+
+def synced_before(place, vendor):
+    """(rows after a first sync by id, the id of one that lives)."""
+    place.write_sync(provider=vendor)
+    place.connect(CUSTOMER[vendor])
+    assert place.sync_one(CUSTOMER[vendor]).status == "success"
+    truth = place.control.truth(CUSTOMER[vendor], CONTACTS[vendor])
+    rows = {row["id"]: row for row in place.content("crm_contact")}
+    return rows, next(entry["id"] for entry in truth if not entry["deleted"])
+
+
+@pytest.mark.parametrize("oddity", ODD_JSON)
+@every_vendor
+def test_json_that_no_vendor_should_send_costs_at_most_its_own_record(unhurried, vendor, oddity):
+    place, customer, field = unhurried, CUSTOMER[vendor], LAST_NAME[vendor]
+    value, outcome = ODD_JSON[oddity]
+    before, id = synced_before(place, vendor)
+    with one_value_replaced(vendor, id, field, value):
         run = place.sync_one(customer, full=True)
     rows = {row["id"]: row for row in place.content("crm_contact")}
     assert {other: row for other, row in rows.items() if other != id} == {
@@ -216,6 +231,40 @@ def test_json_that_no_vendor_should_send_costs_at_most_its_own_record(unhurried,
         assert bool(rows[id]["_sync_errors"]) is (outcome == "cleaned")
     assert place.sync_one(customer, full=True).status == "success"
     assert place.differences(customer) == []
+
+
+NOT_MAPPED = {"salesforce": "Department", "hubspot": "jobtitle"}
+ODD_AND_NOT_WANTED = {
+    "deep": (nested(200), "json"),
+    "a number of ten thousand digits": (b"1" * 10_000, "text"),
+    "a number of many decimals": (b"0." + b"12" * 600, "text"),
+    "a number with a long exponent": (b"-1.5E+05000", "text"),
+    "a long number": (b"12" * 400, "json"),
+    "a number beyond every exponent": (b"1e999999999", "text"),
+    "NUL": (b'"a\\u0000b"', "cleaned"),
+    "half of a pair": (b'"a\\ud83d"', "cleaned"),
+}
+
+
+@pytest.mark.parametrize("oddity", ODD_AND_NOT_WANTED)
+@every_vendor
+def test_odd_json_in_a_field_that_no_column_wants_costs_nothing_but_its_own_value(unhurried, vendor, oddity):
+    place, customer, field = unhurried, CUSTOMER[vendor], NOT_MAPPED[vendor]
+    value, outcome = ODD_AND_NOT_WANTED[oddity]
+    before, id = synced_before(place, vendor)
+    with one_value_replaced(vendor, id, field, value):
+        run = place.sync_one(customer, full=True)
+        again = place.sync_one(customer, full=True)
+    rows = {row["id"]: row for row in place.content("crm_contact")}
+    assert (run.status, run.counts.rejected, run.counts.updated) == ("success", 0, 1)
+    assert again.counts.changed == 0
+    assert {other: row for other, row in rows.items() if other != id} == {
+        other: row for other, row in before.items() if other != id
+    }
+    kept = fields_of(rows[id])[field]
+    expected = {"text": value.decode(), "cleaned": {"NUL": "ab", "half of a pair": "a\ufffd"}.get(oddity)}
+    assert kept == (expected[outcome] if outcome in expected else json.loads(value))
+    assert bool(rows[id]["_sync_errors"]) is (outcome in ("text", "cleaned"))
 
 
 @pytest.mark.parametrize(

@@ -208,10 +208,11 @@ def test_characters_that_cannot_be_stored_are_replaced_and_said():
     assert "replaced" in json.loads(mapped.row[1])["raw_data"]["reason"]
 
 
+@pytest.mark.parametrize("field", ["arr", "unmapped"])
 @pytest.mark.parametrize("number", ["1e5000", "-1E-99999", "9" * 5000, "1." + "3" * 2000])
-def test_a_number_of_endless_length_is_kept_as_text_and_said(number):
-    mapped = mapper()(f'{{"id": "1", "properties": {{"tier": "a", "arr": {number}}}}}'.encode())
-    assert json.loads(values(mapped)["raw_data"])["properties"]["arr"] == number
+def test_a_number_of_endless_length_is_kept_as_text_and_said(number, field):
+    mapped = mapper()(f'{{"id": "1", "properties": {{"tier": "a", "{field}": {number}}}}}'.encode())
+    assert json.loads(values(mapped)["raw_data"])["properties"][field] == number
     assert "number" in json.loads(mapped.row[1])["raw_data"]["reason"]
 
 
