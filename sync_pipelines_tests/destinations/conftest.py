@@ -41,8 +41,13 @@ def open_again(postgres_config):
 
 
 @pytest.fixture(params=["postgres"])
-def destination(request, open_again):
-    return {"postgres": open_again}[request.param]()
+def destination_kind(request):
+    return request.param
+
+
+@pytest.fixture
+def destination(destination_kind, open_again):
+    return {"postgres": open_again}[destination_kind]()
 
 
 @pytest.fixture

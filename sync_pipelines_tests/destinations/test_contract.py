@@ -29,6 +29,26 @@ from sync_pipelines_tests.destinations.cases import (
     stored,
 )
 
+# As docs/operating.md says it.
+PARTITIONED = """
+ALTER TABLE crm.crm_contact RENAME TO crm_contact_whole;
+CREATE TABLE crm.crm_contact (LIKE crm.crm_contact_whole INCLUDING ALL) PARTITION BY HASH (_sync_customer_id);
+CREATE TABLE crm.crm_contact_0 PARTITION OF crm.crm_contact FOR VALUES WITH (MODULUS 2, REMAINDER 0);
+CREATE TABLE crm.crm_contact_1 PARTITION OF crm.crm_contact FOR VALUES WITH (MODULUS 2, REMAINDER 1);
+INSERT INTO crm.crm_contact SELECT * FROM crm.crm_contact_whole;
+DROP TABLE crm.crm_contact_whole;
+"""
+
+
+@pytest.fixture(params=["plain", "partitioned"])
+def destination(request, destination, sql):
+    if request.param == "partitioned":
+        with destination.open(scope("somebody else"), CONTACTS, "run-0", ignore) as landing:
+            load(landing, rows(1, 2), DONE)
+        sql(PARTITIONED)
+    return destination
+
+
 COLUMN_NAMES = [column.name for column in CONTACTS.columns]
 
 

@@ -251,8 +251,9 @@ class PostgresLanding:
     def _upsert(self, lent: Lent) -> tuple[int, int]:
         lent.connection.execute(_BY_PLACE)
         lent.connection.execute(self._sql.refresh, self._scope)
-        created, updated = lent.connection.execute(self._sql.upsert, self._values()).fetchone() or (0, 0)
-        return created, updated
+        # A person may have removed rows since the comparison, so some of the changed ones may be new again.
+        written, created = lent.connection.execute(self._sql.upsert, self._values()).fetchone() or (0, 0)
+        return created, written - created
 
     def _mark_merged(self, lent: Lent, merged: Sequence[tuple[str, str]]) -> int:
         survivors = {loser: survivor for loser, survivor in merged if loser != survivor}

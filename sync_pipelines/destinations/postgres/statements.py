@@ -58,15 +58,16 @@ SELECT NOT EXISTS (
 """
 
 # Rows whose text differs but whose content does not (keys in another order, a new mapping that makes the same values)
-# learn the new hash and nothing else. Found by place, as the planner may take a table without statistics for empty.
+# learn the new hash and nothing else. Found by place, as the planner may take a table without statistics for empty; in
+# a partitioned table a place is only one together with its partition.
 _REFRESH = """
 UPDATE {table} t SET {hash} = same.hash
 FROM (
-  SELECT s.c0 AS hash, t.ctid AS place FROM {staging} s
-  CROSS JOIN LATERAL (SELECT t.ctid, t.* FROM {table} t WHERE {scope} AND t.id = s.{staged_id} LIMIT 1) t
+  SELECT s.c0 AS hash, t.ctid AS place, t.tableoid AS part FROM {staging} s
+  CROSS JOIN LATERAL (SELECT t.ctid, t.tableoid, t.* FROM {table} t WHERE {scope} AND t.id = s.{staged_id} LIMIT 1) t
   WHERE {same}
 ) same
-WHERE t.ctid = same.place
+WHERE t.ctid = same.place AND t.tableoid = same.part AND {scope}
 """
 
 _UPSERT = """
@@ -80,9 +81,11 @@ WITH written AS (
   ON CONFLICT ({key}) DO UPDATE SET {assignments}
   WHERE t.{hash} IS DISTINCT FROM EXCLUDED.{hash}
     AND (t.last_modified_at <= EXCLUDED.last_modified_at) IS NOT FALSE
-  RETURNING (t.xmax = 0) AS made
+  RETURNING 1
 )
-SELECT count(*) FILTER (WHERE made), count(*) FILTER (WHERE NOT made) FROM written
+SELECT count(*), (
+  SELECT count(*) FROM {staging} s WHERE NOT EXISTS (SELECT FROM {table} t WHERE {scope} AND t.id = s.{staged_id})
+) FROM written
 """
 
 _MERGE = """

@@ -60,7 +60,7 @@ _OWN_TABLES = {
 
 @dataclass(frozen=True)
 class Relation:
-    """What the catalogue says of a name. `kind` r: table, v: view."""
+    """What the catalogue says of a name. `kind` r: table, p: partitioned table, v: view."""
 
     kind: str
     columns: Mapping[str, str]
@@ -145,7 +145,7 @@ def _comment(layout: Layout, column: Column) -> sql.Composed:
 
 
 def _changes(table: Relation, layout: Layout, lz4: bool) -> list[sql.Composed]:
-    if table.kind != "r" or set(table.key) != set(layout.key):
+    if table.kind not in ("r", "p") or set(table.key) != set(layout.key):
         raise DestinationError(
             f"{layout.schema}.{layout.physical} exists already and is not a table of this project (it has not the "
             f"primary key {', '.join(layout.key)}): rename it, or give the object another table in the sync."
