@@ -31,7 +31,9 @@ class Settings(BaseSettings):
     encryption_keys: SecretStr = Field(
         SecretStr(""), description="Key ring, comma-separated, newest first: the first seals, all of them open"
     )
-    connections_at_once: int = Field(4, ge=1, le=64, description="How many connections one run syncs side by side")
+    connections_at_once: int = Field(
+        4, ge=1, le=64, description="How many connections, each with one object, one run syncs side by side"
+    )
     chunk_rows: int = Field(5_000, ge=1, le=100_000, description="Records written in one transaction, about")
     due_every_seconds: int = Field(30, ge=1, description="How often the sensor looks for due work")
     sample_rows: int = Field(

@@ -8,7 +8,7 @@ import dagster as dg
 from sync_pipelines.config import configuration_files
 from sync_pipelines.config.source import read_sources
 from sync_pipelines.model.sync import Sync
-from sync_pipelines.orchestration.assets import Subject, asset_of
+from sync_pipelines.orchestration.assets import Subject, multi_asset_of
 from sync_pipelines.orchestration.jobs import job_of
 from sync_pipelines.orchestration.names import refuse_ambiguous_names
 from sync_pipelines.orchestration.resources import SyncProject
@@ -27,7 +27,7 @@ def definitions_of(project: Project, resource: SyncProject | None = None) -> dg.
     for sync in syncs:
         subjects = subjects_of(project, sync, places)
         job = job_of(sync, [subject.key for subject in subjects])
-        assets.extend(asset_of(subject) for subject in subjects)
+        assets.append(multi_asset_of(sync, subjects))
         jobs.append(job)
         sensors.append(due_sensor(sync, subjects, job, project.settings))
     if syncs:

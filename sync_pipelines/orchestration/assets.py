@@ -1,7 +1,12 @@
-"""One asset per sync and object, partitioned by connection; its body syncs the connections of one run, side by side."""
+"""One asset per sync and object, partitioned by connection.
 
+All assets of a sync are one step, of which a run may choose some: steps of one process follow each other, while the
+objects and connections of one step are synced side by side.
+"""
+
+import logging
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,9 +22,11 @@ from sync_pipelines.orchestration.claims import claim_of, kept
 from sync_pipelines.orchestration.events import record_failed_partitions, record_materializations
 from sync_pipelines.orchestration.names import snake, step_name
 from sync_pipelines.orchestration.partitions import connections_of
-from sync_pipelines.orchestration.reports import failure_of, reason_of, run_metadata, sample_table, table_schema
+from sync_pipelines.orchestration.reports import Failed, failure_of, reason_of, run_metadata, sample_table, table_schema
 from sync_pipelines.orchestration.resources import SyncProject
 from sync_pipelines.project import Project
+
+log = logging.getLogger(__name__)
 
 SAMPLED_CONNECTIONS = 10
 """How many connections of one run get a sample of their rows: each costs a query and a place in the event log."""
@@ -50,114 +57,156 @@ class Subject:
         return dg.AssetKey([snake(self.sync.name), snake(self.declared.object)])
 
     @property
-    def step(self) -> str:
-        return step_name(self.sync.name, self.declared.object)
-
-    @property
     def spoken(self) -> str:
         return f"{self.declared.object} of {self.sync.name}"
 
 
 @dataclass
 class Results:
-    """What became of the connections of one run: `failures` is customer -> reason, in words for a person."""
+    """What became of one object in one run, for the `customers` that it was asked for.
 
+    `failures` is customer -> reason, in words for a person; `waiting` are those without any result yet. `trouble` is
+    what went wrong when Dagster was `told`.
+    """
+
+    subject: Subject
+    customers: Sequence[str]
     runs: list[SyncRun] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
+    waiting: set[str] = field(init=False)
+    told: bool = False
+    trouble: Exception | None = None
+
+    def __post_init__(self) -> None:
+        self.waiting = set(self.customers)
 
     def take(self, run: SyncRun) -> None:
         self.runs.append(run)
+        self.waiting.discard(run.customer_id)
         if run.status == "error":
             self.failures[run.customer_id] = reason_of(run)
 
-    def fail_the_rest(self, customers: Sequence[str], reason: str) -> None:
+    def fail(self, customer: str, reason: str) -> None:
+        self.waiting.discard(customer)
+        self.failures[customer] = reason
+
+    def fail_the_rest(self, reason: str) -> None:
         """Whoever has no result yet shares the fate of the run."""
-        settled = {run.customer_id for run in self.runs} | self.failures.keys()
-        self.failures.update({customer: reason for customer in customers if customer not in settled})
+        for customer in list(self.waiting):
+            self.fail(customer, reason)
+
+    @property
+    def failed(self) -> Failed:
+        """Its failures in the order in which the customers were asked for."""
+        failures = {customer: self.failures[customer] for customer in self.customers if customer in self.failures}
+        return Failed(what=self.subject.spoken, failures=failures, attempted=len(self.customers))
 
 
-def asset_of(subject: Subject) -> dg.AssetsDefinition:
-    """The asset. It yields no output: its body writes its own events, one for each partition that got through."""
-    partitions = connections_of(subject.sync.provider)
-    spec = dg.AssetSpec(
-        subject.key,
-        description=_description(subject),
-        metadata=_metadata(subject),
-        group_name=snake(subject.sync.name),
-        kinds={subject.vendor, subject.destination_type},
-        partitions_def=partitions,
-        skippable=True,
-    )
+def multi_asset_of(sync: Sync, subjects: Sequence[Subject]) -> dg.AssetsDefinition:
+    """A sync's assets, any of which a run may choose.
+
+    They yield no output: the body writes its own events, one for each object and partition that got through.
+    """
+    partitions = connections_of(sync.provider)
 
     @dg.multi_asset(
-        name=subject.step,
-        specs=[spec],
+        name=step_name(sync.name),
+        specs=[_spec(subject, partitions) for subject in subjects],
+        can_subset=True,
         backfill_policy=dg.BackfillPolicy.single_run(),
-        pool=f"provider_{snake(subject.sync.provider)}",
+        pool=f"provider_{snake(sync.provider)}",
     )
-    def sync_connections(
+    def sync_objects(
         context: AssetExecutionContext, config: ChosenConnections, sync_project: SyncProject
     ) -> Iterator[None]:
-        run_connections(context, config, sync_project, subject, partitions)
+        chosen = [subject for subject in subjects if subject.key in context.selected_asset_keys]
+        run_objects(context, config, sync_project, chosen, partitions)
         yield from ()
 
-    return sync_connections
+    return sync_objects
 
 
-def run_connections(
+def run_objects(
     context: AssetExecutionContext,
     config: ChosenConnections,
     sync_project: SyncProject,
-    subject: Subject,
+    subjects: Sequence[Subject],
     partitions: dg.DynamicPartitionsDefinition,
 ) -> None:
-    """Sync the connections of this run, and tell Dagster of each. dg.Failure at the end when any of them failed."""
+    """Sync these objects of this run's connections, and tell Dagster of each. dg.Failure at the end when any failed."""
     customers = _customers(context, config)
     claim = claim_of(context.run)
-    results = Results()
+    results = [Results(subject, customers) for subject in subjects]
     cause: Exception | None = None
+
+    def tell(each: Results) -> None:
+        _tell(context, sync_project, partitions, each, everything=claim is None)
+
     try:
         project = sync_project.open()
         with kept(project, claim):
-            attempt(context, project, subject, customers, results, full=config.full)
-    except SyncError as error:
-        cause = error
-        results.fail_the_rest(customers, f"{error.error_type}: {error}")
+            attempt(context, project, results, full=config.full, on_settled=tell)
     except Exception as error:
         cause = error
-        results.fail_the_rest(customers, f"{type(error).__name__}: its trace is in the log of this run")
-    _materialize(context, sync_project, subject, partitions, results, everything=claim is None)
-    if results.failures:
-        failures = {customer: results.failures[customer] for customer in customers if customer in results.failures}
-        record_failed_partitions(context, list(failures))
-        raise failure_of(failures, len(customers), subject.spoken) from cause
+        for each in results:
+            each.fail_the_rest(_in_words(error))
+    for each in results:
+        tell(each)
+    _end(context, results, cause)
 
 
 def attempt(
     context: AssetExecutionContext,
     project: Project,
-    subject: Subject,
-    customers: Sequence[str],
-    results: Results,
+    results: Sequence[Results],
     *,
     full: bool,
+    on_settled: Callable[[Results], None],
 ) -> None:
-    """Sync those that are connected; who is not is a failure of that one alone."""
+    """Sync those that are connected; who is not is a failure of that one alone. `on_settled`: an object is through."""
     project.store.check_current()
-    sync, name = subject.sync.name, subject.declared.object
-    connected = {connection.customer_id for connection in project.connections(sync)}
-    for customer in customers:
-        if customer not in connected:
-            results.failures[customer] = (
-                f"configuration: this sync has no connection of {customer} to {subject.sync.provider}; connect it with "
-                f"`sync-pipelines connect {subject.sync.provider} {customer}`"
-            )
+    sync, customers = results[0].subject.sync, results[0].customers
+    connected = {connection.customer_id for connection in project.connections(sync.name)}
     present = [customer for customer in customers if customer in connected]
+    for each in results:
+        for stranger in (customer for customer in customers if customer not in connected):
+            each.fail(stranger, _not_connected(sync, stranger))
+    by_object = {each.subject.declared.object: each for each in results}
+
+    def take(run: SyncRun) -> None:
+        each = by_object[run.object]
+        each.take(run)
+        if not each.waiting:
+            on_settled(each)
+
     if present:
-        project.sync_connections(sync, name, present, run_id=context.run.run_id, full=full, on_done=results.take)
-    for run in results.runs:
-        if run.status == "skipped":
-            context.log.warning(f"{run.customer_id} was skipped: {run.error_message}")
+        objects = dict.fromkeys(by_object, present)
+        project.sync_objects(sync.name, objects, run_id=context.run.run_id, full=full, on_done=take)
+
+
+def _not_connected(sync: Sync, customer: str) -> str:
+    return (
+        f"configuration: this sync has no connection of {customer} to {sync.provider}; connect it with "
+        f"`sync-pipelines connect {sync.provider} {customer}`"
+    )
+
+
+def _in_words(error: Exception) -> str:
+    if isinstance(error, SyncError):
+        return f"{error.error_type}: {error}"
+    return f"{type(error).__name__}: its trace is in the log of this run"
+
+
+def _end(context: AssetExecutionContext, results: Sequence[Results], cause: Exception | None) -> None:
+    """Mark what failed, and fail the run where anything did."""
+    trouble = next((each.trouble for each in results if each.trouble is not None), None)
+    failed = [each for each in results if each.failures]
+    for each in failed:
+        record_failed_partitions(context, each.subject.key, list(each.failed.failures))
+    if failed:
+        raise failure_of([each.failed for each in failed]) from cause or trouble
+    if trouble is not None:
+        raise trouble
 
 
 def _customers(context: AssetExecutionContext, config: ChosenConnections) -> list[str]:
@@ -171,10 +220,31 @@ def _customers(context: AssetExecutionContext, config: ChosenConnections) -> lis
     )
 
 
+def _tell(
+    context: AssetExecutionContext,
+    sync_project: SyncProject,
+    partitions: dg.DynamicPartitionsDefinition,
+    results: Results,
+    *,
+    everything: bool,
+) -> None:
+    """Write an object's events, once. Others may still be at work, so trouble with Dagster's storage has to wait."""
+    if results.told:
+        return
+    results.told = True
+    try:
+        for run in results.runs:
+            if run.status == "skipped":
+                context.log.warning(f"{run.object} of {run.customer_id} was skipped: {run.error_message}")
+        _materialize(context, sync_project, partitions, results, everything=everything)
+    except Exception as error:
+        log.exception("Dagster could not be told what became of %s", results.subject.spoken)
+        results.trouble = error
+
+
 def _materialize(
     context: AssetExecutionContext,
     sync_project: SyncProject,
-    subject: Subject,
     partitions: dg.DynamicPartitionsDefinition,
     results: Results,
     *,
@@ -185,12 +255,13 @@ def _materialize(
     Except where a person started the run (`everything`), and where the partition does not show as materialised: the
     first time, and after a failure, which only a materialisation clears.
     """
+    subject = results.subject
     through = [run for run in results.runs if run.status == "success"]
     if not through:
         return
     # Dagster forgets events of partitions that it does not know when it sums up, so they must be there before.
     context.instance.add_dynamic_partitions(str(partitions.name), [run.customer_id for run in through])
-    shown = {} if everything else _shown(context, partitions, [run.customer_id for run in through])
+    shown = {} if everything else _shown(context, subject.key, partitions, [run.customer_id for run in through])
     told = [run for run in through if run.counts.changed or not shown.get(run.customer_id, False)]
     told.sort(key=lambda run: run.counts.changed, reverse=True)
     materializations = []
@@ -203,7 +274,9 @@ def _materialize(
             dg.AssetMaterialization(asset_key=subject.key, partition=run.customer_id, metadata=metadata)
         )
     record_materializations(context, materializations)
-    context.log.info(f"{len(through)} connections got through, {len(told)} of them with something to show.")
+    context.log.info(
+        f"{len(through)} connections got through in {subject.spoken}, {len(told)} of them with something to show."
+    )
 
 
 def _sample(sync_project: SyncProject, subject: Subject, customer: str, limit: int) -> dg.MarkdownMetadataValue:
@@ -216,11 +289,26 @@ def _sample(sync_project: SyncProject, subject: Subject, customer: str, limit: i
 
 
 def _shown(
-    context: AssetExecutionContext, partitions: dg.DynamicPartitionsDefinition, customers: Sequence[str]
+    context: AssetExecutionContext,
+    asset_key: dg.AssetKey,
+    partitions: dg.DynamicPartitionsDefinition,
+    customers: Sequence[str],
 ) -> dict[str, bool]:
     """Customer -> whether its partition shows as materialised."""
-    statuses = context.instance.get_status_by_partition(context.asset_key, customers, partitions) or {}
+    statuses = context.instance.get_status_by_partition(asset_key, customers, partitions) or {}
     return {customer: status is not None and status.value == "MATERIALIZED" for customer, status in statuses.items()}
+
+
+def _spec(subject: Subject, partitions: dg.DynamicPartitionsDefinition) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        subject.key,
+        description=_description(subject),
+        metadata=_metadata(subject),
+        group_name=snake(subject.sync.name),
+        kinds={subject.vendor, subject.destination_type},
+        partitions_def=partitions,
+        skippable=True,
+    )
 
 
 def _metadata(subject: Subject) -> Mapping[str, object]:

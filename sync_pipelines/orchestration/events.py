@@ -31,7 +31,10 @@ _NEEDED: dict[str, tuple[str, ...]] = {
 def record_materializations(
     context: dg.AssetExecutionContext, materializations: Sequence[dg.AssetMaterialization]
 ) -> None:
-    """Write one event per partition, all in one batch (of DAGSTER_EVENT_BATCH_SIZE) where the version allows."""
+    """Write one event per partition, all in one batch (of DAGSTER_EVENT_BATCH_SIZE) where the version allows.
+
+    Each is an event of the asset that it names, not of the step, which may have several.
+    """
     if private_api_differs():
         for materialization in materializations:
             context.log_event(materialization)
@@ -46,8 +49,10 @@ def record_materializations(
         )
 
 
-def record_failed_partitions(context: dg.AssetExecutionContext, partitions: Sequence[str]) -> None:
-    """Make exactly these partitions show as failed, once the run has ended as a failure.
+def record_failed_partitions(
+    context: dg.AssetExecutionContext, asset_key: dg.AssetKey, partitions: Sequence[str]
+) -> None:
+    """Make exactly these partitions of one of the step's assets show as failed, once the run has ended as a failure.
 
     Dagster calls a partition failed when it was planned by a failed run and not materialised after that.
     """
@@ -62,7 +67,7 @@ def record_failed_partitions(context: dg.AssetExecutionContext, partitions: Sequ
         planned = events.DagsterEvent.build_asset_materialization_planned_event(
             context.run.job_name,
             step_key,
-            events.AssetMaterializationPlannedData(context.asset_key, partition=partition, partitions_subset=None),
+            events.AssetMaterializationPlannedData(asset_key, partition=partition, partitions_subset=None),
         )
         context.instance.report_dagster_event(planned, context.run.run_id, logging.DEBUG)
 

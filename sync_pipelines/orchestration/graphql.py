@@ -123,9 +123,13 @@ class DagsterClient:
         tags = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
         return self._launch(selector, None, tags)
 
-    def backfill(self, asset: Sequence[str], partitions: Sequence[str]) -> str:
-        """Start a backfill of these partitions; its id. Neighbours share a run, scattered ones get one each."""
-        parameters = {"assetSelection": [{"path": list(asset)}], "partitionNames": list(partitions)}
+    def backfill(self, assets: Sequence[Sequence[str]], partitions: Sequence[str]) -> str:
+        """Start a backfill of these partitions of assets; its id.
+
+        Neighbouring partitions share a run, scattered ones get one each; the assets of a sync share all of them.
+        """
+        selection = [{"path": list(asset)} for asset in assets]
+        parameters = {"assetSelection": selection, "partitionNames": list(partitions)}
         result = self.ask(queries.BACKFILL, parameters=parameters)["launchPartitionBackfill"]
         return str(_accepted(result, "LaunchBackfillSuccess")["backfillId"])
 

@@ -1,4 +1,4 @@
-"""One job per sync: all its objects in one process, connections side by side inside each of them."""
+"""One job per sync: all its objects in one process and step, objects and connections side by side inside it."""
 
 from __future__ import annotations
 

@@ -20,16 +20,22 @@ def snake(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_]", "_", separated).lower()
 
 
-def step_name(sync: str, object_name: str) -> str:
-    return f"{snake(sync)}__{snake(object_name)}"
+def step_name(sync: str) -> str:
+    """The op that syncs a sync's objects, under which run config stands. No job of ours begins like it."""
+    return f"objects_of_{snake(sync)}"
 
 
 def refuse_ambiguous_names(syncs: Iterable[Sync]) -> None:
-    """ConfigurationError when two (sync, object) pairs would be the same asset or step."""
-    known: dict[str, str] = {}
+    """ConfigurationError when two syncs would be the same group and step, or two objects the same asset."""
+    known: dict[tuple[str, ...], str] = {}
     for sync in syncs:
+        _refuse_second(known, (snake(sync.name),), f"sync '{sync.name}'")
         for each in sync.objects:
-            spoken = f"object '{each.object}' of sync '{sync.name}'"
-            other = known.setdefault(step_name(sync.name, each.object), spoken)
-            if other is not spoken:
-                raise ConfigurationError(f"The {spoken} and the {other} have the same asset name: rename one of them.")
+            name = (snake(sync.name), snake(each.object))
+            _refuse_second(known, name, f"object '{each.object}' of sync '{sync.name}'")
+
+
+def _refuse_second(known: dict[tuple[str, ...], str], name: tuple[str, ...], spoken: str) -> None:
+    other = known.setdefault(name, spoken)
+    if other is not spoken:
+        raise ConfigurationError(f"The {spoken} and the {other} have the same asset name: rename one of them.")

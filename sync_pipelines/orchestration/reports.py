@@ -1,6 +1,7 @@
 """What people read about a run in Dagster: metadata of one connection's run, and the words of a failure."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
@@ -57,18 +58,39 @@ def sample_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> dg.Ma
     return dg.MetadataValue.md(tabulate(cells, headers=headers, tablefmt="pipe", disable_numparse=True))
 
 
-def failure_of(failures: Mapping[str, str], attempted: int, what: str) -> dg.Failure:
-    """The end of a run in which some connections failed; `failures` is customer -> why, with what to do."""
-    listed = [f"{customer}: {_short(reason)}" for customer, reason in list(failures.items())[:LISTED_FAILURES]]
-    rest = len(failures) - len(listed)
-    others = f"\n... and {rest} more" if rest else ""
-    description = f"{len(failures)} of {attempted} connections failed in {what}.\n" + "\n".join(listed) + others
-    every = _bullets([f"{customer}: {_short(reason)}" for customer, reason in failures.items()][:100])
+@dataclass(frozen=True, kw_only=True)
+class Failed:
+    """What failed of one object in one run: `failures` is customer -> why, with what to do."""
+
+    what: str
+    failures: Mapping[str, str]
+    attempted: int
+
+    @property
+    def told(self) -> str:
+        return f"{len(self.failures)} of {self.attempted} connections failed in {self.what}."
+
+
+def failure_of(failed: Sequence[Failed]) -> dg.Failure:
+    """The end of a run in which some connections of some objects failed."""
+    every = "\n\n".join(f"{each.told}\n\n{_bullets(_lines(each)[:100])}" for each in failed)
+    customers = {customer for each in failed for customer in each.failures}
     return dg.Failure(
-        description=description,
-        metadata={"failed_connections": len(failures), "failures": dg.MetadataValue.md(every)},
+        description="\n".join(_beginning(each) for each in failed),
+        metadata={"failed_connections": len(customers), "failures": dg.MetadataValue.md(every)},
         allow_retries=False,
     )
+
+
+def _beginning(failed: Failed) -> str:
+    lines = [_short(line) for line in _lines(failed)]
+    rest = len(lines) - LISTED_FAILURES
+    others = [f"... and {rest} more"] if rest > 0 else []
+    return "\n".join([failed.told, *lines[:LISTED_FAILURES], *others])
+
+
+def _lines(failed: Failed) -> list[str]:
+    return [f"{customer}: {_short(reason)}" for customer, reason in failed.failures.items()]
 
 
 def reason_of(run: SyncRun) -> str:

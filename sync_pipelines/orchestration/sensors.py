@@ -8,7 +8,7 @@ import dagster as dg
 from sync_pipelines.model.sync import Sync
 from sync_pipelines.orchestration.assets import Subject
 from sync_pipelines.orchestration.claims import close_ended_claims
-from sync_pipelines.orchestration.names import CLAIM_TAG, PROVIDER_TAG, SYNC_TAG, snake
+from sync_pipelines.orchestration.names import CLAIM_TAG, PROVIDER_TAG, SYNC_TAG, snake, step_name
 from sync_pipelines.orchestration.partitions import connections_of, partitions_name, step_to
 from sync_pipelines.orchestration.resources import SyncProject
 from sync_pipelines.settings import Settings
@@ -65,7 +65,7 @@ def request_for(claim: Claim, sync: Sync, subjects: Sequence[Subject]) -> dg.Run
     config: Mapping[str, Any] = {"connections": list(claim.customers), "full": claim.full}
     return dg.RunRequest(
         run_key=str(claim.id),
-        run_config={"ops": {subject.step: {"config": config} for subject in chosen}},
+        run_config={"ops": {step_name(sync.name): {"config": config}}},
         tags={CLAIM_TAG: str(claim.id), SYNC_TAG: sync.name, PROVIDER_TAG: sync.provider},
         asset_selection=[subject.key for subject in chosen] if len(chosen) < len(subjects) else None,
     )

@@ -145,7 +145,7 @@ def test_a_materialisation_tells_what_became_of_the_rows(dagster):
 def test_a_backfill_of_the_first_and_the_third_customer_works(dagster):
     asset = ("salesforce_crm", "account")
     before = {each.run_id for each in dagster.materializations(asset, limit=100)}
-    runs = dagster.wait_for_backfill(dagster.backfill(asset, [ACME, KESTREL]), expected_runs=2)
+    runs = dagster.wait_for_backfill(dagster.backfill([asset], [ACME, KESTREL]), expected_runs=2)
     assert {run.status for run in runs} == {"SUCCESS"}
     new = [each for each in dagster.materializations(asset, limit=100) if each.run_id not in before]
     assert sorted(each.partition for each in new) == [ACME, KESTREL]

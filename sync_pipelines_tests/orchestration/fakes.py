@@ -12,6 +12,7 @@ from sync_pipelines.model.destination import Table
 from sync_pipelines.model.run import Counts, SyncRun
 from sync_pipelines.model.secret import Secret
 from sync_pipelines.model.sync import Schedule, Sync, SyncObject
+from sync_pipelines.orchestration.assets import Subject
 from sync_pipelines.orchestration.resources import SyncProject
 from sync_pipelines.settings import Settings
 
@@ -60,7 +61,10 @@ def a_failed_run(customer, error_type="rate_limit", message="Wait for the vendor
 
 
 class FakeProject:
-    """`outcomes`: customer -> the SyncRun it gets (a customer without one gets a plain success)."""
+    """`outcomes`: customer, or (object, customer) -> the SyncRun it gets; without one it is a plain success.
+
+    `calls`: what it was asked to sync, one for each object; `launches`: how often it was asked.
+    """
 
     def __init__(self, *syncs, customers=(), syncs_dir=Path("no-such-folder"), store=None):
         self.settings = Settings(environment="development", syncs_dir=syncs_dir, _env_file=None)
@@ -68,6 +72,7 @@ class FakeProject:
         self.customers = list(customers)
         self.outcomes = {}
         self.calls = []
+        self.launches = 0
         self.raises = None
         self.store = store or SimpleNamespace(check_current=lambda: None)
         self.closed = 0
@@ -81,22 +86,18 @@ class FakeProject:
             Connection(id=number, customer_id=name, provider=provider) for number, name in enumerate(self.customers)
         ]
 
-    def sync_connections(self, sync, object_name, customers, *, run_id, full=False, observe=None, on_done=None):
-        self.calls.append(
-            SimpleNamespace(sync=sync, object=object_name, customers=list(customers), full=full, run_id=run_id)
-        )
+    def sync_objects(self, sync, objects, *, run_id, full=False, observe=None, on_done=None):
+        self.launches += 1
+        for name, customers in objects.items():
+            call = SimpleNamespace(sync=sync, object=name, customers=list(customers), full=full, run_id=run_id)
+            self.calls.append(call)
         runs = []
-        for customer in customers:
+        for name, customer in ((name, customer) for name, customers in objects.items() for customer in customers):
             if self.raises is not None and len(runs) == self.raises.after:
                 raise self.raises.error
-            run = replace(
-                self.outcomes.get((object_name, customer), self.outcomes.get(customer, a_run(customer))),
-                run_id=run_id,
-                sync=sync,
-                object=object_name,
-            )
-            runs.append(run)
-            on_done(run)
+            outcome = self.outcomes.get((name, customer), self.outcomes.get(customer, a_run(customer)))
+            runs.append(replace(outcome, run_id=run_id, sync=sync, object=name))
+            on_done(runs[-1])
         return runs
 
     def sample(self, sync, object_name, customer_id, limit=5):
@@ -104,6 +105,19 @@ class FakeProject:
 
     def close(self):
         self.closed += 1
+
+
+def subjects_of(project, sync):
+    return [
+        Subject(
+            sync=sync,
+            declared=declared,
+            vendor=sync.provider,
+            destination_type="postgres",
+            table=project.table(sync.name, declared.object),
+        )
+        for declared in sync.objects
+    ]
 
 
 def giving(project):

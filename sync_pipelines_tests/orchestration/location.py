@@ -1,26 +1,16 @@
-"""A code location on the fake project, for tests that start Dagster's processes: customer `bad` always fails."""
+"""A code location on the fake project, for tests that start Dagster's processes: the contacts of `bad` always fail."""
 
 import dagster as dg
 
-from sync_pipelines.orchestration.assets import Subject, asset_of
-from sync_pipelines_tests.orchestration.fakes import FakeProject, a_failed_run, a_sync, giving
+from sync_pipelines.orchestration.assets import multi_asset_of
+from sync_pipelines_tests.orchestration.fakes import FakeProject, a_failed_run, a_sync, giving, subjects_of
 
-project = FakeProject(a_sync(objects=("contact",)), customers=["acme", "bolt", "corvo", "bad", "delta"])
-project.outcomes["bad"] = a_failed_run("bad")
+project = FakeProject(a_sync(), customers=["acme", "bolt", "corvo", "bad", "delta"])
+project.outcomes["contact", "bad"] = a_failed_run("bad")
 sync = project.configuration.syncs["hubspot_crm"]
 
 defs = dg.Definitions(
-    assets=[
-        asset_of(
-            Subject(
-                sync=sync,
-                declared=sync.objects[0],
-                vendor="hubspot",
-                destination_type="postgres",
-                table=project.table("hubspot_crm", "contact"),
-            )
-        )
-    ],
+    assets=[multi_asset_of(sync, subjects_of(project, sync))],
     resources={"sync_project": giving(project)},
     executor=dg.in_process_executor,
 )

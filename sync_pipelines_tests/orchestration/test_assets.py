@@ -6,9 +6,11 @@ import pytest
 from sync_pipelines.model.errors import ConfigurationError, DestinationBusy
 from sync_pipelines.model.run import Counts, Rejection
 from sync_pipelines.model.secret import Secret
-from sync_pipelines.orchestration.assets import Subject, asset_of
+from sync_pipelines.orchestration import assets
+from sync_pipelines.orchestration.assets import multi_asset_of
+from sync_pipelines.orchestration.events import record_materializations
 from sync_pipelines.orchestration.names import CLAIM_TAG
-from sync_pipelines.orchestration.reports import failure_of
+from sync_pipelines.orchestration.reports import Failed, failure_of
 from sync_pipelines.store import Store
 from sync_pipelines_tests.orchestration.fakes import (
     CLIENT_SECRET,
@@ -18,6 +20,7 @@ from sync_pipelines_tests.orchestration.fakes import (
     a_run,
     a_sync,
     giving,
+    subjects_of,
 )
 
 CONTACT = dg.AssetKey(["hubspot_crm", "contact"])
@@ -29,36 +32,26 @@ UNCHANGED = Counts(read=3, unchanged=3)
 
 def assets_of(project):
     sync = project.configuration.syncs["hubspot_crm"]
-    return [
-        asset_of(
-            Subject(
-                sync=sync,
-                declared=declared,
-                vendor="hubspot",
-                destination_type="postgres",
-                table=project.table(sync.name, declared.object),
-            )
-        )
-        for declared in sync.objects
-    ]
+    return [multi_asset_of(sync, subjects_of(project, sync))]
 
 
 def a_project(*customers, objects=("contact",)):
     return FakeProject(a_sync(objects=objects), customers=customers)
 
 
-def launch(project, instance, *, connections=(), full=False, partition=None, tags=None):
-    """Run all assets of the project in this process, as Dagster's executor does."""
-    assets = assets_of(project)
+def launch(project, instance, *, connections=(), full=False, partition=None, tags=None, selection=None):
+    """Run the project's assets, or a selection of them, in this process, as Dagster's executor does."""
+    made = assets_of(project)
     config = {"connections": list(connections), "full": full}
-    ops = {asset.op.name: {"config": config} for asset in assets}
+    ops = {asset.op.name: {"config": config} for asset in made}
     return dg.materialize(
-        assets,
+        made,
         instance=instance,
         resources={"sync_project": giving(project)},
         run_config={"ops": ops} if connections or full else None,
         partition_key=partition,
         tags=tags,
+        selection=selection,
         raise_on_error=False,
     )
 
@@ -228,8 +221,83 @@ def test_one_object_that_fails_does_not_stop_the_other(instance):
     assert statuses(instance, ["acme", "bolt"], ACCOUNT) == {"acme": "MATERIALIZED", "bolt": "MATERIALIZED"}
 
 
+def test_the_chosen_objects_of_a_run_are_synced_together(instance):
+    project = a_project("acme", "bolt", objects=("contact", "account", "user"))
+    assert launch(project, instance, connections=["acme", "bolt"], selection=[CONTACT, ACCOUNT]).success
+    assert project.launches == 1
+    assert [(call.object, call.customers) for call in project.calls] == [
+        ("contact", ["acme", "bolt"]),
+        ("account", ["acme", "bolt"]),
+    ]
+
+
+@pytest.mark.parametrize("chosen", [{"partition": "acme"}, {"connections": ["acme"]}])
+@pytest.mark.parametrize("failing", [False, True])
+def test_a_run_of_one_object_leaves_the_others_of_its_sync_alone(instance, chosen, failing):
+    project = a_project("acme", objects=("contact", "account"))
+    if failing:
+        project.outcomes["acme"] = a_failed_run("acme")
+    result = launch(project, instance, selection=[ACCOUNT], **chosen)
+    assert result.success is not failing
+    assert [call.object for call in project.calls] == ["account"]
+    assert statuses(instance, ["acme"], ACCOUNT) == {"acme": "FAILED" if failing else "MATERIALIZED"}
+    assert not statuses(instance, ["acme"], CONTACT)
+    assert keys_of_events(instance, result) == {ACCOUNT}
+
+
+def test_each_object_has_its_own_failures_and_one_failure_tells_them_all(instance):
+    project = a_project("acme", "bolt", "corvo", objects=("contact", "account", "user"))
+    project.outcomes["contact", "acme"] = a_failed_run("acme", "network", "The vendor did not answer.")
+    project.outcomes["account", "bolt"] = a_failed_run("bolt")
+    tags = {"dagster/asset_partition_range_start": "acme", "dagster/asset_partition_range_end": "corvo"}
+    text = failure_text(launch(project, instance, tags=tags))
+    assert "1 of 3 connections failed in contact of hubspot_crm.\nacme: network: The vendor did not answer." in text
+    assert "1 of 3 connections failed in account of hubspot_crm.\nbolt: rate_limit:" in text
+    assert "user of hubspot_crm" not in text
+    through = dict.fromkeys(("acme", "bolt", "corvo"), "MATERIALIZED")
+    assert statuses(instance, list(through), CONTACT) == through | {"acme": "FAILED"}
+    assert statuses(instance, list(through), ACCOUNT) == through | {"bolt": "FAILED"}
+    assert statuses(instance, list(through), dg.AssetKey(["hubspot_crm", "user"])) == through
+
+
+def test_an_object_shows_as_soon_as_its_last_connection_is_through(instance):
+    project = a_project("acme", "bolt", objects=("contact", "account"))
+    shown_before = {}
+
+    def watched(sync, objects, *, on_done, **rest):
+        def watching(run):
+            shown_before[run.object, run.customer_id] = set(events(instance, CONTACT))
+            on_done(run)
+
+        return FakeProject.sync_objects(project, sync, objects, on_done=watching, **rest)
+
+    project.sync_objects = watched
+    assert launch(project, instance, connections=["acme", "bolt"]).success
+    assert shown_before == {
+        ("contact", "acme"): set(),
+        ("contact", "bolt"): set(),
+        ("account", "acme"): {"acme", "bolt"},
+        ("account", "bolt"): {"acme", "bolt"},
+    }
+
+
+def test_an_object_of_which_dagster_cannot_be_told_fails_the_run_and_not_the_others(instance, monkeypatch):
+    def record(context, materializations):
+        if materializations[0].asset_key == CONTACT:
+            raise OSError("Dagster's storage is away")
+        record_materializations(context, materializations)
+
+    monkeypatch.setattr(assets, "record_materializations", record)
+    project = a_project("acme", objects=("contact", "account"))
+    result = launch(project, instance, connections=["acme"])
+    assert "Dagster's storage is away" in failure_text(result)
+    assert [call.object for call in project.calls] == ["contact", "account"]
+    assert statuses(instance, ["acme"], ACCOUNT) == {"acme": "MATERIALIZED"}
+
+
 def test_a_failed_run_is_not_retried_as_a_whole():
-    assert failure_of({"acme": "network: no answer"}, 2, "contact of hubspot_crm").allow_retries is False
+    failed = Failed(what="contact of hubspot_crm", failures={"acme": "network: no answer"}, attempted=2)
+    assert failure_of([failed]).allow_retries is False
 
 
 def test_the_metadata_tells_what_happened(instance):
@@ -280,9 +348,9 @@ def test_a_partition_that_dagster_did_not_know_is_there_after_the_run(instance):
 
 
 def test_the_asset_shows_what_was_declared():
-    asset, _ = assets_of(a_project(objects=("Contact", "EmailMessage")))
-    assert asset.key == CONTACT
-    assert asset.group_names_by_key[CONTACT] == "hubspot_crm"
+    [asset] = assets_of(a_project(objects=("Contact", "EmailMessage")))
+    assert asset.keys == {CONTACT, dg.AssetKey(["hubspot_crm", "email_message"])}
+    assert set(asset.group_names_by_key.values()) == {"hubspot_crm"}
     spec = asset.specs_by_key[CONTACT]
     assert spec.kinds == {"hubspot", "postgres"}
     assert spec.metadata["dagster/table_name"] == "crm_Contact"
@@ -323,6 +391,12 @@ def test_ninety_seven_get_through_and_exactly_three_fail_on_postgres(postgres_in
     project.outcomes.clear()
     assert launch(project, postgres_instance, connections=sorted(bad)).success
     assert set(statuses(postgres_instance, names).values()) == {"MATERIALIZED"}
+
+
+def keys_of_events(instance, result):
+    """The assets that a run's events mention, planned ones included."""
+    found = (record.dagster_event for record in instance.all_logs(result.run_id))
+    return {event.asset_key for event in found if event is not None and event.asset_key is not None}
 
 
 def failure_text(result):

@@ -129,6 +129,18 @@ def test_two_objects_with_one_asset_name_are_refused_by_both_their_names():
         definitions_of(FakeProject(a_sync("crm", objects=("EmailMessage", "Email-Message"))))
 
 
+def test_two_syncs_with_one_name_in_dagster_are_refused_by_both_their_names():
+    with pytest.raises(ConfigurationError, match=r"sync 'nightly-leads'.*sync 'Nightly_Leads'"):
+        definitions_of(FakeProject(a_sync("Nightly_Leads"), a_sync("nightly-leads", objects=("lead",))))
+
+
+def test_names_that_look_like_each_others_jobs_and_steps_load_together():
+    syncs = [a_sync(name) for name in ("crm", "sync_crm", "objects_of_crm")]
+    definitions = definitions_of(FakeProject(*syncs))
+    dg.Definitions.validate_loadable(definitions)
+    assert len(definitions.resolve_asset_graph().get_all_asset_keys()) == 6
+
+
 def test_the_project_loads_with_its_own_instance_settings_while_the_store_is_down(database):
     """The store's URL leads nowhere; Dagster's own storage is there."""
     result = command("dagster", "definitions", "validate", SYNC_PIPELINES_DAGSTER_URL=database.url("psycopg2"))

@@ -14,9 +14,23 @@ def things(context):
     events.record_materializations(
         context, [dg.AssetMaterialization(KEY, partition=name, metadata={"rows": 1}) for name in ("a", "b", "c")]
     )
-    events.record_failed_partitions(context, ["d"])
+    events.record_failed_partitions(context, KEY, ["d"])
     yield from ()
     raise dg.Failure("d failed", allow_retries=False)
+
+
+OTHER = dg.AssetKey("others")
+
+
+@dg.multi_asset(specs=[dg.AssetSpec(key, partitions_def=PARTITIONS, skippable=True) for key in (KEY, OTHER)])
+def things_and_others(context):
+    events.record_materializations(
+        context, [dg.AssetMaterialization(key, partition=name) for key, name in ((KEY, "a"), (OTHER, "b"))]
+    )
+    events.record_failed_partitions(context, KEY, ["b"])
+    events.record_failed_partitions(context, OTHER, ["c"])
+    yield from ()
+    raise dg.Failure("b and c failed", allow_retries=False)
 
 
 def shown(instance):
@@ -42,6 +56,19 @@ def test_the_installed_version_has_what_we_use():
 
 def test_materialised_and_failed_partitions_show_as_such_on_postgres(postgres_instance):
     assert shown(postgres_instance) == dict.fromkeys("abc", "MATERIALIZED") | {"d": "FAILED", "e": None}
+
+
+def test_assets_of_one_step_keep_their_events_apart_on_postgres(postgres_instance):
+    postgres_instance.add_dynamic_partitions(PARTITIONS.name, ["a", "b", "c"])
+    dg.materialize([things_and_others], instance=postgres_instance, raise_on_error=False)
+    found = {}
+    for key in (KEY, OTHER):
+        statuses = postgres_instance.get_status_by_partition(key, ["a", "b", "c"], PARTITIONS)
+        found[key] = {name: status and status.value for name, status in statuses.items()}
+    assert found == {
+        KEY: {"a": "MATERIALIZED", "b": "FAILED", "c": None},
+        OTHER: {"a": None, "b": "MATERIALIZED", "c": "FAILED"},
+    }
 
 
 def test_materialisations_are_written_in_one_batch(postgres_instance, monkeypatch):

@@ -15,6 +15,7 @@ from sync_pipelines.orchestration.processes import DagsterProcesses, NotReady, P
 
 ROOT = Path(__file__).parents[2]
 CONTACT = ("hubspot_crm", "contact")
+ACCOUNT = ("hubspot_crm", "account")
 FOLDER = "sync_pipelines_tests.orchestration"
 
 
@@ -76,12 +77,14 @@ def test_dagster_starts_works_like_its_ui_tells_who_died_and_leaves_nothing_behi
     with instance_of(processes) as instance, DagsterClient(processes.url) as client:
         instance.add_dynamic_partitions("hubspot_connections", ["acme", "bolt", "corvo", "bad", "delta"])
         assert client.partition_keys(CONTACT) == ["acme", "bolt", "corvo", "bad", "delta"]
-        backfill = client.backfill(CONTACT, ["acme", "corvo"])
+        backfill = client.backfill([CONTACT], ["acme", "corvo"])
+        of_two_objects = client.backfill([CONTACT, ACCOUNT], ["acme", "bad"])
         one_partition_from_the_ui(client)
         a_range_with_a_failure_from_the_ui(client)
         with pytest.raises(DagsterRefused, match="no_such_job"):
             client.launch_job("no_such_job")
         assert {run.status for run in client.wait_for_backfill(backfill, expected_runs=2)} == {"SUCCESS"}
+        two_objects_of_scattered_customers(client, of_two_objects)
         statuses = client.partition_statuses(CONTACT)
         assert statuses.materialized == {"acme", "bolt", "corvo", "delta"}
         assert statuses.failed == {"bad"}
@@ -113,6 +116,21 @@ def a_range_with_a_failure_from_the_ui(client):
     statuses = client.partition_statuses(CONTACT)
     assert statuses.failed == {"bad"}
     assert statuses.materialized >= {"bolt", "delta"}
+
+
+def two_objects_of_scattered_customers(client, backfill):
+    """Each customer's run is one for both objects, and what fails of one is not told of the other."""
+    runs = {
+        run.tags["dagster/asset_partition_range_start"]: run
+        for run in client.wait_for_backfill(backfill, expected_runs=2)
+    }
+    assert {customer: run.status for customer, run in runs.items()} == {"acme": "SUCCESS", "bad": "FAILURE"}
+    found = {each.partition: each.run_id for each in client.materializations(ACCOUNT)}
+    assert found == {customer: run.run_id for customer, run in runs.items()}
+    statuses = client.partition_statuses(ACCOUNT)
+    assert statuses.materialized == {"acme", "bad"}
+    assert statuses.missing == {"bolt", "corvo", "delta"}
+    assert not statuses.failed | statuses.materializing
 
 
 def a_process_that_dies_is_noticed(processes):

@@ -96,7 +96,7 @@ def test_what_is_due_is_claimed_once_for_all_objects_in_one_run(tick, connect):
     request = only(tick())
     assert request.run_key == request.tags[CLAIM_TAG]
     config = {"config": {"connections": ["acme", "bolt"], "full": False}}
-    assert request.run_config == {"ops": {"hubspot_crm__contact": config, "hubspot_crm__account": config}}
+    assert request.run_config == {"ops": {"objects_of_hubspot_crm": config}}
     assert request.asset_selection is None
     again = tick()
     assert not again.run_requests
@@ -218,7 +218,7 @@ def test_a_request_for_one_object_runs_that_object_alone(tick, connect, store, r
     store.due.request("hubspot_crm", ["acme"], ["account"], full=True)
     request = only(tick())
     assert request.asset_selection == [dg.AssetKey(["hubspot_crm", "account"])]
-    assert request.run_config["ops"] == {"hubspot_crm__account": {"config": {"connections": ["acme"], "full": True}}}
+    assert request.run_config["ops"] == {"objects_of_hubspot_crm": {"config": {"connections": ["acme"], "full": True}}}
     assert run_of(request).success
     assert [(call.object, call.full) for call in project.calls] == [("account", True)]
 
