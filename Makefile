@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test check format bench growth lock clean
+.PHONY: help install demo dev test check format bench growth parallel lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ bench: $(INSTALLED) ## Ours, the peers and the limit on the same records (SIZE=,
 
 growth: $(INSTALLED) ## What a record costs when its table holds 10 thousand to 10 million rows (MOST=)
 	@$(BIN)/python -m benchmarks.growth $(if $(MOST),--most $(MOST)) $(if $(POSTGRES_BIN),--postgres-bin "$(POSTGRES_BIN)")
+
+parallel: $(INSTALLED) ## Many accounts side by side: speed-up, memory, fairness and the vendor's limits, under 3 minutes
+	@$(BIN)/python -m benchmarks.side_by_side $(if $(POSTGRES_BIN),--postgres-bin "$(POSTGRES_BIN)")
 
 lock: ## Pin the dependencies anew (needs uv)
 	@UV_PYTHON_DOWNLOADS=never uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \

@@ -1,7 +1,7 @@
 """A project of ours in a folder: what a data team would write to sync these contacts, as YAML."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -58,6 +58,18 @@ def write_project(folder: Path, postgres: Postgres) -> None:
         )
 
 
+def write_sync(folder: Path, vendor: str, objects: Sequence[str]) -> None:
+    """Instead of the vendor's sync of contacts, one of several objects, plainly."""
+    _write(
+        folder / "syncs" / f"{vendor}.yaml",
+        name=vendor,
+        provider=PROVIDERS[vendor],
+        destination=f"{vendor}_warehouse",
+        bulk_above=_BULK_ABOVE[vendor],
+        objects=list(objects),
+    )
+
+
 def _custom_fields() -> list[dict[str, Any]]:
     return [
         {"name": name, "type": kind, "sources": {"hubspot": hubspot, "salesforce": salesforce}}
@@ -69,24 +81,24 @@ def _write(file: Path, **document: Any) -> None:
     file.write_text(yaml.safe_dump(document, sort_keys=False))
 
 
-def connect(project: Project, customer: str, url: str) -> None:
+def connect(project: Project, customer: str, url: str, token: str = TOKEN) -> None:
     """One customer whose accounts at both vendors live at the stand-in's address."""
     for provider in ("hubspot", "salesforce"):
         project.store.connections.connect(
             customer_id=customer,
             provider=provider,
-            tokens=Tokens(access_token=Secret(TOKEN), refresh_token=Secret(TOKEN)),
+            tokens=Tokens(access_token=Secret(token), refresh_token=Secret(token)),
             login_url=url,
             api_url=url,
         )
 
 
 @contextmanager
-def opened(folder: Path) -> Iterator[Project]:
+def opened(folder: Path, *, waiting: bool = False) -> Iterator[Project]:
     """The project, with every setting at its default or as SYNC_PIPELINES_ variables say.
 
-    Waiting is switched off: the stand-in has no rate limit, and 100 requests in 10 seconds, HubSpot's own, would be all
-    that is measured.
+    Waiting is switched off unless asked for: the stand-in has no rate limit, and 100 requests in 10 seconds, HubSpot's
+    own, would be all that is measured.
     """
     settings = Settings(
         environment="development",
@@ -94,7 +106,7 @@ def opened(folder: Path) -> Iterator[Project]:
         encryption_keys=SecretStr(DEVELOPMENT_KEY),
         syncs_dir=folder,
     )
-    project = open_project(settings, {}, sleep=_no_wait)
+    project = open_project(settings, {}, sleep=None if waiting else _no_wait)
     try:
         yield project
     finally:

@@ -6,7 +6,7 @@ or all_changed says which version of the records is served.
 
 import argparse
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from pathlib import Path
@@ -46,7 +46,10 @@ class Line(asyncio.Protocol):
             body = bytes(self._waiting[whole - length : whole])
             del self._waiting[:whole]
             method, target, _ = request.split(" ", 2)
-            self._write(self._vendors.answer(method, target, headers, body))
+            self._answer(method, target, headers, body)
+
+    def _answer(self, method: str, target: str, headers: Mapping[str, str], body: bytes) -> None:
+        self._write(self._vendors.answer(method, target, headers, body))
 
     def _write(self, answer: Answer) -> None:
         assert self._transport is not None

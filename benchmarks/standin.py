@@ -31,14 +31,21 @@ class StandIn:
 def standing_in(folder: Path, size: int) -> Iterator[StandIn]:
     """Pages made if they are not there yet, served for the time of the block."""
     write_pages(folder, size)
-    command = [sys.executable, "-m", "benchmarks.server", str(folder)]
+    with listening("benchmarks.server", folder) as (url, pid):
+        yield StandIn(url, size, pid)
+
+
+@contextmanager
+def listening(module: str, argument: Path) -> Iterator[tuple[str, int]]:
+    """The module's server as a process of its own, for the time of the block: its address and process id."""
+    command = [sys.executable, "-m", module, str(argument)]
     process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:
         line = process.stdout.readline()
         if not line.startswith(READY):
             raise RuntimeError(f"the stand-in did not start (it ended with {process.poll()}): see its messages above")
-        yield StandIn(line.removeprefix(READY).strip(), size, process.pid)
+        yield line.removeprefix(READY).strip(), process.pid
     finally:
         process.terminate()
         process.wait(10)

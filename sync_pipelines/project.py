@@ -166,8 +166,8 @@ class Project:
     ) -> list[SyncRun]:
         """Sync objects of customers, {object: customers}, all side by side, and store every outcome.
 
-        One SyncRun for each object and customer, in the order given. Work begins customer by customer within every
-        object in turn, so that no object and no large account keeps the others waiting for a place.
+        One SyncRun for each object and customer, in the order given. Accounts share the places evenly and objects take
+        turns, so that no object and no large account keeps the others waiting for a place.
         """
         connections = {item.customer_id: item for item in self.connections(sync)}
         wanted = [(name, customer) for name, customers in objects.items() for customer in customers]

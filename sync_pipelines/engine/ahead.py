@@ -71,16 +71,21 @@ def read_ahead(
 def _produce(source: Iterator[Item], size_of: Callable[[Item], int], items: _Queue[Item]) -> None:
     error: BaseException | None = None
     try:
+        _fill(items, source, size_of)
+    except BaseException as problem:  # raised again where the items are taken
+        error = problem
+    items.put(_Ended(error), 0)
+
+
+def _fill(items: _Queue[Item], source: Iterator[Item], size_of: Callable[[Item], int]) -> None:
+    try:
         for item in source:
             if not items.put(item, size_of(item)):
                 break
-    except BaseException as problem:  # raised again where the items are taken
-        error = problem
     finally:
         close = getattr(source, "close", None)
         if close is not None:
             close()
-        items.put(_Ended(error), 0)
 
 
 def _taken(items: _Queue[Item]) -> Iterator[Item]:

@@ -5,10 +5,10 @@ One connection's failure never touches another's: each has its own session, tran
 
 import logging
 import threading
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
@@ -50,17 +50,23 @@ def sync_side_by_side(
 ) -> list[SyncRun]:
     """Every work's outcome, in the order of the work. `on_done` is called as each one ends, from one thread.
 
-    Objects take turns: of each one the first connection begins before any one's second.
+    Accounts share the places evenly and objects take turns, so that neither a large account nor a large object keeps
+    the others waiting.
     """
     if not work:
         return []
+    turns = _Turns(work)
     outcomes: dict[int, SyncRun] = {}
+
+    def next_one() -> tuple[int, SyncRun]:
+        with turns.one() as at:
+            return at, sync_one(work[at], around)
+
     with ThreadPoolExecutor(max_workers=min(at_once, len(work)), thread_name_prefix="sync") as pool:
-        waiting = {pool.submit(sync_one, work[at], around): at for at in _in_turns(work)}
         try:
-            for future in as_completed(waiting):
-                run = future.result()
-                outcomes[waiting[future]] = run
+            for future in as_completed([pool.submit(next_one) for _ in work]):
+                at, run = future.result()
+                outcomes[at] = run
                 on_done(run)
         except BaseException:
             # The run is being ended: work that waits for its turn must not be waited for.
@@ -69,13 +75,48 @@ def sync_side_by_side(
     return [outcomes[at] for at in range(len(work))]
 
 
-def _in_turns(work: Sequence[Work]) -> list[int]:
-    begun: Counter[str] = Counter()
-    turns = []
-    for item in work:
-        turns.append(begun[item.declared.object])
-        begun[item.declared.object] += 1
-    return sorted(range(len(work)), key=turns.__getitem__)
+class _Turns:
+    """Which work comes next: the account's with the least under way, of these the object's that has begun least often.
+
+    An account's calls are limited by its vendor, so further places help it least; and every object of a large account
+    at once would leave no place to the small ones.
+    """
+
+    def __init__(self, work: Sequence[Work]) -> None:
+        self._work = work
+        self._lock = threading.Lock()
+        self._under_way: Counter[str] = Counter()
+        self._begun: Counter[str] = Counter()
+        self._waiting: dict[str, OrderedDict[int, None]] = {}
+        for at, item in enumerate(work):
+            self._waiting.setdefault(item.declared.object, OrderedDict())[at] = None
+
+    @contextmanager
+    def one(self) -> Iterator[int]:
+        """The place of the next work, which is under way for the time of the block. As often as there is work."""
+        with self._lock:
+            at = min(self._candidates(), key=self._rank)
+            item = self._work[at]
+            del self._waiting[item.declared.object][at]
+            self._begun[item.declared.object] += 1
+            self._under_way[item.connection.customer_id] += 1
+        try:
+            yield at
+        finally:
+            with self._lock:
+                self._under_way[item.connection.customer_id] -= 1
+
+    def _candidates(self) -> Iterator[int]:
+        """Of every object the first work of an idle account, and what stands before it: a few, however many wait."""
+        for waiting in self._waiting.values():
+            for at in waiting:
+                yield at
+                if not self._under_way[self._work[at].connection.customer_id]:
+                    break
+
+    def _rank(self, at: int) -> tuple[int, int, int]:
+        item = self._work[at]
+        return self._under_way[item.connection.customer_id], self._begun[item.declared.object], at
 
 
 def sync_one(work: Work, around: Surroundings) -> SyncRun:

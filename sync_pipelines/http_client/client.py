@@ -198,13 +198,14 @@ class VendorSession:
         if tokens is not None:
             headers["authorization"] = f"Bearer {tokens.access_token.reveal()}"
         url = self._url(request, tokens)
-        self._respect_pause(request.family)
-        self._sleep(self._pace.reserve(request.family))
-        self.calls += 1
-        started = time.monotonic()
         try:
             place = httpx.URL(url)
             with self._pace.slots:
+                # Behind the wait for a slot: a place in a window that was taken before it would be used too late.
+                self._respect_pause(request.family)
+                self._pace.wait_for_place(request.family, self._sleep)
+                self.calls += 1
+                started = time.monotonic()
                 answer = self._http.request(
                     request.method,
                     place,

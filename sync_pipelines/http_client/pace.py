@@ -2,7 +2,8 @@
 
 import threading
 import time
-from collections import OrderedDict, deque
+from bisect import insort
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
 
@@ -21,26 +22,47 @@ class Pace:
         self._clock = clock
         self._lock = threading.Lock()
         self._held: dict[str, float] = {}
-        self._windows: dict[str, list[tuple[float, deque[float]]]] = {}
+        self._windows: dict[str, list[tuple[float, int, list[float]]]] = {}
+        """By family: seconds, how many may come in them, and when the newest so many come, in order."""
         for counts, seconds in ((limits.requests, limits.per.total_seconds()), (limits.per_second, 1.0)):
             for family, allowed in counts.items():
-                window: deque[float] = deque(maxlen=allowed)
-                self._windows.setdefault(family, []).append((seconds + MARGIN_SECONDS, window))
+                self._windows.setdefault(family, []).append((seconds + MARGIN_SECONDS, allowed, []))
         self.slots = threading.BoundedSemaphore(limits.concurrent)
-        """One is held while a request is under way."""
+        """One is held while a request is under way, and while it waits for its place in the windows."""
 
     def reserve(self, family: str) -> float:
         """Take the next free place in the family's windows. Returns the seconds to wait until it comes."""
         with self._lock:
             now = self._clock()
-            at = max(now, self._held.get(family, now))
-            windows = self._windows.get(family, [])
-            for seconds, sent in windows:
-                if len(sent) == sent.maxlen:
-                    at = max(at, sent[0] + seconds)
-            for _, sent in windows:
-                sent.append(at)
-            return at - now
+            return self._take(family, now) - now
+
+    def wait_for_place(self, family: str, sleep: Callable[[float], None]) -> None:
+        """Take the next free place and wait for it by `sleep`, then send at once. To be called by who holds a slot.
+
+        On a busy machine a thread wakes up late, and the vendor counts from when the request comes: so does the place.
+        """
+        with self._lock:
+            now = self._clock()
+            at = self._take(family, now)
+        sleep(at - now)
+        with self._lock:
+            woken = self._clock()
+            for _, _, taken in self._windows.get(family, []):
+                if woken > at and at in taken:
+                    taken.remove(at)
+                    insort(taken, woken)
+
+    def _take(self, family: str, now: float) -> float:
+        at = max(now, self._held.get(family, now))
+        windows = self._windows.get(family, [])
+        for seconds, allowed, taken in windows:
+            if len(taken) == allowed:
+                at = max(at, taken[0] + seconds)
+        for _, allowed, taken in windows:
+            if len(taken) == allowed:
+                del taken[0]
+            insort(taken, at)
+        return at
 
     def held(self, family: str) -> float:
         """Seconds for which the vendor still wants nothing of this family; 0 when it has not said so."""

@@ -61,6 +61,21 @@ def test_a_hold_delays_everybody_until_it_ends():
     assert pace.reserve("api") == 0
 
 
+def test_a_place_counts_from_when_it_is_really_used():
+    """Every third thread wakes up long after its place has come, as on a machine that is busy."""
+    clock, sent, lateness = Clock(), [], itertools.cycle([0, 0, 0.4])
+    pace = Pace(Limits(requests={"api": 20}, per=timedelta(seconds=10), per_second={"api": 5}), clock)
+
+    def oversleep(seconds):
+        clock.now += seconds + next(lateness)
+
+    for _ in range(90):
+        pace.wait_for_place("api", oversleep)
+        sent.append(clock.now)
+    assert all(later - earlier > 1 for earlier, later in zip(sent, sent[5:], strict=False))
+    assert all(later - earlier > 10 for earlier, later in zip(sent, sent[20:], strict=False))
+
+
 def test_threads_share_one_window():
     clock = Clock()
     pace = Pace(Limits(requests={"api": 8}, per=timedelta(seconds=1)), clock)
