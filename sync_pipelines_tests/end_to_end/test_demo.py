@@ -159,7 +159,7 @@ def test_a_person_backfills_the_first_and_the_third_customer_in_the_browser(dags
     page.goto(f"{dagster_url}/assets/{'/'.join(asset)}?view=partitions")
     page.get_by_text(keys[0]).first.wait_for()
     page.get_by_text("Materialize…").first.click()
-    dialog = page.get_by_role("dialog")
+    dialog = page.locator("[role=dialog][aria-modal=true]")
     dialog.get_by_text("Select a partition").click()
     for key in (keys[0], keys[2]):
         page.locator("li").filter(has_text=key).last.click()
