@@ -63,7 +63,7 @@ def main() -> int:
 
 def _wanted() -> Wanted:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--size", type=int, default=20_000, help="records of each vendor")
+    parser.add_argument("--size", type=int, default=30_000, help="records of each vendor")
     parser.add_argument(
         "--peer-size", type=int, help=f"records for the peers; at most {MOST_PEER_RECORDS:,} unless given"
     )

@@ -82,8 +82,9 @@ class VendorSession:
         self._pace = pace_of(provider, connection)
         self._retrying = retrying(attempts, self._sleep)
         self._clock: tuple[datetime, float] | None = None
+        transport = transport or wire(_tls)
         self._http = httpx.Client(
-            transport=transport or wire(_tls()),
+            transport=transport,
             timeout=timeout,
             follow_redirects=False,
             headers={"user-agent": USER_AGENT, "accept": "application/json"},

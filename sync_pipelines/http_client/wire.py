@@ -8,7 +8,7 @@ import http.client
 import select
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final, TypeAlias
 from urllib.request import getproxies
@@ -21,9 +21,12 @@ DEFAULT_SECONDS: Final = 60.0
 
 
 class Wire(httpx.BaseTransport):
-    """For one thread at a time. Honours the extensions `timeout` and `target` as httpx documents them."""
+    """For one thread at a time. Honours the extensions `timeout` and `target` as httpx documents them.
 
-    def __init__(self, tls: ssl.SSLContext) -> None:
+    `tls` is called when the first https address is asked: reading the certificates costs a tenth of a second.
+    """
+
+    def __init__(self, tls: Callable[[], ssl.SSLContext]) -> None:
         self._tls = tls
         self._connections: dict[Origin, http.client.HTTPConnection] = {}
 
@@ -52,7 +55,7 @@ class Wire(httpx.BaseTransport):
         scheme, host, port = origin
         seconds = timeouts.get("connect", DEFAULT_SECONDS)
         made = (
-            http.client.HTTPSConnection(host, port, timeout=seconds, context=self._tls)
+            http.client.HTTPSConnection(host, port, timeout=seconds, context=self._tls())
             if scheme == "https"
             else http.client.HTTPConnection(host, port, timeout=seconds)
         )
@@ -72,7 +75,7 @@ class Wire(httpx.BaseTransport):
             known.close()
 
 
-def wire(tls: ssl.SSLContext) -> httpx.BaseTransport | None:
+def wire(tls: Callable[[], ssl.SSLContext]) -> httpx.BaseTransport | None:
     """A Wire; None (httpx's own transport) where the environment names proxies."""
     return None if getproxies() else Wire(tls)
 

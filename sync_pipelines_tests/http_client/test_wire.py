@@ -81,7 +81,7 @@ def talking_to(*connections, served_with=None, trusting=None, **options):
     server = Server(*connections, certificate=served_with)
     tls = ssl.create_default_context(cafile=trusting)
     try:
-        with httpx.Client(transport=Wire(tls), **{"timeout": 10} | options) as client:
+        with httpx.Client(transport=Wire(lambda: tls), **{"timeout": 10} | options) as client:
             yield server, client
     finally:
         server.close()
@@ -201,6 +201,6 @@ def test_proxies_of_the_environment_are_left_to_httpx(monkeypatch):
     for name in ("http_proxy", "https_proxy", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
-    assert isinstance(wire(ssl.create_default_context()), Wire)
+    assert isinstance(wire(ssl.create_default_context), Wire)
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
-    assert wire(ssl.create_default_context()) is None
+    assert wire(ssl.create_default_context) is None
