@@ -34,7 +34,7 @@ def bar_chart(groups: Sequence[tuple[str, Bars]], told: Callable[[float, float],
 
 def line_chart(title: str, lines: Mapping[str, Sequence[tuple[float, float]]]) -> str:
     """Lines over a logarithmic axis of rows; the vertical axis begins at zero."""
-    left, top, width, height = 60, 50, 560, 240
+    left, top, width, height = 60, 70, 720, 240
     rows = sorted({x for points in lines.values() for x, _ in points})
     most = max(y for points in lines.values() for _, y in points) * 1.1
     low, span = math.log10(rows[0]), max(1e-9, math.log10(rows[-1] / rows[0]))
@@ -51,12 +51,12 @@ def line_chart(title: str, lines: Mapping[str, Sequence[tuple[float, float]]]) -
     for x in rows:
         across, _ = place(x, 0)
         parts.append(f'<text x="{across:.1f}" y="{top + height + 18}" text-anchor="middle">{x:,.0f}</text>')
-    for (name, points), colour in zip(lines.items(), _COLOURS, strict=False):
+    for number, ((name, points), colour) in enumerate(zip(lines.items(), _COLOURS, strict=False)):
         placed = [place(x, y) for x, y in points]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in placed)
         parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
-        end_x, end_y = placed[-1]
-        parts.append(f'<text x="{end_x + 8:.1f}" y="{end_y + 4:.1f}" fill="{colour}">{escape(name)}</text>')
+        # Names stand together: at the ends of lines that meet they would cover each other.
+        parts.append(f'<text x="790" y="{24 + 16 * number}" text-anchor="end" fill="{colour}">{escape(name)}</text>')
     return _drawing(top + height + 40, parts)
 
 
