@@ -258,6 +258,7 @@ class _Read:
         )
 
     def _count(self, chunk: Chunk) -> None:
+        # Told from this thread, not from the one that reads: steps then have one order.
         for _ in range(chunk.pages):
             self.observe("page.read")
         for refusal, text in chunk.refused:

@@ -239,6 +239,8 @@ class VendorSession:
 
     def _noted(self, request: Request, answer: httpx.Response, seconds: float) -> Response:
         body = answer.content
+        # httpx's response and its stream hold each other, so that pages of megabytes would wait for garbage collection.
+        answer.stream = httpx.ByteStream(b"")
         if answer.status_code >= 300 or body[:1] == b"<":
             # Debugging proxies repeat what we sent, and parts of a refusal go into errors and notices.
             body = self._auth.masked(body)

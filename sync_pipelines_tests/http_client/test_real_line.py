@@ -1,9 +1,11 @@
 """The same session over a real socket: broken lines, and what the HTTP library itself logs."""
 
+import gc
 import logging
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import httpx
 import pytest
 
 from sync_pipelines.http_client import VendorSession
@@ -76,3 +78,15 @@ def test_no_secret_is_in_the_debug_log_of_any_library(session, caplog):
     assert "httpx" in said
     for secret in ("first-token", "second-token", "refresh-secret", "app-secret"):
         assert secret not in said
+
+
+def test_an_answer_does_not_wait_for_garbage_collection(session):
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(3):
+            session.ask(call("/thing"))
+        waiting = [each for each in gc.get_objects() if isinstance(each, httpx.Response)]
+    finally:
+        gc.enable()
+    assert waiting == []
