@@ -44,8 +44,8 @@ def rows(*ids, **values):
     return [row(str(id), **values) for id in ids]
 
 
-def load(landing, found, checkpoint, **more):
-    return landing.load(ReadyRows(found), checkpoint, **more)
+def load(landing, found, checkpoint, *, table=CONTACTS, **more):
+    return landing.load(ReadyRows(found, table.position("id")), checkpoint, **more)
 
 
 def incremental(known=None, **values):

@@ -96,7 +96,7 @@ def test_metadata_columns_come_first_and_the_key_says_whose_row_it_is(destinatio
 
 def test_with_the_products_prefix_the_printed_contact_table_comes_out_column_for_column(destination, sql):
     with destination.open(scope(), COMMON_CONTACT, "run-1", ignore) as landing:
-        load(landing, [blank(COMMON_CONTACT, id="1", first_name="Ann", is_deleted=False)], DONE)
+        load(landing, [blank(COMMON_CONTACT, id="1", first_name="Ann", is_deleted=False)], DONE, table=COMMON_CONTACT)
         names, found = landing.sample(5)
     printed = [tuple(line.split()) for line in PRINTED.strip().splitlines()]
     assert columns(sql, "crm_contact") == [(name, WORDS[word]) for name, word in printed]
@@ -370,3 +370,22 @@ def test_a_column_that_is_widened_while_a_landing_is_open_is_noticed_before_anyt
     with destination.open(scope(), narrow, "run-2", ignore) as landing:
         load(landing, [(*row("2"), 8)], DONE)
         assert {id: entry["seats"] for id, entry in stored(landing).items()} == {"1": 9, "2": 8}
+
+
+def test_a_table_behind_a_view_can_be_partitioned_and_the_next_sync_makes_the_view_again(destination, sql):
+    entry = blank(COMMON_CONTACT, id="1", first_name="Ann", is_deleted=False)
+    with destination.open(scope(), COMMON_CONTACT, "run-1", ignore) as landing:
+        load(landing, [entry], DONE, table=COMMON_CONTACT)
+    sql("DROP VIEW crm.crm_contact")
+    sql("ALTER TABLE crm._sync_crm_contact RENAME TO whole")
+    sql("CREATE TABLE crm._sync_crm_contact (LIKE crm.whole INCLUDING ALL) PARTITION BY HASH (_supaglue_customer_id)")
+    for part in (0, 1):
+        sql(
+            f"CREATE TABLE crm.part_{part} PARTITION OF crm._sync_crm_contact "
+            f"FOR VALUES WITH (MODULUS 2, REMAINDER {part})"
+        )
+    sql("INSERT INTO crm._sync_crm_contact SELECT * FROM crm.whole")
+    sql("DROP TABLE crm.whole")
+    with destination.open(scope(), COMMON_CONTACT, "run-2", ignore) as landing:
+        assert load(landing, [entry], DONE, table=COMMON_CONTACT).unchanged == 1
+    assert sql("SELECT id, first_name FROM crm.crm_contact") == [("1", "Ann")]
