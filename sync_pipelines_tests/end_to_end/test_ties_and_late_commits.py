@@ -2,10 +2,13 @@
 
 from collections import Counter
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import count
 
 import pytest
 
+from sync_pipelines.engine import inbound
+from sync_pipelines.engine.ahead import read_ahead
 from sync_pipelines.providers.salesforce import bulk
 from sync_pipelines.sandbox.serving import serve
 from sync_pipelines.sandbox.world import Recipe
@@ -94,6 +97,12 @@ def once(step, act, passing=0):
             act()
 
     return observe
+
+
+@pytest.fixture
+def one_chunk_ahead(monkeypatch):
+    """What is done when a chunk is stored comes before the vendor is asked for the chunk after the next."""
+    monkeypatch.setattr(inbound, "read_ahead", partial(read_ahead, most=1))
 
 
 @pytest.mark.parametrize(
@@ -200,7 +209,7 @@ def change_at_every_page(place, customer, vendor_object):
     ids=["salesforce rest", "salesforce bulk", "hubspot"],
 )
 def test_records_that_change_while_they_are_read_are_true_after_the_next_run(
-    place, monkeypatch, customer, provider, vendor_object, full, bulk_above
+    place, monkeypatch, one_chunk_ahead, customer, provider, vendor_object, full, bulk_above
 ):
     monkeypatch.setattr(bulk, "CELLS_PER_PAGE", 1)
     connect(place, customer, provider, chunk_rows=15, bulk_above=bulk_above, overlap="1 s")
@@ -267,7 +276,9 @@ def test_changes_within_the_very_second_of_a_read_are_read(place, customer, prov
 
 
 @BOTH
-def test_a_record_that_vanishes_during_a_full_read_is_deleted_and_no_other(place, customer, provider, vendor_object):
+def test_a_record_that_vanishes_during_a_full_read_is_deleted_and_no_other(
+    place, one_chunk_ahead, customer, provider, vendor_object
+):
     connect(place, customer, provider, chunk_rows=15)
     place.sync_one(customer)
     place.control.fault(customer, "short_pages", size=10)
@@ -283,7 +294,7 @@ def test_a_record_that_vanishes_during_a_full_read_is_deleted_and_no_other(place
     assert settles(place, customer)
 
 
-def test_what_a_short_read_did_not_bring_is_not_deleted_by_the_next_run(place):
+def test_what_a_short_read_did_not_bring_is_not_deleted_by_the_next_run(place, one_chunk_ahead):
     connect(place, ACME, "salesforce", chunk_rows=15)
     place.sync_one(ACME)
     place.control.fault(ACME, "short_pages", size=10)
