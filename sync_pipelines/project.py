@@ -42,7 +42,7 @@ class Project:
         self.stop = threading.Event()
         self._sleep = sleep
         self._store: Store | None = None
-        self._destinations: dict[tuple[str, str], Destination] = {}
+        self._destinations: dict[tuple[str, str, str | None], Destination] = {}
         self._lock = threading.Lock()
         self.providers: Mapping[str, Provider] = {
             name: replace(find_provider(config.provider_name, config.api_version), name=name)
@@ -120,13 +120,18 @@ class Project:
             stop=self.stop,
         )
 
-    def destination(self, name: str, customer_id: str) -> Destination:
-        """The destination as this customer sees it (its database and schema may hold the customer's id)."""
+    def destination(self, sync: Sync, customer_id: str) -> Destination:
+        """A sync's destination as this customer sees it: database and schema may hold the customer's id, and the
+        customer may have a schema of its own."""
+        own = sync.overrides.get(customer_id)
+        schema = own.schema if own is not None else None
+        key = (sync.destination, customer_id, schema)
         with self._lock:
-            found = self._destinations.get((name, customer_id))
+            found = self._destinations.get(key)
             if found is None:
-                found = open_destination(self.configuration.destinations[name], customer_id)
-                self._destinations[name, customer_id] = found
+                config = self.configuration.destinations[sync.destination]
+                found = open_destination(replace(config, schema_name=schema) if schema else config, customer_id)
+                self._destinations[key] = found
             return found
 
     def describe(self, connection: Connection, object_name: str) -> ObjectSchema:
@@ -204,7 +209,7 @@ class Project:
     def _around(self, observe: Observer) -> Surroundings:
         return Surroundings(
             session=lambda work: self.session(work.connection),
-            destination=lambda work: self.destination(work.sync.destination, work.connection.customer_id),
+            destination=lambda work: self.destination(work.sync, work.connection.customer_id),
             lease=lambda work: self.store.leases.hold(
                 work.application_id, work.sync.name, work.connection.customer_id, work.declared.object
             ),
@@ -230,7 +235,7 @@ class Project:
             sync=sync,
             object=self.declared(sync, object_name).object,
         )
-        destination = self.destination(declared.destination, customer_id)
+        destination = self.destination(declared, customer_id)
         with destination.open(scope, self.table(sync, object_name), "", ignore) as landing:
             return landing.sample(limit)
 

@@ -68,7 +68,7 @@ def _live_problems(project: "Project") -> list[str]:
         for connection in connections:
             where = f"{sync.name}, {connection.customer_id}"
             try:
-                project.destination(sync.destination, connection.customer_id).check()
+                project.destination(sync, connection.customer_id).check()
             except SyncError as problem:
                 problems.append(f"{where}: {problem}")
             for item in sync.objects:

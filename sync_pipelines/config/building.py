@@ -8,6 +8,7 @@ from sync_pipelines.config.documents import (
     CustomSchemaDocument,
     OAuthDocument,
     ObjectDocument,
+    OverrideDocument,
     PostgresDestinationDocument,
     PrintedSyncDocument,
     ProviderDocument,
@@ -16,7 +17,7 @@ from sync_pipelines.config.documents import (
 from sync_pipelines.model.connection import OAuthClient
 from sync_pipelines.model.mapping import CustomSchema, SchemaField
 from sync_pipelines.model.secret import Secret
-from sync_pipelines.model.sync import INCREMENTAL, Schedule, Sync, SyncObject
+from sync_pipelines.model.sync import INCREMENTAL, Override, Schedule, Sync, SyncObject
 
 
 def provider_from(document: ProviderDocument) -> ProviderConfig:
@@ -40,6 +41,7 @@ def provider_from(document: ProviderDocument) -> ProviderConfig:
         scopes=oauth.scopes,
         login_url=document.login_url,
         api_url=document.api_url,
+        reserve=document.reserve,
     )
 
 
@@ -75,6 +77,16 @@ def sync_from(document: SyncDocument, provider: ProviderConfig, destination: str
         metadata_prefix=document.metadata_prefix,
         bulk_above=document.bulk_above,
         customers=document.customers,
+        overrides={customer: _override_from(each) for customer, each in document.overrides.items()},
+        freshness=document.freshness,
+    )
+
+
+def _override_from(document: OverrideDocument) -> Override:
+    return Override(
+        schedule=document.schedule.schedule() if document.schedule is not None else None,
+        objects=document.objects,
+        schema=document.schema_name,
     )
 
 

@@ -21,6 +21,8 @@ class ProviderConfig:
     scopes: tuple[str, ...] = ()
     login_url: str | None = None
     api_url: str | None = None
+    reserve: float = 0.1
+    """The share of an account's calls that is left to the customer's own apps."""
 
     def placed(self, connection: Connection) -> Connection:
         """The connection with this provider's URLs where it has none of its own."""

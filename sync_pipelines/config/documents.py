@@ -143,6 +143,7 @@ class ProviderDocument(Document):
     config: PrintedProviderDocument | None = None
     login_url: Url = Field(None, description="Instead of the vendor's login host; empty means the vendor's")
     api_url: Url = Field(None, description="Instead of the vendor's API host; empty means the vendor's")
+    reserve: float = Field(0.1, ge=0, lt=1, description="Share of an account's calls that is left to its own apps")
 
 
 class PostgresDestinationDocument(Document):
@@ -224,6 +225,16 @@ class ObjectDocument(Document):
         return {"object": written} if isinstance(written, str) else written
 
 
+class OverrideDocument(Document):
+    """What is otherwise for one customer."""
+
+    schedule: ScheduleDocument | None = None
+    objects: tuple[str, ...] | None = Field(None, min_length=1, description="Only these of the sync's objects")
+    schema_name: Annotated[str, AfterValidator(_schema)] | None = Field(
+        None, alias="schema", description="This customer's schema in the destination"
+    )
+
+
 class PrintedSyncDocument(Document):
     period_ms: int | None = Field(None, gt=0)
     strategy: Strategy | None = None
@@ -251,6 +262,10 @@ class SyncDocument(Document):
     metadata_prefix: Annotated[str, AfterValidator(_prefix)] = "_sync_"
     bulk_above: int = Field(2000, ge=0)
     customers: tuple[Annotated[str, AfterValidator(_customer)], ...] = ()
+    overrides: dict[Annotated[str, AfterValidator(_customer)], OverrideDocument] = Field(
+        {}, description="What is otherwise for single customers: schedule, objects, schema"
+    )
+    freshness: Duration | None = Field(None, description="No customer's last successful sync should be older than this")
     objects: tuple[ObjectDocument, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -260,4 +275,16 @@ class SyncDocument(Document):
             raise refusing("has both `schedule` and `config.period_ms`: keep one")
         if self.strategy is not None and config.strategy is not None:
             raise refusing("has both `strategy` and `config.strategy`: keep one")
+        self._overrides_fit()
         return self
+
+    def _overrides_fit(self) -> None:
+        known = {each.object for each in self.objects}
+        for customer, override in self.overrides.items():
+            if self.customers and customer not in self.customers:
+                raise refusing(f"has an override for {customer}, whom `customers` does not name")
+            if strangers := sorted(set(override.objects or ()) - known):
+                raise refusing(
+                    f"has an override for {customer} with {', '.join(strangers)}, which is not among its objects "
+                    f"({', '.join(sorted(known))})"
+                )

@@ -1,6 +1,7 @@
 """When a sync runs, as people write it."""
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -82,6 +83,9 @@ class ScheduleDocument(Document):
     preset: Annotated[str, Choice({word: word for word in PRESETS})] | None = None
     type: Annotated[str, Choice({word: word for word in ("interval", "cron", "manual")})] | None = None
     interval_minutes: float | None = Field(None, gt=0, le=_LONGEST.total_seconds() / 60)
+    spread: Duration | None = Field(
+        None, description="How far apart customers are laid; a cron line's default is a minute"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -105,7 +109,7 @@ class ScheduleDocument(Document):
     def schedule(self) -> Schedule:
         """The schedule that is meant."""
         if self.preset is not None:
-            return PRESETS[self.preset]
+            return replace(PRESETS[self.preset], spread=self.spread)
         if self.interval_minutes is not None:
-            return Schedule(every=timedelta(minutes=self.interval_minutes))
-        return Schedule(every=self.every, cron=self.cron, timezone=self.timezone)
+            return Schedule(every=timedelta(minutes=self.interval_minutes), spread=self.spread)
+        return Schedule(every=self.every, cron=self.cron, timezone=self.timezone, spread=self.spread)

@@ -59,3 +59,5 @@ class SyncRun:
     quota: Mapping[str, int] = field(default_factory=dict)
     account_id: str | None = None
     """The vendor's id of the account, where this run asked for it."""
+    due_at: datetime | None = None
+    """When this work had been due; None for what nobody had planned."""

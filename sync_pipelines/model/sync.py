@@ -1,5 +1,6 @@
 """A sync: the standing order that says what is copied where, how and when."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -17,11 +18,17 @@ MINIMUM_INTERVAL = timedelta(seconds=60)
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """When a sync is due: every so often, or by cron in a time zone, or (neither) only when asked."""
+    """When a sync is due: every so often, or by cron in a time zone, or (neither) only when asked.
+
+    `spread`: how far apart the customers of a sync are laid, so that they do not all come at once. None: over the whole
+    interval of `every`, over a minute (or a tenth of the period, if that is less) of a cron line, whose time means
+    something.
+    """
 
     every: timedelta | None = None
     cron: str | None = None
     timezone: str = "UTC"
+    spread: timedelta | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +41,18 @@ class SyncObject:
     custom_schema: CustomSchema | None = None
     strategy: str | None = None
     table: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Override:
+    """What is otherwise for one customer of a sync. None: as for everybody.
+
+    `objects` names some of the sync's objects. `schema` is the namespace in the destination.
+    """
+
+    schedule: Schedule | None = None
+    objects: tuple[str, ...] | None = None
+    schema: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,3 +79,18 @@ class Sync:
     bulk_above: int = 2000
     customers: tuple[str, ...] = ()
     """Only these customers; empty means all that are connected."""
+    overrides: Mapping[str, Override] = field(default_factory=dict)
+    """By customer."""
+    freshness: timedelta | None = None
+    """The objective: no customer's last successful sync of an object is older than this."""
+
+    def schedule_of(self, customer: str) -> Schedule:
+        own = self.overrides.get(customer)
+        return own.schedule if own is not None and own.schedule is not None else self.schedule
+
+    def objects_of(self, customer: str) -> tuple[SyncObject, ...]:
+        """The objects that are synced for this customer."""
+        own = self.overrides.get(customer)
+        if own is None or own.objects is None:
+            return self.objects
+        return tuple(each for each in self.objects if each.object in own.objects)

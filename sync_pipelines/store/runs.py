@@ -97,6 +97,7 @@ def _row(run: SyncRun) -> dict[str, Any]:
         "vendor_calls": run.vendor_calls,
         "quota": storable_json(dict(run.quota)),
         "account_id": run.account_id,
+        "due_at": run.due_at,
     }
 
 
