@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from sync_pipelines.model.errors import ConfigurationError
+from sync_pipelines.model.retention import Keep
 from sync_pipelines.model.secret import Secret
 
 DEVELOPMENT_KEY = "insecure-development-key-do-not-use-outside-development"
@@ -41,6 +43,16 @@ class Settings(BaseSettings):
     )
     request_timeout_seconds: float = Field(60.0, gt=0, description="Longest wait for one answer of a vendor")
     retry_attempts: int = Field(6, ge=1, description="Tries of one vendor call before its connection is given up")
+    keep_runs_days: int = Field(30, ge=1, description="How long runs that changed something or failed are kept")
+    keep_idle_runs_hours: int = Field(24, ge=1, description="How long runs that changed nothing are kept")
+    keep_requests_days: int = Field(90, ge=1, description="How long it is known who asked for which run")
+    keep_audit_days: int = Field(365, ge=1, description="How long it is known who changed what")
+    keep_budget_points_days: int = Field(
+        7, ge=1, description="How long the hourly use of each account's API calls is kept"
+    )
+    keep_dagster_runs_days: int = Field(
+        14, ge=1, description="How long Dagster's runs and events are kept; the newest of each partition stay"
+    )
     log_level: str = Field("INFO", description="DEBUG shows every vendor call, without secrets")
 
     @model_validator(mode="after")
@@ -62,6 +74,18 @@ class Settings(BaseSettings):
                 "SYNC_PIPELINES_ENCRYPTION_KEYS (in .env or the environment)."
             )
         return keys
+
+    @property
+    def keep(self) -> Keep:
+        """How long history is kept."""
+        return Keep(
+            runs=timedelta(days=self.keep_runs_days),
+            idle_runs=timedelta(hours=self.keep_idle_runs_hours),
+            requests=timedelta(days=self.keep_requests_days),
+            audit=timedelta(days=self.keep_audit_days),
+            budget_points=timedelta(days=self.keep_budget_points_days),
+            dagster_runs=timedelta(days=self.keep_dagster_runs_days),
+        )
 
     def require_store_url(self) -> str:
         """The store's URL. ConfigurationError when it is not set."""

@@ -9,9 +9,11 @@ from sync_pipelines.store.connections import Connections
 from sync_pipelines.store.credentials import CredentialsSafe, StoredCredentials
 from sync_pipelines.store.database import check_current, make_engine, store_url
 from sync_pipelines.store.due import Claim, Due, DueWork
+from sync_pipelines.store.health import Health
 from sync_pipelines.store.leases import Leases
 from sync_pipelines.store.mappings import Mappings
 from sync_pipelines.store.rescheduling import Outcome
+from sync_pipelines.store.retention import Retention
 from sync_pipelines.store.runs import Runs
 from sync_pipelines.store.sealing import KeyRing
 
@@ -33,6 +35,8 @@ class Store:
         self.due = Due(self._engine)
         self.leases = Leases(self._engine)
         self.audit = Audit(self._engine)
+        self.health = Health(self._engine)
+        self.retention = Retention(self._engine)
 
     def credentials(self, connection: Connection) -> StoredCredentials:
         """One connection's tokens."""

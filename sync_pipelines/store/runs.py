@@ -5,7 +5,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Engine, RowMapping, delete, insert, select
+from sqlalchemy import Engine, RowMapping, insert, select
 from sqlalchemy.exc import OperationalError
 
 from sync_pipelines.model.errors import Retry
@@ -68,17 +68,6 @@ class Runs:
         """The newest one of this work, whatever became of it."""
         found = self.list(sync=sync, object=object, customer_id=customer_id, limit=1)
         return found[0] if found else None
-
-    def forget(self, before: datetime, at_once: int = 10_000) -> int:
-        """Delete what finished before a time, in small transactions; how many that were."""
-        oldest = select(runs.c.id).where(runs.c.finished_at < before).order_by(runs.c.finished_at).limit(at_once)
-        count = 0
-        while True:
-            with self._engine.begin() as database:
-                gone = database.execute(delete(runs).where(runs.c.id.in_(oldest))).rowcount
-            count += gone
-            if gone < at_once:
-                return count
 
 
 def _row(run: SyncRun) -> dict[str, Any]:

@@ -77,6 +77,9 @@ mappings = Table(
     PrimaryKeyConstraint("customer_id", "provider", "object", "version"),
 )
 
+IDLE = "status <> 'error' AND created + updated + deleted + rejected + invalid = 0"
+"""Runs that changed nothing and did not fail: most of them, kept for a short time."""
+
 runs = Table(
     "runs",
     metadata,
@@ -108,6 +111,7 @@ runs = Table(
     Index("ix_runs_customer", "customer_id", "finished_at"),
     Index("ix_runs_run_id", "run_id"),
     Index("ix_runs_failed", "finished_at", postgresql_where=text("status = 'error'")),
+    Index("ix_runs_idle", "finished_at", postgresql_where=text(IDLE)),
 )
 
 planned = Table(
@@ -226,6 +230,7 @@ budget_points = Table(
     Column("allowed", BigInteger),
     Column("calls", BigInteger, nullable=False, comment="Ours in this hour"),
     PrimaryKeyConstraint("connection_id", "hour"),
+    Index("ix_budget_points_hour", "hour"),
     comment="The use of a budget hour by hour, for the forecast",
 )
 
@@ -258,6 +263,7 @@ requests = Table(
     Column("objects", ARRAY(Text), comment="Null means all"),
     Column("full", Boolean, nullable=False),
     Index("ix_requests_sync", "sync", "asked_at"),
+    Index("ix_requests_asked_at", "asked_at"),
 )
 
 audit = Table(
@@ -271,4 +277,5 @@ audit = Table(
     Column("old", JSONB),
     Column("new", JSONB),
     Index("ix_audit_subject", "subject", "id"),
+    Index("ix_audit_at", "at"),
 )

@@ -92,10 +92,3 @@ def test_texts_that_postgres_cannot_hold_are_made_visible(store, run):
     (found,) = store.runs.list()
 
     assert found.error_message == found.notices[0] == found.rejections[0].record == "a\\u0000b\\ud800c"
-
-
-def test_old_runs_are_forgotten_in_small_steps(store, run, now):
-    store.runs.record([run(number) for number in range(10)])
-
-    assert store.runs.forget(now + timedelta(minutes=7), at_once=3) == 7
-    assert len(store.runs.list()) == 3

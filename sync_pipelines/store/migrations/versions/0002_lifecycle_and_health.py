@@ -1,6 +1,7 @@
 """Lifecycle, progress, budgets and completeness."""
 
 from datetime import datetime
+from pathlib import Path
 
 import sqlalchemy as sa
 from alembic import op
@@ -20,9 +21,15 @@ def upgrade() -> None:
     _progress()
     _budgets()
     _completeness()
+    _retention()
+    _health()
 
 
 def downgrade() -> None:
+    for view in ("sync_health", "health"):
+        op.execute(f"DROP VIEW {view}")
+    for table, name in (("runs", "idle"), ("requests", "asked_at"), ("audit", "at")):
+        op.drop_index(f"ix_{table}_{name}", table_name=table)
     for table in ("completeness", "budget_points", "budgets", "progress", "sync_states"):
         op.drop_table(table)
     for name in ("claimed_due_at", "cancel_at", "paused_at", "error_message", "error_type", "error_since"):
@@ -156,6 +163,19 @@ def _completeness() -> None:
         comment="The last count of each object at the source and in the destination",
     )
     op.create_index("ix_completeness_connection_id", "completeness", ["connection_id"])
+
+
+def _retention() -> None:
+    """Indexes by which what is old is found."""
+    idle = "status <> 'error' AND created + updated + deleted + rejected + invalid = 0"
+    op.create_index("ix_runs_idle", "runs", ["finished_at"], postgresql_where=sa.text(idle))
+    op.create_index("ix_requests_asked_at", "requests", ["asked_at"])
+    op.create_index("ix_audit_at", "audit", ["at"])
+    op.create_index("ix_budget_points_hour", "budget_points", ["hour"])
+
+
+def _health() -> None:
+    op.get_bind().exec_driver_sql((Path(__file__).parents[1] / "health.sql").read_text(encoding="utf-8"))
 
 
 def _moment(name: str, comment: str | None = None) -> sa.Column[datetime]:

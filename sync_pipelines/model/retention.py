@@ -1,0 +1,17 @@
+"""How long history is kept."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+
+@dataclass(frozen=True, kw_only=True)
+class Keep:
+    """Ages at which things are forgotten. `runs` are those that changed something or failed, `idle_runs` the others;
+    `dagster_runs` are Dagster's own, with their events."""
+
+    runs: timedelta
+    idle_runs: timedelta
+    requests: timedelta
+    audit: timedelta
+    budget_points: timedelta
+    dagster_runs: timedelta
