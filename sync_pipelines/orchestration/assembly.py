@@ -12,6 +12,7 @@ from sync_pipelines.orchestration.assets import Subject, multi_asset_of
 from sync_pipelines.orchestration.jobs import job_of
 from sync_pipelines.orchestration.names import refuse_ambiguous_names
 from sync_pipelines.orchestration.resources import SyncProject
+from sync_pipelines.orchestration.retention import retention_sensor
 from sync_pipelines.orchestration.sensors import connections_sensor, due_sensor
 from sync_pipelines.project import Project
 
@@ -32,6 +33,7 @@ def definitions_of(project: Project, resource: SyncProject | None = None) -> dg.
         sensors.append(due_sensor(sync, subjects, job, project.settings))
     if syncs:
         sensors.append(connections_sensor(sorted({sync.provider for sync in syncs}), project.settings))
+        sensors.append(retention_sensor())
     return dg.Definitions(
         assets=assets,
         jobs=jobs,

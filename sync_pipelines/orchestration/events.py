@@ -1,4 +1,4 @@
-"""The only place that touches Dagster's private API: many materialisations in one write, and failed partitions.
+"""The only place that writes by Dagster's private API: many materialisations in one write, and failed partitions.
 
 Both are checked against the installed version when this module is first used. Where a name or a parameter differs, the
 public API is used instead: slower by a connection per event, and failed partitions show through the failed run alone.
