@@ -26,7 +26,7 @@ def demo(
     """Run the main job on an embedded Postgres, a CRM sandbox and Dagster. Stays up until Ctrl-C."""
     from sync_pipelines.cli.demo.story import tell
 
-    with _stopped_by_signals() as stop:
+    with stopped_by_signals() as stop:
         raise typer.Exit(tell(once=once, records=records, seed=seed, port=port, stop=stop))
 
 
@@ -35,7 +35,7 @@ def dev(port: Port = 3000) -> None:
     from sync_pipelines.cli.stage import Stage, owner_only, require_project, state_folder
 
     require_project(Path("syncs"))
-    with _stopped_by_signals() as stop, Stage(owner_only(state_folder()) / "dev", port=port) as stage:
+    with stopped_by_signals() as stop, Stage(owner_only(state_folder()) / "dev", port=port) as stage:
         with console.status("Starting Postgres and Dagster ..."):
             project = stage.start_postgres()
             stage.start_dagster()
@@ -61,13 +61,13 @@ def sandbox(
     from sync_pipelines.sandbox.world import Recipe
 
     recipe = Recipe(seed=seed, scale=scale)
-    with _stopped_by_signals() as stop, serve(recipe, folder=folder, port=port) as running:
+    with stopped_by_signals() as stop, serve(recipe, folder=folder, port=port) as running:
         console.print(f"Sandbox  {running.url}   (control: {running.url}/_sandbox/)")
         console.print("Ctrl-C stops it.")
         stop.wait()
 
 
-class _stopped_by_signals:
+class stopped_by_signals:
     """An event that is set by Ctrl-C or SIGTERM, so that everything that was started is stopped in order."""
 
     def __enter__(self) -> threading.Event:
