@@ -5,124 +5,32 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from pydantic import Field
-from sqlalchemy import text
 
 from sync_pipelines.model.secret import Secret
-from sync_pipelines.orchestration.events import record_failed_partitions, record_materializations
-from sync_pipelines.orchestration.names import SYNC_TAG
 from sync_pipelines.orchestration.old_events import OldEvents
 from sync_pipelines.orchestration.retention import Forgotten, Ours, Place, prune_dagster, retention_sensor
 from sync_pipelines.store import Store
 from sync_pipelines_tests.orchestration.fakes import FakeProject, a_sync, giving
+from sync_pipelines_tests.orchestration.past import ACCOUNT, CONTACT, EVERYBODY, FOREIGN, Past, foreign
 
-CONTACT, ACCOUNT = dg.AssetKey(["hubspot_crm", "contact"]), dg.AssetKey(["hubspot_crm", "account"])
-FOREIGN = dg.AssetKey("somebody_elses")
 OURS = Ours.of([a_sync()])
-PARTITIONS = dg.DynamicPartitionsDefinition(name="hubspot_connections")
-EVERYBODY = [f"customer-{number:03}" for number in range(300)]
 DAYS = timedelta(days=14)
-
-
-class Work(dg.Config):
-    """Which customers got through, which failed, and whether the run ends well nevertheless."""
-
-    through: list[str] = Field(default_factory=list)
-    failed: list[str] = Field(default_factory=list)
-    ends_well: bool = False
-
-
-@dg.multi_asset(specs=[dg.AssetSpec(key, partitions_def=PARTITIONS, skippable=True) for key in (CONTACT, ACCOUNT)])
-def objects(context, config: Work):
-    context.log.info("a line of log")
-    for key in (CONTACT, ACCOUNT):
-        events = [
-            dg.AssetMaterialization(key, partition=name, metadata={"run": context.run.run_id})
-            for name in config.through
-        ]
-        record_materializations(context, events)
-    record_failed_partitions(context, CONTACT, config.failed)
-    yield from ()
-    if config.failed and not config.ends_well:
-        raise dg.Failure("some failed", allow_retries=False)
-
-
-@dg.asset(key=FOREIGN)
-def foreign():
-    return None
-
-
-class Past:
-    """Runs of which each began so many days ago, and what Dagster's pages say now."""
-
-    def __init__(self, instance):
-        self.instance = instance
-        instance.add_dynamic_partitions(PARTITIONS.name, EVERYBODY)
-
-    def run(self, days, through=(), failed=(), **config):
-        values = {"through": list(through), "failed": list(failed), **config}
-        result = dg.materialize(
-            [objects],
-            instance=self.instance,
-            run_config={"ops": {"objects": {"config": values}}},
-            tags={SYNC_TAG: "hubspot_crm"},
-            raise_on_error=False,
-        )
-        self.age(result.run_id, days)
-        return result.run_id
-
-    def age(self, run_id, days):
-        then = datetime.now(UTC).replace(tzinfo=None) - timedelta(days=days)
-        self.execute("UPDATE runs SET create_timestamp = :then WHERE run_id = :run_id", then=then, run_id=run_id)
-        self.execute("UPDATE event_logs SET timestamp = :then WHERE run_id = :run_id", then=then, run_id=run_id)
-
-    def unfinished(self, days, status):
-        run = self.instance.create_run_for_job(
-            dg.define_asset_job("all_objects", selection=[CONTACT, ACCOUNT]).resolve(
-                asset_graph=dg.Definitions(assets=[objects]).resolve_asset_graph()
-            ),
-            status=status,
-            tags={SYNC_TAG: "hubspot_crm"},
-        )
-        self.age(run.run_id, days)
-        return run.run_id
-
-    def execute(self, statement, **values):
-        with self.instance.event_log_storage.index_connection() as database:
-            result = database.execute(text(statement), values)
-            return result.fetchall() if result.returns_rows else None
-
-    def runs(self):
-        return {run.run_id for run in self.instance.get_runs()}
-
-    def events(self, run_id):
-        rows = self.execute("SELECT dagster_event_type, partition FROM event_logs WHERE run_id = :id", id=run_id)
-        return [(kind, partition) for kind, partition in rows]
-
-    def statuses(self, *, afresh=True):
-        """Of every partition of both assets; `afresh` without what Dagster remembers of earlier answers."""
-        found = {}
-        for key in (CONTACT, ACCOUNT):
-            if afresh:
-                self.instance.event_log_storage.wipe_asset_cached_status(key)
-            statuses = self.instance.get_status_by_partition(key, EVERYBODY, PARTITIONS) or {}
-            found |= {(key.path[-1], name): status and status.value for name, status in statuses.items()}
-        return found
-
-    def prune(self, **options):
-        """To the end; what it came to."""
-        total, place = Forgotten(), Place()
-        for _ in range(1_000):
-            forgotten, place = prune_dagster(self.instance, OURS, datetime.now(UTC) - DAYS, place, **options)
-            total += forgotten
-            if forgotten.through:
-                return total
-        raise AssertionError("it never got through")
 
 
 @pytest.fixture
 def past(postgres_instance):
     return Past(postgres_instance)
+
+
+def prune(past, **options):
+    """To the end; what it came to."""
+    total, place = Forgotten(), Place()
+    for _ in range(1_000):
+        forgotten, place = prune_dagster(past.instance, OURS, datetime.now(UTC) - DAYS, place, **options)
+        total += forgotten
+        if forgotten.through:
+            return total
+    raise AssertionError("it never got through")
 
 
 def test_old_runs_go_and_every_partition_keeps_its_status_and_its_newest_materialisation(past):
@@ -137,7 +45,7 @@ def test_old_runs_go_and_every_partition_keeps_its_status_and_its_newest_materia
     assert list(before.values()).count("MATERIALIZED") == 600 - 18
     newest = past.instance.get_latest_materialization_event(CONTACT)
 
-    forgotten = past.prune()
+    forgotten = prune(past)
 
     assert past.statuses() == before
     assert past.statuses(afresh=False) == before
@@ -159,7 +67,7 @@ def test_a_run_that_stays_keeps_its_course_and_its_failure_but_not_its_log(past)
     kinds = {kind for kind, _ in past.events(kept)}
     assert {None, "STEP_FAILURE", "PIPELINE_FAILURE", "ASSET_MATERIALIZATION"} <= kinds
 
-    past.prune()
+    prune(past)
 
     kinds = {kind for kind, _ in past.events(kept)}
     assert {"STEP_START", "STEP_FAILURE", "PIPELINE_START", "PIPELINE_FAILURE"} <= kinds
@@ -170,12 +78,12 @@ def test_a_run_that_stays_keeps_its_course_and_its_failure_but_not_its_log(past)
 
 def test_a_run_goes_once_nothing_of_it_is_the_newest_any_more(past):
     old = past.run(30, EVERYBODY[:3], failed=EVERYBODY[3:5])
-    past.prune()
+    prune(past)
     assert old in past.runs()
     past.run(1, EVERYBODY[:5])
     before = past.statuses()
 
-    past.prune()
+    prune(past)
 
     assert old not in past.runs()
     assert past.statuses() == before
@@ -190,7 +98,7 @@ def test_a_failure_that_newer_runs_have_covered_does_not_come_back_when_they_go(
     assert before["contact", "customer-000"] is None
     assert before["contact", "customer-001"] == "FAILED"
 
-    past.prune()
+    prune(past)
 
     assert failed in past.runs()
     assert later not in past.runs()
@@ -205,7 +113,7 @@ def test_what_has_not_ended_is_young_or_belongs_to_others_is_left_alone(past):
     young = past.run(13)
     logged = len(past.events(others))
 
-    assert past.prune() == Forgotten(runs=0, thinned=0)
+    assert prune(past) == Forgotten(runs=0, thinned=0)
     assert past.runs() == {waiting, running, others, young}
     assert len(past.events(others)) == logged
 
@@ -251,7 +159,7 @@ def test_out_of_time_it_goes_on_with_the_same_runs(past):
     forgotten, place = prune_dagster(past.instance, OURS, datetime.now(UTC) - DAYS, Place(), seconds=-1)
     assert (forgotten.runs, forgotten.through, place) == (0, False, Place())
 
-    assert past.prune().runs == 1
+    assert prune(past).runs == 1
 
 
 def test_a_dry_run_counts_and_changes_nothing(past):
@@ -260,7 +168,7 @@ def test_a_dry_run_counts_and_changes_nothing(past):
     past.run(1)
     before = {run_id: past.events(run_id) for run_id in past.runs()}
 
-    forgotten = past.prune(dry=True)
+    forgotten = prune(past, dry=True)
 
     assert (forgotten.runs, forgotten.thinned) == (1, 1)
     assert {run_id: past.events(run_id) for run_id in past.runs()} == before
@@ -272,7 +180,7 @@ def test_captured_logs_go_with_their_run(past):
     folder = Path(past.instance.compute_log_manager.get_captured_local_path([old, "compute_logs", "step"], "out"))
     assert list(folder.parent.iterdir())
 
-    past.prune()
+    prune(past)
 
     assert not folder.parents[1].exists()
 
@@ -288,7 +196,7 @@ def test_old_events_without_a_run_go_when_a_newer_one_of_their_partition_is_ther
     past.instance.report_runless_asset_event(dg.AssetMaterialization(CONTACT, partition="customer-000"))
     before = past.statuses()
 
-    forgotten = past.prune(most=1)
+    forgotten = prune(past, most=1)
 
     assert forgotten.events == 4
     assert past.statuses() == before
@@ -309,7 +217,7 @@ def test_check_results_go_but_for_the_newest_of_each_check(past):
     long_ago = datetime.now(UTC).replace(tzinfo=None) - timedelta(days=30)
     past.execute("UPDATE asset_check_executions SET evaluation_event_timestamp = :then", then=long_ago)
 
-    assert past.prune().checks == 2
+    assert prune(past).checks == 2
 
     found = past.instance.event_log_storage.get_latest_asset_check_execution_by_key(
         [dg.AssetCheckKey(CONTACT, name) for name in ("complete", "fresh")]

@@ -211,10 +211,10 @@ def test_what_never_ran_and_never_will_is_inactive(store, connect, of):
     ("broken", "paused", "health", "reason"),
     [
         (0, 0, "healthy", ""),
-        (1, 0, "warning", "in error: 1 (of 3 connections)"),
+        (1, 0, "warning", "Of 3 connections 1 in error"),
         (3, 0, "error", "No connection of it works"),
         (2, 1, "error", "No connection of it works"),
-        (1, 1, "warning", "in error: 1 (of 3 connections)"),
+        (1, 1, "warning", "Of 3 connections 1 in error"),
         (0, 3, "inactive", "No connection of it is at work"),
     ],
 )

@@ -291,17 +291,13 @@ judged AS (
             WHEN summed.sync IS NULL THEN 'Nobody is connected to ' || planned.provider
             WHEN summed.inactive = summed.connections THEN 'No connection of it is at work'
             WHEN summed.error + summed.inactive = summed.connections THEN 'No connection of it works'
-            ELSE COALESCE(
-                NULLIF(
-                    concat_ws(
-                        ', ',
-                        CASE WHEN summed.error > 0 THEN 'in error: ' || summed.error END,
-                        CASE WHEN summed.warning > 0 THEN 'with a warning: ' || summed.warning END
-                    ),
-                    ''
-                ) || ' (of ' || summed.connections || ' connections)',
-                ''
-            )
+            WHEN summed.error + summed.warning > 0
+                THEN 'Of ' || summed.connections || ' connections ' || concat_ws(
+                    ', ',
+                    CASE WHEN summed.error > 0 THEN summed.error || ' in error' END,
+                    CASE WHEN summed.warning > 0 THEN summed.warning || ' with a warning' END
+                )
+            ELSE ''
         END AS reason
     FROM planned
     LEFT JOIN sync_states ON sync_states.sync = planned.sync
