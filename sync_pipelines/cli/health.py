@@ -114,7 +114,7 @@ def _numbers(each: "SyncHealth | ConnectionHealth") -> list[str]:
         f"{each.failures_today:,} of {each.attempts_today:,} attempts failed today",
     ]
     if each.success_rate is not None:
-        told.append(f"{100 * each.success_rate:.1f} % succeed")
+        told.append(f"{100 * each.success_rate:.1f} % got through")
     if each.average_seconds is not None:
         told.append(f"{each.average_seconds:.1f} s on average")
     if each.api_used_ratio is not None:

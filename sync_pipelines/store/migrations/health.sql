@@ -45,13 +45,14 @@ account AS (
         budgets.allowed,
         budgets.used::double precision / NULLIF(budgets.allowed, 0) AS share,
         CASE
-            WHEN budgets.used > earlier.used AND budgets.seen_at > earlier.hour
+            WHEN budgets.used > earlier.used AND budgets.seen_at > earlier.at
             THEN budgets.seen_at + GREATEST(budgets.allowed - budgets.used, 0)
-                * (budgets.seen_at - earlier.hour) / (budgets.used - earlier.used)::double precision
+                * (budgets.seen_at - earlier.at) / (budgets.used - earlier.used)::double precision
         END AS ends_at
     FROM budgets
     LEFT JOIN LATERAL (
-        SELECT budget_points.used, budget_points.hour
+        -- The count of an hour is the last of it.
+        SELECT budget_points.used, budget_points.hour + interval '1 hour' AS at
         FROM budget_points
         WHERE budget_points.connection_id = budgets.connection_id
             AND budget_points.hour >= now() - interval '6 hours'
@@ -70,7 +71,7 @@ line AS (
         due.customer_id,
         connections.provider,
         due.connection_id,
-        COALESCE(sync_states.state, 'active') AS sync_state,
+        COALESCE(sync_states.state, 'created') AS sync_state,
         COALESCE(sync_states.reason, '') AS state_reason,
         connections.status AS connection_status,
         connections.status_reason,
@@ -188,7 +189,10 @@ SELECT
         ELSE ''
     END AS reason,
     CASE
-        WHEN finding IN ('archived', 'sync paused', 'customer paused') THEN 'Nothing, until it is to run again'
+        WHEN finding = 'archived' THEN 'To have it back: sync-pipelines restore ' || sync
+        WHEN finding = 'sync paused' THEN 'To let it go on: sync-pipelines resume ' || sync
+        WHEN finding = 'customer paused'
+            THEN 'To let it go on: sync-pipelines resume ' || sync || ' --customer ' || customer_id
         WHEN finding = 'never' THEN 'Ask for it: sync-pipelines trigger ' || sync || ' --customer ' || customer_id
         WHEN finding = 'gap'
             THEN 'A full read mends it: sync-pipelines trigger ' || sync || ' --customer ' || customer_id || ' --full'
@@ -212,11 +216,10 @@ SELECT
     last_success_at,
     last_change_at,
     next_at,
-    NOT claimed AND next_at <= now() AND finding NOT IN ('archived', 'sync paused', 'customer paused', 'expired', 'broken')
-        AS due,
+    NOT claimed AND next_at <= now() AND finding NOT IN ('archived', 'sync paused', 'customer paused', 'expired') AS due,
     claimed,
     CASE
-        WHEN finding IN ('archived', 'sync paused', 'customer paused', 'expired', 'broken') THEN 0
+        WHEN finding IN ('archived', 'sync paused', 'customer paused', 'expired') THEN 0
         ELSE COALESCE(late_seconds, 0)
     END AS late_seconds,
     objects,
@@ -224,7 +227,7 @@ SELECT
     gaps,
     attempts,
     successes,
-    successes::double precision / NULLIF(attempts, 0) AS success_rate,
+    1 - failures_today::double precision / NULLIF(attempts_today, 0) AS success_rate,
     records,
     seconds,
     seconds / NULLIF(successes, 0) AS average_seconds,
@@ -277,7 +280,7 @@ judged AS (
     SELECT
         planned.sync,
         planned.provider,
-        COALESCE(sync_states.state, 'active') AS sync_state,
+        COALESCE(sync_states.state, 'created') AS sync_state,
         CASE
             WHEN sync_states.state IN ('paused', 'archived') OR summed.sync IS NULL THEN 'inactive'
             WHEN summed.inactive = summed.connections THEN 'inactive'
@@ -325,7 +328,7 @@ SELECT
     COALESCE(summed.gaps, 0) AS gaps,
     COALESCE(summed.attempts, 0) AS attempts,
     COALESCE(summed.successes, 0) AS successes,
-    summed.successes::double precision / NULLIF(summed.attempts, 0) AS success_rate,
+    1 - summed.failures_today::double precision / NULLIF(summed.attempts_today, 0) AS success_rate,
     COALESCE(summed.records, 0) AS records,
     summed.seconds / NULLIF(summed.successes, 0) AS average_seconds,
     COALESCE(summed.attempts_today, 0) AS attempts_today,
