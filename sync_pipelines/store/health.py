@@ -17,7 +17,8 @@ class ConnectionHealth:
 
     `reason` and `advice` are sentences for a person, empty where all is well. `due`: its time has come and nobody works
     on it. `late_seconds`: how long it has been waiting. Days are UTC. `records` are created, updated and deleted ones.
-    `success_rate` is of today's attempts, None before the first; skipping is no failure. `api_*` is the account's use of the vendor's API by the vendor's own count, whoever used it.
+    `success_rate` is of today's attempts, None before the first; skipping is no failure. `api_*` is the account's use
+    of the vendor's API by the vendor's own count, whoever used it.
     """
 
     sync: str

@@ -55,7 +55,8 @@ class Standing:
         self.due(connection, sync, scheduled_at=self.at(5))
 
     def state(self, state, sync="crm", reason=""):
-        self._write(insert(sync_states).values(sync=sync, state=state, reason=reason, actor="test"))
+        values = {"sync": sync, "state": state, "reason": reason, "actor": "test"}
+        self._write(upsert(sync_states).values(values).on_conflict_do_update(constraint="pk_sync_states", set_=values))
 
     def connection(self, connection, **values):
         self._write(update(connections).where(connections.c.id == connection.id).values(**values))

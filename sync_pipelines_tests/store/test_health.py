@@ -1,272 +1,304 @@
+"""The views, asked about connections in every standing: one store holds them all, each in a sync of its own."""
+
+import re
+from dataclasses import dataclass
 from datetime import timedelta
 
+import psycopg
 import pytest
 from sqlalchemy import text
 
+from sync_pipelines.model.provider import Tokens
+from sync_pipelines.model.secret import Secret
 from sync_pipelines.model.sync import Schedule
-from sync_pipelines_tests.store.conftest import sync_of
+from sync_pipelines.store import Store
+from sync_pipelines_tests.store.conftest import KEY, sync_of
 from sync_pipelines_tests.store.standing import Standing
 
-
-@pytest.fixture
-def standing(store):
-    return Standing(store._engine)
-
-
-@pytest.fixture
-def acme(store, connect, standing):
-    """A connection of the sync crm for which all is well."""
-    connection = connect("acme")
-    store.due.plan([sync_of()])
-    standing.settled(connection)
-    return connection
+EVERY_QUARTER = Schedule(every=timedelta(minutes=15))
+CRON = Schedule(cron="0 3 * * *")
+VENDOR_OUT = "The vendor is out."
 
 
-@pytest.fixture
-def of(store):
-    """How one customer is."""
+@dataclass
+class Case:
+    """`arrange(standing, connection, sync)` after all was well; `fresh`: it has never run. What is then said of it."""
 
-    def of(customer="acme"):
-        (found,) = store.health.connections(customer_id=customer)
-        return found
+    health: str
+    reason: str = ""
+    advice: str = ""
+    arrange: object = lambda standing, connection, sync: None
+    schedule: Schedule = EVERY_QUARTER
+    fresh: bool = False
 
-    return of
+
+def due(**values):
+    """Moments are given in minutes from now."""
+
+    def arrange(standing, connection, sync):
+        moments = {name: standing.at(value) if name.endswith("_at") else value for name, value in values.items()}
+        standing.due(connection, sync, **moments)
+
+    return arrange
 
 
-def test_a_connection_that_syncs_is_healthy_and_counts_over_its_objects(store, acme, of, standing):
-    found = of()
+def claimed(heartbeat):
+    claim = "11111111-1111-1111-1111-111111111111"
+    times = {"claimed_at": -120, "claimed_due_at": -120, "scheduled_at": -120, "heartbeat_at": heartbeat}
+    return due(claim_id=claim, **times)
 
-    assert (found.health, found.reason, found.advice) == ("healthy", "", "")
+
+def tried(**objects):
+    def arrange(standing, connection, sync):
+        for name, values in objects.items():
+            standing.tried(connection, name, sync, **values)
+
+    return arrange
+
+
+def budget(used, allowed=1_000, **rest):
+    return lambda standing, connection, sync: standing.budget(connection, used, allowed, **rest)
+
+
+def held(standing, connection, sync):
+    standing.due(connection, sync, scheduled_at=standing.at(-120))
+    standing.budget(connection, None, None, held_until=standing.at(30), held_reason="The reserve is for other apps")
+
+
+def status(name, reason=""):
+    return lambda standing, connection, sync: standing.connection(connection, status=name, status_reason=reason)
+
+
+def state(name):
+    def arrange(standing, connection, sync):
+        standing.state(name, sync, "the customer asked")
+        standing.connection(connection, status="expired")
+
+    return arrange
+
+
+def error_state(standing, connection, sync):
+    since = {"failing_since": standing.at(-600), "error_since": standing.at(-300)}
+    standing.due(connection, sync, attempts=9, error_type="destination", error_message="The disk is full.", **since)
+
+
+def gap(status):
+    return lambda standing, connection, sync: standing.gap(connection, "account", sync, status)
+
+
+CASES = {
+    "fine": Case("healthy"),
+    "new": Case("healthy", "It has not run yet", "Nothing, it starts", fresh=True),
+    "new-late": Case("warning", "It should have started 16 minutes ago", "See that", due(scheduled_at=-16), fresh=True),
+    "on-time": Case("healthy", arrange=due(scheduled_at=-14)),
+    "late": Case("warning", "It should have started 16 minutes ago", "See that", due(scheduled_at=-16)),
+    "asked-late": Case("warning", "It should have started 20 minutes ago", "See that", due(asked_at=-20)),
+    "cron-on-time": Case("healthy", arrange=due(scheduled_at=-59), schedule=CRON),
+    "cron-late": Case("warning", "It should have started 61 minutes ago", "", due(scheduled_at=-61), CRON),
+    "claimed": Case("healthy", arrange=claimed(heartbeat=-1)),
+    "claimed-dead": Case("warning", "It should have started 120 minutes ago", arrange=claimed(heartbeat=-20)),
+    "held": Case("warning", "The account rests until .*: The reserve is for other apps", "Sync less often", held),
+    "expired": Case(
+        "error",
+        "The customer's tokens no longer work: revoked",
+        "The customer reconnects: sync-pipelines connect salesforce expired",
+        status("expired", "revoked"),
+    ),
+    "broken": Case("error", "The connection does not work: gone", arrange=status("error", "gone")),
+    "one-fails": Case("warning", f"Failing: contact: {VENDOR_OUT}", "It is tried again", tried(contact={"failing": 2})),
+    "all-fail": Case(
+        "error",
+        "Every object fails: No scope.",
+        "Give the permission",
+        tried(
+            contact={"failing": 3},
+            account={
+                "failing": 1,
+                "minutes": -1,
+                "last_error_type": "not_found",
+                "last_error_message": "No scope.",
+            },
+        ),
+    ),
+    "given-up": Case("error", "It fails since .*: The disk is full.", "Mend your database", error_state),
+    "in-a-row": Case(
+        "warning",
+        "Attempts that failed in a row: 2: Wait.",
+        "It comes back",
+        due(attempts=2, error_type="rate_limit", error_message="Wait."),
+    ),
+    "complete": Case("healthy", arrange=gap("complete")),
+    "gap": Case(
+        "warning",
+        "Records are missing in account: 3 of 10 are missing",
+        "A full read mends it: sync-pipelines trigger gap --customer gap --full",
+        gap("gap"),
+    ),
+    "quota-80": Case("healthy", arrange=budget(800)),
+    "quota-81": Case("warning", "81 percent of the account's API calls are used", arrange=budget(810)),
+    "quota-old": Case("healthy", arrange=budget(999, seen=-2 * 24 * 60)),
+    "quota-ends": Case(
+        "warning",
+        "At the pace of the last hours the account's API calls end at .*",
+        "Sync less often",
+        budget(500, seen=0, points={4: 200, 2: 300}),
+    ),
+    "quota-lasts": Case("healthy", arrange=budget(500, seen=0, points={4: 300})),
+    "quota-still": Case("healthy", arrange=budget(500, seen=0, points={4: 500})),
+    "quota-given-back": Case("healthy", arrange=budget(500, seen=0, points={4: 900})),
+    "quota-long-ago": Case("healthy", arrange=budget(500, seen=0, points={7: 0})),
+    "paused": Case(
+        "inactive", "The sync is paused: the customer asked", "To let it go on: .* resume paused", state("paused")
+    ),
+    "archived": Case(
+        "inactive", "The sync is archived: the customer asked", "To have it back: .* restore", state("archived")
+    ),
+    "customer-paused": Case(
+        "inactive",
+        "This customer is paused since .*",
+        "To let it go on: .* resume customer-paused --customer customer-paused",
+        due(paused_at=-60, scheduled_at=-60),
+    ),
+    "never": Case("inactive", "It has never run and nothing is planned", "Ask for it", schedule=Schedule(), fresh=True),
+    "asked": Case("healthy", "It has not run yet", "", due(asked_at=-1), Schedule(), fresh=True),
+}
+
+
+@pytest.fixture(scope="module")
+def everybody(migrated, postgres_server):
+    """The store with all cases: each is a customer and a sync by the case's name."""
+    with psycopg.connect(postgres_server.url(driver=None), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE store_of_cases TEMPLATE {migrated}")
+        store = Store(postgres_server.url("store_of_cases", "psycopg"), (Secret(KEY),))
+        standing = Standing(store._engine)
+        tokens = Tokens(access_token=Secret("access-1"))
+        connected = {
+            name: store.connections.connect(customer_id=name, provider="salesforce", tokens=tokens) for name in CASES
+        }
+        store.due.plan([sync_of(name, customers=(name,), schedule=case.schedule) for name, case in CASES.items()])
+        for name, case in CASES.items():
+            if not case.fresh:
+                standing.settled(connected[name], name)
+            case.arrange(standing, connected[name], name)
+        yield store, standing
+        store.close()
+        connection.execute("DROP DATABASE store_of_cases WITH (FORCE)")
+
+
+@pytest.fixture(scope="module")
+def of(everybody):
+    """Case -> its connection's health, read once."""
+    found = {each.customer_id: each for each in everybody[0].health.connections()}
+    assert set(found) == set(CASES)
+    return found
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_standing_has_its_health_reason_and_advice(of, name):
+    case = CASES[name]
+
+    assert of[name].health == case.health
+    assert re.fullmatch(case.reason, of[name].reason)
+    assert re.match(case.advice, of[name].advice)
+    assert bool(of[name].reason) == bool(of[name].advice)
+
+
+def test_counts_are_over_all_objects_of_a_connection(of, everybody):
+    found, standing = of["fine"], everybody[1]
+
     assert (found.objects, found.attempts, found.successes, found.success_rate) == (2, 20, 20, 1.0)
     assert (found.records, found.records_today, found.attempts_today, found.calls_today) == (200, 14, 8, 24)
     assert found.average_seconds == 2.0
-    assert found.last_success_at == standing.at(-10)
-    assert found.next_at == standing.at(5)
-    assert (found.due, found.late_seconds) == (False, 0)
+    assert (found.last_success_at, found.next_at) == (standing.at(-10), standing.at(5))
+    failing = of["one-fails"]
+    assert (failing.failing_objects, failing.failures_today, failing.success_rate) == (1, 2, 0.75)
 
 
-def test_counts_of_another_day_are_not_those_of_today(acme, of, standing):
-    standing.tried(acme, "contact", today=standing.now.date() - timedelta(days=1))
+def test_who_is_due_and_for_how_long(of):
+    assert {name for name, each in of.items() if each.due} == {
+        *("new", "new-late", "on-time", "late", "asked-late", "cron-on-time", "cron-late", "held", "asked")
+    }
+    assert {name for name, each in of.items() if each.claimed} == {"claimed", "claimed-dead"}
+    assert of["late"].late_seconds == pytest.approx(16 * 60, abs=120)
+    assert of["claimed"].late_seconds == of["customer-paused"].late_seconds == of["fine"].late_seconds == 0
 
-    assert (of().records_today, of().records) == (7, 200)
 
+def test_use_of_the_api_is_told_while_it_is_news(of, everybody):
+    assert (of["quota-80"].api_used, of["quota-80"].api_allowed, of["quota-80"].api_used_ratio) == (800, 1_000, 0.8)
+    assert of["quota-old"].api_used_ratio is None
+    # 300 calls in three hours, and 500 are left.
+    assert abs(of["quota-ends"].api_ends_at - everybody[1].at(5 * 60)) < timedelta(minutes=1)
 
-def test_new_work_is_healthy_until_it_is_late(store, connect, of, standing):
-    connection = connect("acme")
-    store.due.plan([sync_of()])
-    assert (of().health, of().reason, of().due) == ("healthy", "It has not run yet", True)
 
-    standing.due(connection, scheduled_at=standing.at(-16))
+def test_the_last_failure_gives_type_and_message(of):
+    assert (of["all-fail"].error_type, of["all-fail"].error_message) == ("not_found", "No scope.")
 
-    assert (of().health, of().reason) == ("warning", "It should have started 16 minutes ago")
-    assert of().late_seconds == pytest.approx(16 * 60, abs=30)
 
+def test_a_sync_with_one_connection_is_as_that_is(everybody, of):
+    found = {each.sync: each for each in everybody[0].health.syncs()}
 
-@pytest.mark.parametrize(("minutes", "health"), [(-14, "healthy"), (-16, "warning")])
-def test_late_means_by_more_than_a_period(acme, of, standing, minutes, health):
-    standing.due(acme, scheduled_at=standing.at(minutes))
+    assert {name: each.health for name, each in found.items()} == {name: each.health for name, each in of.items()}
+    assert found["paused"].reason == "The sync is paused: the customer asked"
+    assert found["expired"].reason == "No connection of it works"
+    assert found["customer-paused"].reason == "No connection of it is at work"
+    assert found["gap"].reason == "Of 1 connections 1 with a warning"
 
-    assert of().health == health
 
+def test_connections_are_chosen_by_sync_customer_and_state_the_worst_first(everybody):
+    health = everybody[0].health
 
-@pytest.mark.parametrize(("minutes", "health"), [(-59, "healthy"), (-61, "warning")])
-def test_a_cron_sync_is_late_after_an_hour(store, acme, of, standing, minutes, health):
-    store.due.plan([sync_of(schedule=Schedule(cron="0 3 * * *"))])
-    standing.due(acme, scheduled_at=standing.at(minutes))
+    assert [each.customer_id for each in health.connections(sync="gap")] == ["gap"]
+    assert [each.sync for each in health.connections(customer_id="gap")] == ["gap"]
+    assert health.connections(sync="gap", customer_id="fine") == []
+    chosen = health.connections(states=["error"])
+    assert {each.customer_id for each in chosen} == {name for name, case in CASES.items() if case.health == "error"}
+    assert [each.sync for each in health.syncs("gap")] == ["gap"]
 
-    assert of().health == health
 
-
-def test_claimed_work_is_late_only_when_its_run_gives_no_sign_of_life(store, acme, of, standing):
-    standing.due(acme, scheduled_at=standing.at(-120))
-    store.due.claim()
-    standing.due(acme, claimed_due_at=standing.at(-120))
-    assert (of().health, of().claimed, of().due) == ("healthy", True, False)
-
-    standing.due(acme, heartbeat_at=standing.at(-20))
-
-    assert of().reason == "It should have started 120 minutes ago"
-
-
-def test_work_that_waits_for_the_vendor_says_so_instead_of_late(acme, of, standing):
-    standing.due(acme, scheduled_at=standing.at(-120))
-    standing.budget(acme, None, None, held_until=standing.at(30), held_reason="The reserve is for the customer's apps")
-
-    assert of().health == "warning"
-    assert of().reason.startswith("The account rests until ")
-    assert of().reason.endswith(": The reserve is for the customer's apps")
-
-
-def test_an_expired_connection_is_an_error_that_the_customer_mends(store, acme, of):
-    store.connections.set_status(acme, "expired", "the refresh token was revoked")
-
-    assert of().health == "error"
-    assert of().reason == "The customer's tokens no longer work: the refresh token was revoked"
-    assert of().advice == "The customer reconnects: sync-pipelines connect salesforce acme"
-
-
-def test_some_failing_objects_are_a_warning_and_all_are_an_error(acme, of, standing):
-    standing.tried(acme, "contact", failing=2)
-    assert (of().health, of().reason) == ("warning", "Failing: contact: The vendor is out.")
-    assert (of().failing_objects, of().success_rate, of().failures_today) == (1, 0.9, 2)
-
-    standing.tried(acme, "account", failing=1)
-
-    assert (of().health, of().reason) == ("error", "Every object fails: The vendor is out.")
-    assert "sync-pipelines runs --customer acme" in of().advice
-
-
-def test_the_newest_failure_gives_type_message_and_advice(acme, of, standing):
-    standing.tried(acme, "contact", failing=3)
-    newest = {"last_error_type": "not_found", "last_error_message": "No scope."}
-    standing.tried(acme, "account", failing=1, minutes=-1, **newest)
-
-    assert (of().error_type, of().error_message) == ("not_found", "No scope.")
-    assert of().advice == "Give the permission, or take the object out of the sync"
-
-
-def test_work_in_the_error_state_is_an_error_with_its_reason(acme, of, standing):
-    since = {"failing_since": standing.at(-600), "error_since": standing.at(-300)}
-    standing.due(acme, attempts=9, error_type="destination", error_message="The disk is full.", **since)
-
-    assert of().health == "error"
-    assert of().reason == f"It fails since {standing.at(-600):%Y-%m-%d %H:%M}: The disk is full."
-    assert of().advice.startswith("Mend your database")
-
-
-def test_failures_in_a_row_are_a_warning(acme, of, standing):
-    standing.due(acme, attempts=2, error_type="rate_limit", error_message="Wait.")
-
-    assert (of().health, of().reason) == ("warning", "Attempts that failed in a row: 2: Wait.")
-
-
-def test_a_gap_is_a_warning_until_it_is_closed(store, acme, of, standing):
-    standing.gap(acme, "account", status="complete")
-    assert of().health == "healthy"
-
-    standing.gap(acme, "contact")
-
-    assert (of().health, of().gaps) == ("warning", 1)
-    assert of().reason == "Records are missing in contact: 3 of 10 are missing"
-    assert of().advice == "A full read mends it: sync-pipelines trigger crm --customer acme --full"
-
-
-@pytest.mark.parametrize(("used", "health"), [(800, "healthy"), (801, "warning")])
-def test_more_than_80_percent_of_the_quota_is_a_warning(acme, of, standing, used, health):
-    standing.budget(acme, used, 1_000)
-
-    assert (of().health, of().api_used_ratio, of().api_allowed) == (health, used / 1_000, 1_000)
-
-
-def test_a_quota_that_would_end_within_six_hours_is_a_warning(acme, of, standing):
-    standing.budget(acme, 500, 1_000, seen=0, points={4: 100, 2: 300})
-
-    assert of().health == "warning"
-    assert of().reason.startswith("At the pace of the last hours the account's API calls end at ")
-    assert abs(of().api_ends_at - standing.at(5 * 60)) < timedelta(minutes=1)
-
-
-@pytest.mark.parametrize("points", [{4: 300}, {4: 500}, {4: 900}, {7: 0}, {}], ids=str)
-def test_a_quota_that_lasts_or_was_given_back_is_no_warning(acme, of, standing, points):
-    standing.budget(acme, 500, 1_000, seen=0, points=points)
-
-    assert of().health == "healthy"
-
-
-def test_what_a_vendor_said_days_ago_says_nothing_of_today(acme, of, standing):
-    standing.budget(acme, 999, 1_000, seen=-2 * 24 * 60)
-
-    assert (of().health, of().api_used_ratio) == ("healthy", None)
-
-
-@pytest.mark.parametrize("state", ["paused", "archived"])
-def test_a_sync_that_people_stopped_is_inactive_whatever_else_is_wrong(store, acme, of, standing, state):
-    store.connections.set_status(acme, "expired")
-    standing.state(state, reason="the customer asked")
-
-    (sync,) = store.health.syncs()
-    assert of().health == sync.health == "inactive"
-    assert of().reason == sync.reason == f"The sync is {state}: the customer asked"
-    assert (of().due, of().late_seconds) == (False, 0)
-
-
-def test_a_paused_customer_is_inactive(acme, of, standing):
-    standing.due(acme, paused_at=standing.at(-60), scheduled_at=standing.at(-60))
-
-    assert of().health == "inactive"
-    assert of().reason == f"This customer is paused since {standing.at(-60):%Y-%m-%d %H:%M}"
-
-
-def test_what_never_ran_and_never_will_is_inactive(store, connect, of):
-    connect("acme")
-    store.due.plan([sync_of(schedule=Schedule())])
-    assert (of().health, of().reason) == ("inactive", "It has never run and nothing is planned")
-
-    store.due.request("crm")
-
-    assert of().health == "healthy"
-
-
-@pytest.mark.parametrize(
-    ("broken", "paused", "health", "reason"),
-    [
-        (0, 0, "healthy", ""),
-        (1, 0, "warning", "Of 3 connections 1 in error"),
-        (3, 0, "error", "No connection of it works"),
-        (2, 1, "error", "No connection of it works"),
-        (1, 1, "warning", "Of 3 connections 1 in error"),
-        (0, 3, "inactive", "No connection of it is at work"),
-    ],
-)
-def test_a_sync_is_as_bad_as_the_worst_of_what_matters(store, connect, standing, broken, paused, health, reason):
-    connections = [connect(f"customer-{number}") for number in range(3)]
-    store.due.plan([sync_of()])
-    for connection in connections:
-        standing.settled(connection)
-    for connection in connections[:broken]:
-        standing.connection(connection, status="error")
-    for connection in connections[3 - paused :]:
-        standing.due(connection, paused_at=standing.now)
-
-    (found,) = store.health.syncs()
-
-    assert (found.health, found.reason) == (health, reason)
-    assert (found.connections, found.error, found.inactive) == (3, broken, paused)
-    assert (found.attempts, found.records_today, found.average_seconds) == (60, 42, 2.0)
-
-
-def test_a_sync_without_connections_is_inactive(store):
-    store.due.plan([sync_of()])
-
-    (found,) = store.health.syncs()
-
-    assert (found.health, found.reason, found.connections) == ("inactive", "Nobody is connected to salesforce", 0)
-
-
-def test_syncs_of_one_customer_are_told_apart(store, connect, standing):
-    connection = connect("acme")
+def test_counts_of_another_day_are_not_those_of_today(store, connect):
+    connection, standing = connect("acme"), Standing(store._engine)
     store.due.plan([sync_of(), sync_of("marketing")])
     standing.settled(connection)
-    standing.settled(connection, "marketing")
-    standing.tried(connection, "contact", "marketing", failing=1)
+    standing.tried(connection, "contact", today=standing.now.date() - timedelta(days=1))
 
-    assert [(found.sync, found.health) for found in store.health.connections()] == [
-        ("crm", "healthy"),
-        ("marketing", "warning"),
-    ]
-    assert [found.sync for found in store.health.connections(sync="marketing")] == ["marketing"]
+    crm, marketing = store.health.connections()
+
+    assert (crm.sync, crm.records_today, crm.records) == ("crm", 7, 200)
+    assert (marketing.sync, marketing.records_today, marketing.success_rate) == ("marketing", 0, None)
 
 
-def test_the_worst_come_first_and_states_can_be_chosen(store, connect, standing):
-    good, bad, odd = connect("a-good"), connect("b-bad"), connect("c-odd")
-    store.due.plan([sync_of()])
-    for connection in (good, bad, odd):
-        standing.settled(connection)
-    standing.connection(bad, status="error")
-    standing.tried(odd, "contact", failing=1)
+MIXES = [
+    # broken, paused, and what that makes of a sync with three connections
+    (0, 0, "healthy", ""),
+    (1, 0, "warning", "Of 3 connections 1 in error"),
+    (3, 0, "error", "No connection of it works"),
+    (2, 1, "error", "No connection of it works"),
+    (1, 1, "warning", "Of 3 connections 1 in error"),
+    (0, 3, "inactive", "No connection of it is at work"),
+]
 
-    assert [found.customer_id for found in store.health.connections()] == ["b-bad", "c-odd", "a-good"]
-    assert [found.customer_id for found in store.health.connections(states=["warning"])] == ["c-odd"]
+
+def test_a_sync_is_as_bad_as_the_worst_of_what_matters(store, connect):
+    standing = Standing(store._engine)
+    everyone = {
+        f"mix-{number}": [connect(f"mix-{number}-{each}") for each in range(3)] for number, _ in enumerate(MIXES)
+    }
+    members = {name: tuple(each.customer_id for each in some) for name, some in everyone.items()}
+    store.due.plan([sync_of("nobody", "hubspot"), *(sync_of(name, customers=some) for name, some in members.items())])
+    for (name, some), (broken, paused, _, _) in zip(everyone.items(), MIXES, strict=True):
+        for connection in some:
+            standing.settled(connection, name)
+        for connection in some[:broken]:
+            standing.connection(connection, status="error")
+        for connection in some[3 - paused :]:
+            standing.due(connection, name, paused_at=standing.now)
+
+    *found, nobody = store.health.syncs()
+
+    assert [(each.health, each.reason) for each in found] == [mix[2:] for mix in MIXES]
+    assert [(each.connections, each.error, each.inactive) for each in found] == [(3, *mix[:2]) for mix in MIXES]
+    assert (found[0].attempts, found[0].records_today, found[0].average_seconds) == (60, 42, 2.0)
+    assert (nobody.health, nobody.reason) == ("inactive", "Nobody is connected to hubspot")
 
 
 def test_thousands_of_connections_are_one_query_each_time(store, statements, many):
