@@ -1,6 +1,7 @@
 """Runs of long ago in Dagster's real storage, and what its pages say of their partitions."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import dagster as dg
 from pydantic import Field
@@ -66,6 +67,11 @@ class Past:
         then = datetime.now(UTC).replace(tzinfo=None) - timedelta(days=days)
         self.execute("UPDATE runs SET create_timestamp = :then WHERE run_id = :run_id", then=then, run_id=run_id)
         self.execute("UPDATE event_logs SET timestamp = :then WHERE run_id = :run_id", then=then, run_id=run_id)
+        self.execute(
+            "UPDATE asset_check_executions SET evaluation_event_timestamp = :then WHERE run_id = :run_id",
+            then=then,
+            run_id=run_id,
+        )
 
     def unfinished(self, days, status):
         run = self.instance.create_run_for_job(
@@ -85,6 +91,12 @@ class Past:
 
     def runs(self):
         return {run.run_id for run in self.instance.get_runs()}
+
+    def captured_logs(self, run_id):
+        """The files with what the run's process printed."""
+        logs = self.instance.compute_log_manager
+        folder = Path(logs.get_captured_local_path([run_id, "compute_logs", "step"], "out")).parent
+        return list(folder.iterdir()) if folder.exists() else []
 
     def events(self, run_id):
         rows = self.execute("SELECT dagster_event_type, partition FROM event_logs WHERE run_id = :id", id=run_id)

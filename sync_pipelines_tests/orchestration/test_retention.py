@@ -1,7 +1,6 @@
 """Old runs go from Dagster's real storage, and what its pages say of every partition stays as it was."""
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -44,6 +43,7 @@ def test_old_runs_go_and_every_partition_keeps_its_status_and_its_newest_materia
     assert list(before.values()).count("FAILED") == 15 + 2 + 1
     assert list(before.values()).count("MATERIALIZED") == 600 - 18
     newest = past.instance.get_latest_materialization_event(CONTACT)
+    assert past.captured_logs(superseded)
 
     forgotten = prune(past)
 
@@ -53,56 +53,43 @@ def test_old_runs_go_and_every_partition_keeps_its_status_and_its_newest_materia
     assert (forgotten.runs, forgotten.thinned) == (3, 3)
     assert past.instance.get_latest_materialization_event(CONTACT) == newest
     for run_id in (superseded, *idle):
-        assert past.events(run_id) == []
+        assert past.events(run_id) == past.captured_logs(run_id) == []
     told = [partition for kind, partition in past.events(second) if kind == "ASSET_MATERIALIZATION"]
     assert sorted(told) == sorted(2 * EVERYBODY[10:200])
     filters = dg.AssetRecordsFilter(asset_key=ACCOUNT, asset_partitions=[EVERYBODY[250]])
     (record,) = past.instance.fetch_materializations(filters, limit=10).records
     assert record.asset_materialization.metadata["run"].text == first
 
-
-def test_a_run_that_stays_keeps_its_course_and_its_failure_but_not_its_log(past):
-    kept = past.run(30, ["customer-000"], failed=["customer-001"])
-    past.run(1, ["customer-000"])
-    kinds = {kind for kind, _ in past.events(kept)}
-    assert {None, "STEP_FAILURE", "PIPELINE_FAILURE", "ASSET_MATERIALIZATION"} <= kinds
-
+    last = past.run(1, EVERYBODY)
+    assert past.captured_logs(first)
+    after = past.statuses()
     prune(past)
 
-    kinds = {kind for kind, _ in past.events(kept)}
-    assert {"STEP_START", "STEP_FAILURE", "PIPELINE_START", "PIPELINE_FAILURE"} <= kinds
-    assert not {None, "ASSET_MATERIALIZATION", "ENGINE_EVENT"} & kinds
-    assert past.instance.get_run_stats(kept).steps_failed == 1
-    assert past.statuses()["contact", "customer-001"] == "FAILED"
+    assert past.runs() == {young, last}
+    assert past.statuses() == after
+    assert set(after.values()) == {"MATERIALIZED"}
 
 
-def test_a_run_goes_once_nothing_of_it_is_the_newest_any_more(past):
-    old = past.run(30, EVERYBODY[:3], failed=EVERYBODY[3:5])
-    prune(past)
-    assert old in past.runs()
-    past.run(1, EVERYBODY[:5])
-    before = past.statuses()
-
-    prune(past)
-
-    assert old not in past.runs()
-    assert past.statuses() == before
-
-
-def test_a_failure_that_newer_runs_have_covered_does_not_come_back_when_they_go(past):
+def test_a_run_that_stays_keeps_its_course_but_no_failure_that_newer_runs_have_covered(past):
     """Dagster goes by the newest plan of a partition: the one of `later`, which ended well, hides that of `failed`."""
-    failed = past.run(30, failed=["customer-000", "customer-001"])
+    failed = past.run(30, ["customer-002"], failed=["customer-000", "customer-001"])
     later = past.run(29, failed=["customer-000"], ends_well=True)
-    past.run(1)
+    past.run(1, ["customer-002"])
     before = past.statuses()
     assert before["contact", "customer-000"] is None
     assert before["contact", "customer-001"] == "FAILED"
+    kinds = {kind for kind, _ in past.events(failed)}
+    assert {None, "STEP_FAILURE", "PIPELINE_FAILURE", "ASSET_MATERIALIZATION"} <= kinds
 
     prune(past)
 
     assert failed in past.runs()
     assert later not in past.runs()
     assert past.statuses() == before
+    kinds = {kind for kind, _ in past.events(failed)}
+    assert {"STEP_START", "STEP_FAILURE", "PIPELINE_START", "PIPELINE_FAILURE"} <= kinds
+    assert not {None, "ASSET_MATERIALIZATION", "ENGINE_EVENT"} & kinds
+    assert past.instance.get_run_stats(failed).steps_failed == 1
 
 
 def test_what_has_not_ended_is_young_or_belongs_to_others_is_left_alone(past):
@@ -110,15 +97,20 @@ def test_what_has_not_ended_is_young_or_belongs_to_others_is_left_alone(past):
     running = past.unfinished(30, dg.DagsterRunStatus.STARTED)
     others = dg.materialize([foreign], instance=past.instance).run_id
     past.age(others, 30)
-    young = past.run(13)
-    logged = len(past.events(others))
+    kept, gone, young = past.run(30, ["customer-000"]), past.run(29), past.run(1)
+    before = {run_id: past.events(run_id) for run_id in past.runs()}
 
-    assert prune(past) == Forgotten(runs=0, thinned=0)
-    assert past.runs() == {waiting, running, others, young}
-    assert len(past.events(others)) == logged
+    dry = prune(past, dry=True)
+
+    assert (dry.runs, dry.thinned) == (1, 1)
+    assert {run_id: past.events(run_id) for run_id in past.runs()} == before
+    prune(past)
+    assert past.runs() == {waiting, running, others, kept, young}
+    assert gone not in past.runs()
+    assert past.events(others) == before[others]
 
 
-def test_runs_that_people_start_in_the_pages_are_known_by_their_assets(past):
+def test_runs_that_people_start_in_the_pages_are_known_by_their_assets():
     by_hand = dg.DagsterRun("job", asset_selection=frozenset([CONTACT]))
     mixed = dg.DagsterRun("job", asset_selection=frozenset([CONTACT, FOREIGN]))
     check = dg.DagsterRun("job", asset_check_selection=frozenset([dg.AssetCheckKey(ACCOUNT, "complete")]))
@@ -130,104 +122,57 @@ def test_little_is_done_at_a_time_and_the_next_time_goes_on_from_there(past):
     kept = [past.run(30, [name]) for name in EVERYBODY[:3]]
     gone = [past.run(29) for _ in range(4)]
     young = past.run(1)
-    before, place, steps = past.statuses(), Place(), []
-    for _ in range(4):
-        forgotten, place = prune_dagster(past.instance, OURS, datetime.now(UTC) - DAYS, place, most=2)
-        steps.append((forgotten.runs, forgotten.thinned, forgotten.through))
+    before = past.statuses()
 
-    assert steps == [(0, 2, False), (1, 1, False), (2, 0, False), (1, 0, True)]
+    def step(place, **options):
+        forgotten, place = prune_dagster(past.instance, OURS, datetime.now(UTC) - DAYS, place, **options)
+        return (forgotten.runs, forgotten.thinned, forgotten.through), place
+
+    first, place = step(Place(), most=2)
+    out_of_time, same = step(place, most=2, seconds=-1)
+    assert (first, out_of_time, same) == ((0, 2, False), (0, 1, False), place)
+    steps = []
+    for _ in range(3):
+        told, place = step(place, most=2)
+        steps.append(told)
+
+    assert steps == [(1, 1, False), (2, 0, False), (1, 0, True)]
     assert past.runs() == {*kept, young}
+    assert not set(gone) & past.runs()
     assert place == Place()
     assert past.statuses() == before
-    assert not set(gone) & past.runs()
+    # A person may delete the run that was the place to go on from.
+    assert step(Place(after_run="deleted by hand"))[0] == (0, 3, True)
 
 
-def test_a_place_whose_run_a_person_has_deleted_begins_at_the_start(past):
-    gone = past.run(30)
-    past.run(1)
-
-    forgotten, _ = prune_dagster(past.instance, OURS, datetime.now(UTC) - DAYS, Place(after_run="deleted by hand"))
-
-    assert forgotten.runs == 1
-    assert gone not in past.runs()
-
-
-def test_out_of_time_it_goes_on_with_the_same_runs(past):
-    past.run(30)
-    past.run(1)
-
-    forgotten, place = prune_dagster(past.instance, OURS, datetime.now(UTC) - DAYS, Place(), seconds=-1)
-    assert (forgotten.runs, forgotten.through, place) == (0, False, Place())
-
-    assert prune(past).runs == 1
-
-
-def test_a_dry_run_counts_and_changes_nothing(past):
-    past.run(30, ["customer-000"])
-    past.run(29)
-    past.run(1)
-    before = {run_id: past.events(run_id) for run_id in past.runs()}
-
-    forgotten = prune(past, dry=True)
-
-    assert (forgotten.runs, forgotten.thinned) == (1, 1)
-    assert {run_id: past.events(run_id) for run_id in past.runs()} == before
-
-
-def test_captured_logs_go_with_their_run(past):
-    old = past.run(30)
-    past.run(1)
-    folder = Path(past.instance.compute_log_manager.get_captured_local_path([old, "compute_logs", "step"], "out"))
-    assert list(folder.parent.iterdir())
-
-    prune(past)
-
-    assert not folder.parents[1].exists()
-
-
-def test_old_events_without_a_run_go_when_a_newer_one_of_their_partition_is_there(past):
+def test_old_events_without_a_run_and_check_results_go_when_newer_ones_are_there(past):
+    report = past.instance.report_runless_asset_event
     for number in range(3):
         for name in ("customer-000", "customer-001")[: 3 - number]:
-            event = dg.AssetMaterialization(CONTACT, partition=name, metadata={"number": number})
-            past.instance.report_runless_asset_event(event)
-    past.instance.report_runless_asset_event(dg.AssetMaterialization(FOREIGN, partition="customer-000"))
-    past.instance.report_runless_asset_event(dg.AssetMaterialization(FOREIGN, partition="customer-000"))
+            report(dg.AssetMaterialization(CONTACT, partition=name, metadata={"number": number}))
+    for _ in range(2):
+        report(dg.AssetMaterialization(FOREIGN, partition="customer-000"))
+    for asset, check, passed in (
+        *((CONTACT, "complete", each) for each in (True, True, False)),
+        (CONTACT, "fresh", True),
+        *((FOREIGN, "complete", True) for _ in range(2)),
+    ):
+        report(dg.AssetCheckEvaluation(asset_key=asset, check_name=check, passed=passed, metadata={}))
     past.age("", 30)
-    past.instance.report_runless_asset_event(dg.AssetMaterialization(CONTACT, partition="customer-000"))
+    report(dg.AssetMaterialization(CONTACT, partition="customer-000"))
     before = past.statuses()
 
     forgotten = prune(past, most=1)
 
-    assert forgotten.events == 4
+    assert (forgotten.events, forgotten.checks) == (4, 2)
     assert past.statuses() == before
-    assert len(past.events("")) == 1 + 1 + 2
-
-
-def test_check_results_go_but_for_the_newest_of_each_check(past):
-    def evaluate(check, passed, asset=CONTACT):
-        past.instance.report_runless_asset_event(
-            dg.AssetCheckEvaluation(asset_key=asset, check_name=check, passed=passed, metadata={})
-        )
-
-    for passed in (True, True, False):
-        evaluate("complete", passed)
-    evaluate("fresh", True)
-    evaluate("complete", True, FOREIGN)
-    evaluate("complete", True, FOREIGN)
-    long_ago = datetime.now(UTC).replace(tzinfo=None) - timedelta(days=30)
-    past.execute("UPDATE asset_check_executions SET evaluation_event_timestamp = :then", then=long_ago)
-
-    assert prune(past).checks == 2
-
+    kinds = [kind for kind, _ in past.events("")]
+    assert (kinds.count("ASSET_MATERIALIZATION"), kinds.count("ASSET_CHECK_EVALUATION")) == (4, 4)
     found = past.instance.event_log_storage.get_latest_asset_check_execution_by_key(
         [dg.AssetCheckKey(CONTACT, name) for name in ("complete", "fresh")]
     )
-    assert {key.name: record.status.value for key, record in found.items()} == {
-        "complete": "FAILED",
-        "fresh": "SUCCEEDED",
-    }
-    assert past.execute("SELECT count(*) FROM asset_check_executions") == [(4,)]
-    assert len(past.events("")) == 4
+    statuses = {key.name: record.status.value for key, record in found.items()}
+    assert statuses == {"complete": "FAILED", "fresh": "SUCCEEDED"}
 
 
 def test_another_storage_than_postgres_is_left_alone(tmp_path):
