@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Mapping
 from datetime import timedelta
@@ -25,6 +26,8 @@ def main() -> int:
     parser.add_argument("--due-every", type=int, default=30, help="seconds between two looks at what is due")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder for scale.json and the charts")
     given = parser.parse_args()
+    # What was started is stopped, also when this process is told to end.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     every = timedelta(minutes=given.minutes)
     town = Town(given.connections, given.failing, token_seconds=max(120, int(every.total_seconds() / 2)))
     folder = WORK / "scale"

@@ -30,7 +30,9 @@ def failing(connections: int, share: float) -> dict[int, str]:
     """{account: how it fails}: spread over all accounts, both vendors in turn, the kinds in turn."""
     amount = max(1, round(connections * share))
     step = connections // amount
-    return {min(k * step + (k % 2), connections - 1): KINDS[k // 2 % len(KINDS)] for k in range(amount)}
+    # Even numbers are portals, odd ones orgs.
+    numbers = [k * step + (k * step - k) % 2 for k in range(amount)]
+    return {number: KINDS[k // 2 % len(KINDS)] for k, number in enumerate(numbers) if number < connections}
 
 
 def _json(value: object, status: int, **headers: str) -> Answer:

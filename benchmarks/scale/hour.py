@@ -1,7 +1,7 @@
 """The course of things: a first load that is not counted, the measured time, and what has to be caught up with."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from socket import socket
@@ -67,7 +67,7 @@ def play(place: Place, every: timedelta, say: Callable[[str], None]) -> Measured
     _tidy(place)
     measured = _measure(place, every, loaded, say)
     _catch_up(place, say)
-    accounts = Accounts.knowing(place.changes())
+    accounts = Accounts.knowing(place.vendors.changes())
     with place.database(WAREHOUSE) as database:
         measured.wrong_rows, examples = wrong_rows(database, SCHEMA, accounts, range(place.town.connections))
     measured.wrong_examples = tuple(examples)
@@ -115,17 +115,17 @@ def _measure(place: Place, every: timedelta, loaded: float, say: Callable[[str],
     seconds = every.total_seconds()
     before, tables = sizes(place), table_sizes(place)
     attempts_a_second = place.town.connections * OBJECTS_EACH / seconds
-    place.play(Play(far=True, failing=True, changes_per_second=attempts_a_second * CHANGED_SHARE))
+    place.vendors.play(Play(far=True, failing=True, changes_per_second=attempts_a_second * CHANGED_SHARE))
     began = datetime.now(UTC)
     with place.database(STORE) as database:
-        _cut_off(place, database)
+        cut_off(database, faults.failing(place.town.connections, place.town.failing_share))
         due = dict(database.execute(_SPREAD, {"began": began, "every": every}).fetchall())
     say(f"Measuring for {seconds / 60:g} minutes, {attempts_a_second * 60:.0f} attempts a minute ...")
     with Watch(place.roots, place.stage.dagster.check) as watch:
         watch.wait(time.monotonic() + seconds)
     after, tables_after = sizes(place), table_sizes(place)
     ended = datetime.now(UTC)
-    place.play(Play(far=True, failing=True))
+    place.vendors.play(Play(far=True, failing=True))
     with place.database(STORE) as database:
         _settle(place, database, _BEFORE, ended)
         attempts = attempts_since(database, began)
@@ -141,9 +141,8 @@ def _measure(place: Place, every: timedelta, loaded: float, say: Callable[[str],
     )
 
 
-def _cut_off(place: Place, database: psycopg.Connection[Any]) -> None:
+def cut_off(database: psycopg.Connection[Any], injected: Mapping[int, str]) -> None:
     """Accounts that cannot be reached: nobody listens where they are said to be."""
-    injected = faults.failing(place.town.connections, place.town.failing_share)
     customers = [customer_of(number) for number, kind in injected.items() if kind == faults.UNREACHABLE]
     with socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
@@ -163,9 +162,9 @@ def _settle(place: Place, database: psycopg.Connection[Any], left: str, *values:
 
 def _catch_up(place: Place, say: Callable[[str], None]) -> None:
     """Records that changed after their customer's turn are fetched too, so that everything can be compared."""
-    numbers = {one.number for one in place.changes()}
+    numbers = {one.number for one in place.vendors.changes()}
     say(f"{len(numbers)} accounts have changed; they are synced once more before everything is compared.")
-    place.play(Play(failing=True))
+    place.vendors.play(Play(failing=True))
     customers = [customer_of(number) for number in numbers]
     for vendor in VENDORS:
         theirs = [customer for customer in customers if vendor_of(number_of(customer)) == vendor]

@@ -33,12 +33,33 @@ DATABASES: Final = (STORE, DAGSTER, WAREHOUSE)
 _AT_ONCE: Final = 5_000
 
 
+@dataclass(frozen=True)
+class Steering:
+    """The stand-in, from outside."""
+
+    url: str
+
+    def play(self, play: Play) -> None:
+        """What it does from now on."""
+        self._asked("play", msgspec.json.encode(play))
+
+    def changes(self) -> list[Changes]:
+        """Everything that has changed at the vendors."""
+        return msgspec.json.decode(self._asked("changes"), type=list[Changes])
+
+    def _asked(self, what: str, body: bytes | None = None) -> bytes:
+        request = urllib.request.Request(f"{self.url}/control/{what}", data=body)  # noqa: S310 - our own server
+        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
+            found: bytes = answer.read()
+        return found
+
+
 @dataclass
 class Place:
     """What is running, and how to ask and steer it."""
 
     town: Town
-    url: str
+    vendors: Steering
     stage: Stage
     roots: dict[str, int] = field(default_factory=dict)
     """Process ids by kind; all below them belong to that kind."""
@@ -47,14 +68,6 @@ class Place:
     def project(self) -> Project:
         return self.stage.project
 
-    def play(self, play: Play) -> None:
-        """What the stand-in does from now on."""
-        _asked(self.url, "play", msgspec.json.encode(play))
-
-    def changes(self) -> list[Changes]:
-        """Everything that has changed at the vendors."""
-        return msgspec.json.decode(_asked(self.url, "changes"), type=list[Changes])
-
     @contextmanager
     def database(self, name: str) -> Iterator[psycopg.Connection[Any]]:
         with psycopg.connect(self.stage.postgres.url(name, None), autocommit=True) as connection:
@@ -62,18 +75,11 @@ class Place:
             yield connection
 
 
-def _asked(url: str, what: str, body: bytes | None = None) -> bytes:
-    request = urllib.request.Request(f"{url}/control/{what}", data=body)  # noqa: S310 - our own server
-    with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
-        found: bytes = answer.read()
-    return found
-
-
 @contextmanager
 def standing(folder: Path, town: Town, *, every: timedelta, due_every_seconds: int) -> Iterator[Place]:
     """Everything, for the time of the block; all connections are in the store and nothing has been synced."""
     project = folder / "project"
-    _write_project(project, every)
+    write_project(project, every)
     file = folder / "town.json"
     file.write_bytes(msgspec.json.encode(town))
     with ExitStack() as stack:
@@ -82,8 +88,8 @@ def standing(folder: Path, town: Town, *, every: timedelta, due_every_seconds: i
         stack.enter_context(_set("SYNC_PIPELINES_SYNCS_DIR", str(project)))
         stage = stack.enter_context(Stage(folder / "stage", due_every_seconds=due_every_seconds))
         stage.start_postgres()
-        place = Place(town, url, stage)
-        _connect_all(place)
+        place = Place(town, Steering(url), stage)
+        connect_all(place.project, town, url)
         stage.start_dagster()
         assert stage.postgres.pid is not None
         place.roots = {each.name: each.pid for each in stage.dagster.started}
@@ -104,7 +110,7 @@ def _set(name: str, value: str) -> Iterator[None]:
             os.environ[name] = before
 
 
-def _write_project(folder: Path, every: timedelta) -> None:
+def write_project(folder: Path, every: timedelta) -> None:
     """Two providers, one destination, a sync of six objects for each vendor, as a data team writes them."""
     _write(
         folder / "destinations" / "warehouse.yaml",
@@ -137,15 +143,14 @@ def _write(file: Path, **document: Any) -> None:
     file.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
 
 
-def _connect_all(place: Place) -> None:
-    """Every account connected, in a few statements. The tokens are good as the vendor gives them."""
-    settings = place.project.settings
-    safe = CredentialsSafe(KeyRing(settings.key_ring))
-    engine = make_engine(store_url(place.stage.environment["SYNC_PIPELINES_STORE_URL"]))
-    urls = {"login_url": place.url, "api_url": place.url}
+def connect_all(project: Project, town: Town, url: str) -> None:
+    """Every account of the stand-in at `url` connected, in a few statements, with tokens as the vendor gives them."""
+    safe = CredentialsSafe(KeyRing(project.settings.key_ring))
+    engine = make_engine(store_url(project.settings.require_store_url()))
+    urls = {"login_url": url, "api_url": url}
     try:
-        for start in range(0, place.town.connections, _AT_ONCE):
-            numbers = range(start, min(start + _AT_ONCE, place.town.connections))
+        for start in range(0, town.connections, _AT_ONCE):
+            numbers = range(start, min(start + _AT_ONCE, town.connections))
             rows = [
                 {
                     "customer_id": customer_of(number),
@@ -158,8 +163,8 @@ def _connect_all(place: Place) -> None:
             ]
             with engine.begin() as database:
                 columns = (connections.c.customer_id, connections.c.id)
-                ids = dict(database.execute(insert(connections).returning(*columns), rows).tuples().all())
-                safe.put_all(database, {ids[customer_of(n)]: _tokens(n, place.town.token_seconds) for n in numbers})
+                ids = dict(iter(database.execute(insert(connections).returning(*columns), rows)))
+                safe.put_all(database, {ids[customer_of(n)]: _tokens(n, town.token_seconds) for n in numbers})
     finally:
         engine.dispose()
 

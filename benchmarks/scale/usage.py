@@ -51,7 +51,7 @@ def _proportional_mb(pid: int) -> float:
 
 @dataclass
 class Watch:
-    """Samples in a thread for the time of the block. `check` is called with each; what it raises comes out of `wait`."""
+    """Samples in a thread for the time of the block. `check` is called with each; what it raises, `wait` raises."""
 
     roots: Mapping[str, int]
     check: Callable[[], None]
