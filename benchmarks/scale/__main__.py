@@ -23,7 +23,7 @@ def main() -> int:
     parser.add_argument("--connections", type=int, default=10_000)
     parser.add_argument("--minutes", type=float, default=60.0, help="measured, and how often every connection is due")
     parser.add_argument("--failing", type=float, default=0.01, help="share of the connections that fail")
-    parser.add_argument("--due-every", type=int, default=30, help="seconds between two looks at what is due")
+    parser.add_argument("--due-every", type=int, default=60, help="seconds between two looks at what is due")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder for scale.json and the charts")
     given = parser.parse_args()
     # What was started is stopped, also when this process is told to end.

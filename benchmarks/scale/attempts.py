@@ -45,21 +45,20 @@ def attempts_since(database: psycopg.Connection[Any], began: datetime) -> list[A
 
 
 def lateness(attempts: Sequence[Attempt], due: Due, objects: int, ended: datetime) -> list[float]:
-    """Seconds from when work was due until it began, for every attempt and, ascending, for all.
+    """Seconds from when work was due until it began, ascending: for every attempt that was due in the measured time.
 
-    What never began counts as late as it is by `ended`, once for each object that is missing. Work that the store
-    planned by itself (a retry) has its time in `due_at`.
+    What never began counts as late as it is by `ended`, once for each object that is missing.
     """
     late, begun = [], defaultdict(set)
+    first = min(due.values(), default=ended)
     for one in attempts:
-        first = one.object not in begun[one.customer] and one.customer in due and one.started_at >= due[one.customer]
-        planned = due[one.customer] if first else one.due_at
-        if first:
+        if one.due_at is not None and one.due_at >= first:
+            late.append((one.started_at - one.due_at).total_seconds())
+        if one.customer in due and one.started_at >= due[one.customer]:
             begun[one.customer].add(one.object)
-        if planned is not None:
-            late.append((one.started_at - planned).total_seconds())
     for customer, moment in due.items():
-        late += [(ended - moment).total_seconds()] * (objects - len(begun[customer]))
+        if moment < ended:
+            late += [(ended - moment).total_seconds()] * max(0, objects - len(begun[customer]))
     return sorted(late)
 
 

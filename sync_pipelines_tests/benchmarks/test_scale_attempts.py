@@ -26,19 +26,23 @@ def attempt(customer, object="contacts", started=0, **rest):
 
 
 def test_lateness_is_from_when_the_work_was_due_for_every_object():
-    attempts = [attempt("a", started=10), attempt("a", "deals", started=25), attempt("b", started=7)]
+    attempts = [
+        attempt("a", started=10, due_at=at(5)),
+        attempt("a", "deals", started=25, due_at=at(5)),
+        attempt("b", started=7, due_at=at(7)),
+    ]
     due = {"a": at(5), "b": at(7)}
     assert lateness(attempts, due, 2, at(100)) == [0, 5, 20, 93]
 
 
-def test_a_retry_is_measured_from_its_own_time_and_left_out_where_nobody_knows_it():
+def test_a_retry_has_a_time_of_its_own_and_what_was_due_before_does_not_count():
     due = {"a": at(0)}
-    retries = [attempt("a", started=90, due_at=at(60)), attempt("a", started=200)]
-    assert lateness([attempt("a", started=1), *retries], due, 1, at(300)) == [1, 30]
+    more = [attempt("a", started=90, due_at=at(60)), attempt("a", started=2, due_at=at(-500))]
+    assert lateness([attempt("a", started=1, due_at=at(0)), *more], due, 1, at(300)) == [1, 30]
 
 
-def test_an_attempt_from_before_the_work_was_due_does_not_count_for_it():
-    assert lateness([attempt("a", started=1)], {"a": at(50)}, 1, at(70)) == [20]
+def test_an_attempt_from_before_the_work_was_due_is_not_that_work():
+    assert lateness([attempt("a", started=1, due_at=at(1))], {"a": at(50), "b": at(90)}, 1, at(70)) == [20]
 
 
 @pytest.mark.parametrize(("share", "value"), [(0.5, 50), (0.99, 99), (1.0, 100), (0.001, 1)])
