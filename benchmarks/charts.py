@@ -1,4 +1,4 @@
-"""Two small charts as SVG, readable in a README whatever its background."""
+"""Small charts as SVG, readable in a README whatever its background."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -10,7 +10,7 @@ Bars = Sequence[tuple[str, float, float]]
 
 OURS: Final = "#2f7ed8"
 OTHERS: Final = "#9aa5b1"
-_COLOURS: Final = (OURS, "#d87a2f", "#5b9a4c")
+_COLOURS: Final = (OURS, "#d87a2f", "#5b9a4c", "#8a5bb5", "#b5475b", "#3b9c9c")
 
 
 def bar_chart(groups: Sequence[tuple[str, Bars]], told: Callable[[float, float], str]) -> str:
@@ -34,21 +34,36 @@ def bar_chart(groups: Sequence[tuple[str, Bars]], told: Callable[[float, float],
 
 def line_chart(title: str, lines: Mapping[str, Sequence[tuple[float, float]]]) -> str:
     """Lines over a logarithmic axis of rows; the vertical axis begins at zero."""
-    left, top, width, height = 60, 70, 720, 240
-    rows = sorted({x for points in lines.values() for x, _ in points})
-    most = max(y for points in lines.values() for _, y in points) * 1.1
-    low, span = math.log10(rows[0]), max(1e-9, math.log10(rows[-1] / rows[0]))
+    return _lines(title, lines, math.log10, sorted({x for points in lines.values() for x, _ in points}))
+
+
+def time_chart(title: str, lines: Mapping[str, Sequence[tuple[float, float]]]) -> str:
+    """Lines over minutes; the vertical axis begins at zero."""
+    last = max(x for points in lines.values() for x, _ in points)
+    return _lines(title, lines, float, [last * part / 6 for part in range(7)])
+
+
+def _lines(
+    title: str,
+    lines: Mapping[str, Sequence[tuple[float, float]]],
+    scaled: Callable[[float], float],
+    marks: Sequence[float],
+) -> str:
+    left, top, width, height = 60, 30 + 20 * max(2, len(lines)), 720, 240
+    most = max(y for points in lines.values() for _, y in points) * 1.1 or 1.0
+    low, span = scaled(marks[0]), max(1e-9, scaled(marks[-1]) - scaled(marks[0]))
 
     def place(x: float, y: float) -> tuple[float, float]:
-        return left + (math.log10(x) - low) / span * width, top + height - y / most * height
+        return left + (scaled(x) - low) / span * width, top + height - y / most * height
 
     parts = [f'<text x="10" y="24" font-weight="bold">{escape(title)}</text>']
     for at in range(5):
         value = most * at / 4
-        _, y = place(rows[0], value)
+        _, y = place(marks[0], value)
         parts.append(f'<line x1="{left}" y1="{y:.1f}" x2="{left + width}" y2="{y:.1f}" stroke="#e3e6ea"/>')
-        parts.append(f'<text x="{left - 8}" y="{y + 4:.1f}" text-anchor="end">{value:.0f}</text>')
-    for x in rows:
+        told = f"{value:.0f}" if most >= 10 else f"{value:.2f}"
+        parts.append(f'<text x="{left - 8}" y="{y + 4:.1f}" text-anchor="end">{told}</text>')
+    for x in marks:
         across, _ = place(x, 0)
         parts.append(f'<text x="{across:.1f}" y="{top + height + 18}" text-anchor="middle">{x:,.0f}</text>')
     for number, ((name, points), colour) in enumerate(zip(lines.items(), _COLOURS, strict=False)):

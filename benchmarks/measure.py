@@ -68,11 +68,16 @@ def tree_cpu(pid: int) -> float:
     total = 0.0
     for one in tree(pid):
         try:
-            user, system, waited_user, waited_system = map(int, _stat(one)[11:15])
-            total += (waited_user + waited_system) / _TICKS + (_exact(one) or (user + system) / _TICKS)
+            total += sum(process_seconds(one))
         except (FileNotFoundError, ProcessLookupError):
             continue
     return total
+
+
+def process_seconds(pid: int) -> tuple[float, float]:
+    """CPU seconds of one process, and of those below it that have ended and were waited for."""
+    user, system, waited_user, waited_system = map(int, _stat(pid)[11:15])
+    return _exact(pid) or (user + system) / _TICKS, (waited_user + waited_system) / _TICKS
 
 
 def _exact(pid: int) -> float | None:

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 from uuid import UUID
 
 import dagster as dg
@@ -30,7 +31,11 @@ from sync_pipelines.project import Project
 log = logging.getLogger(__name__)
 
 SAMPLED_CONNECTIONS = 10
-"""How many connections of one run get a sample of their rows: each costs a query and a place in the event log."""
+"""How many connections of one run get a sample of their rows: each costs a query and a place in the event log.
+
+Where many customers have changed a little in every hour, samples and columns would be most of that log. So what changes
+by a schedule and was shown before is told in numbers alone.
+"""
 
 
 class ChosenConnections(dg.Config):
@@ -76,6 +81,7 @@ class Results:
     failures: dict[str, str] = field(default_factory=dict)
     waiting: set[str] = field(init=False)
     told: bool = False
+    materialized: int = 0
     trouble: Exception | None = None
 
     def __post_init__(self) -> None:
@@ -95,6 +101,11 @@ class Results:
         """Whoever has no result yet shares the fate of the run."""
         for customer in list(self.waiting):
             self.fail(customer, reason)
+
+    @property
+    def summary(self) -> str:
+        through = sum(run.status == "success" for run in self.runs)
+        return f"{self.subject.spoken}: {through} connections got through, {self.materialized} with something to show."
 
     @property
     def failed(self) -> Failed:
@@ -153,7 +164,8 @@ def run_objects(
             each.fail_the_rest(_in_words(error))
     for each in results:
         tell(each)
-    _end(context, results, cause)
+    context.log.info("\n".join(each.summary for each in results))
+    _end(context, partitions, results, cause, everything=claim is None)
 
 
 def attempt(
@@ -212,12 +224,23 @@ def _in_words(error: Exception) -> str:
     return f"{type(error).__name__}: its trace is in the log of this run"
 
 
-def _end(context: AssetExecutionContext, results: Sequence[Results], cause: Exception | None) -> None:
-    """Mark what failed, and fail the run where anything did."""
+def _end(
+    context: AssetExecutionContext,
+    partitions: dg.DynamicPartitionsDefinition,
+    results: Sequence[Results],
+    cause: Exception | None,
+    *,
+    everything: bool,
+) -> None:
+    """Mark what failed, and fail the run where anything did. What shows as failed already stays so (`everything`: it is
+    marked again)."""
     trouble = next((each.trouble for each in results if each.trouble is not None), None)
     failed = [each for each in results if each.failures]
     for each in failed:
-        record_failed_partitions(context, each.subject.key, list(each.failed.failures))
+        customers = list(each.failed.failures)
+        shown = {} if everything else _shown(context, each.subject.key, partitions, customers)
+        unmarked = [customer for customer in customers if shown.get(customer) != FAILED]
+        record_failed_partitions(context, each.subject.key, unmarked)
     if failed:
         raise failure_of([each.failed for each in failed]) from cause or trouble
     if trouble is not None:
@@ -277,21 +300,20 @@ def _materialize(
     # Dagster forgets events of partitions that it does not know when it sums up, so they must be there before.
     context.instance.add_dynamic_partitions(str(partitions.name), [run.customer_id for run in through])
     shown = {} if everything else _shown(context, subject.key, partitions, [run.customer_id for run in through])
-    told = [run for run in through if run.counts.changed or not shown.get(run.customer_id, False)]
+    told = [run for run in through if run.counts.changed or shown.get(run.customer_id) != MATERIALIZED]
     told.sort(key=lambda run: run.counts.changed, reverse=True)
     materializations = []
     sample_rows = sync_project.open().settings.sample_rows
     for position, run in enumerate(told):
-        metadata = run_metadata(run, subject.table)
-        if position < SAMPLED_CONNECTIONS and sample_rows:
+        brief = shown.get(run.customer_id) == MATERIALIZED
+        metadata = run_metadata(run, None if brief else subject.table)
+        if position < SAMPLED_CONNECTIONS and sample_rows and not brief:
             metadata["sample"] = _sample(sync_project, subject, run.customer_id, sample_rows)
         materializations.append(
             dg.AssetMaterialization(asset_key=subject.key, partition=run.customer_id, metadata=metadata)
         )
     record_materializations(context, materializations)
-    context.log.info(
-        f"{len(through)} connections got through in {subject.spoken}, {len(told)} of them with something to show."
-    )
+    results.materialized = len(materializations)
 
 
 def _sample(sync_project: SyncProject, subject: Subject, customer: str, limit: int) -> dg.MarkdownMetadataValue:
@@ -308,10 +330,14 @@ def _shown(
     asset_key: dg.AssetKey,
     partitions: dg.DynamicPartitionsDefinition,
     customers: Sequence[str],
-) -> dict[str, bool]:
-    """Customer -> whether its partition shows as materialised."""
+) -> dict[str, str]:
+    """Customer -> what its partition shows, of those that show anything."""
     statuses = context.instance.get_status_by_partition(asset_key, customers, partitions) or {}
-    return {customer: status is not None and status.value == "MATERIALIZED" for customer, status in statuses.items()}
+    return {customer: status.value for customer, status in statuses.items() if status is not None}
+
+
+MATERIALIZED: Final = "MATERIALIZED"
+FAILED: Final = "FAILED"
 
 
 def _spec(subject: Subject, partitions: dg.DynamicPartitionsDefinition) -> dg.AssetSpec:

@@ -25,8 +25,8 @@ def table_schema(table: Table) -> dg.TableSchema:
     )
 
 
-def run_metadata(run: SyncRun, table: Table) -> dict[str, Any]:
-    """Counts are rows, `invalid_values` counts values; duration is in seconds."""
+def run_metadata(run: SyncRun, table: Table | None) -> dict[str, Any]:
+    """Counts are rows, `invalid_values` counts values; duration is in seconds. `table` None leaves its columns out."""
     counts = run.counts
     metadata: dict[str, Any] = {
         "rows_read": counts.read,
@@ -39,8 +39,9 @@ def run_metadata(run: SyncRun, table: Table) -> dict[str, Any]:
         "duration_seconds": round((run.finished_at - run.started_at).total_seconds(), 3),
         "strategy": FULL_REFRESH if run.full else INCREMENTAL,
         "vendor_calls": run.vendor_calls,
-        "dagster/column_schema": table_schema(table),
     }
+    if table is not None:
+        metadata["dagster/column_schema"] = table_schema(table)
     if run.notices:
         metadata["notices"] = dg.MetadataValue.md(_bullets(run.notices))
     if run.rejections:

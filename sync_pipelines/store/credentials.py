@@ -1,7 +1,7 @@
 """Sealed tokens of connections, refreshed by one owner at a time."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -30,10 +30,18 @@ class CredentialsSafe:
 
     def put(self, database: Database, connection: Connection, tokens: Tokens) -> None:
         """Store a connection's tokens in place of what was there."""
-        values = {**self._sealed(connection.id, _to_json(tokens)), "expires_at": tokens.expires_at}
-        upsert = insert(credentials).values(connection_id=connection.id, **values)
+        self.put_all(database, {connection.id: tokens})
+
+    def put_all(self, database: Database, tokens: Mapping[int, Tokens]) -> None:
+        """Store the tokens of many connections, by the connection's id, in one statement."""
+        rows = [
+            {"connection_id": id, **self._sealed(id, _to_json(each)), "expires_at": each.expires_at}
+            for id, each in tokens.items()
+        ]
+        upsert = insert(credentials).values(rows)
+        changed = {name: upsert.excluded[name] for name in ("sealed", "key_id", "expires_at")}
         database.execute(
-            upsert.on_conflict_do_update(index_elements=["connection_id"], set_={**values, "stored_at": func.now()})
+            upsert.on_conflict_do_update(index_elements=["connection_id"], set_={**changed, "stored_at": func.now()})
         )
 
     def get(self, database: Database, connection: Connection, *, lock: bool = False) -> Tokens:

@@ -4,7 +4,6 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
-from itertools import groupby
 from typing import Any
 
 from sqlalchemy import (
@@ -28,6 +27,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sync_pipelines.model.connection import Connection
 from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.sync import Sync
+from sync_pipelines.store.grouping import DueKind, grouped
 from sync_pipelines.store.planning import SCHEDULING, plan
 from sync_pipelines.store.rescheduling import Outcome, rescheduled
 from sync_pipelines.store.tables import connections, due, planned, requests, sync_states
@@ -178,7 +178,7 @@ class Due:
             if len(rows) < limit:
                 free = and_(of_sync, due.c.claim_id.is_(None), now >= _NEXT)
                 rows += _take(database, free, _NEXT, limit - len(rows))
-            claims = [_claim(database, part, now, work) for work, part in _grouped(rows, now, batch)]
+            claims = [_claim(database, part, now, work) for work, part in grouped(rows, now, batch)]
             if claims:
                 _begin(database, {claim.sync for claim in claims}, now)
             return claims
@@ -297,16 +297,6 @@ class Due:
             return [DueWork(**row) for row in database.execute(query).mappings()]
 
 
-@dataclass(frozen=True, order=True)
-class _Work:
-    """What a line asks for. `kind`: asked, full retry, schedule, retry, or again (a claim that nobody finished)."""
-
-    sync: str
-    kind: str
-    objects: tuple[str, ...]
-    full: bool
-
-
 def _take(database: Database, where: ColumnElement[bool], order: Any, limit: int) -> list[Any]:
     query = (
         select(due)
@@ -321,30 +311,7 @@ def _take(database: Database, where: ColumnElement[bool], order: Any, limit: int
     return list(database.execute(query).mappings())
 
 
-def _work_of(row: Any, now: datetime) -> _Work:
-    def is_due(name: str) -> bool:
-        return row[name] is not None and row[name] <= now
-
-    if row["claim_id"] is not None:
-        return _Work(row["sync"], "again", tuple(row["claimed_objects"] or ()), row["claimed_full"])
-    if is_due("asked_at"):
-        return _Work(row["sync"], "asked", tuple(row["asked_objects"] or ()), row["asked_full"])
-    retry = _Work(row["sync"], "retry", tuple(row["retry_objects"] or ()), row["retry_full"])
-    # A regular run does the work of an ordinary retry too, but not that of a full one.
-    if is_due("scheduled_at") and not (is_due("retry_at") and row["retry_full"]):
-        return _Work(row["sync"], "schedule", (), False)
-    return retry
-
-
-def _grouped(rows: Sequence[Any], now: datetime, batch: int) -> Iterable[tuple[_Work, list[int]]]:
-    works = sorted((_work_of(row, now), row["connection_id"]) for row in rows)
-    for work, group in groupby(works, key=lambda each: each[0]):
-        ids = [connection_id for _, connection_id in group]
-        for start in range(0, len(ids), batch):
-            yield work, ids[start : start + batch]
-
-
-def _claim(database: Database, ids: Sequence[int], now: datetime, work: _Work) -> Claim:
+def _claim(database: Database, ids: Sequence[int], now: datetime, work: DueKind) -> Claim:
     claim_id = uuid.uuid4()
     values: dict[str, Any] = {
         "claim_id": claim_id,

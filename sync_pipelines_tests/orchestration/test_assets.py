@@ -145,6 +145,29 @@ def test_a_failure_is_cleared_by_the_next_success_even_when_nothing_changed(inst
     assert statuses(instance, ["acme", "bolt"]) == {"acme": "MATERIALIZED", "bolt": "MATERIALIZED"}
 
 
+def marks(instance, customer, key=CONTACT):
+    """How often the partition was marked as planned by a run that failed."""
+    wanted = dg.EventRecordsFilter(dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED, asset_key=key)
+    return sum(record.partition_key == customer for record in instance.get_event_records(wanted, limit=1000))
+
+
+def test_what_shows_as_failed_is_not_marked_again_by_the_next_retry(instance):
+    project = a_project("acme", "bolt")
+    project.outcomes["bolt"] = a_failed_run("bolt")
+    for _ in range(3):
+        assert not launch(project, instance, connections=["acme", "bolt"], tags=BY_THE_SENSOR).success
+        assert statuses(instance, ["acme", "bolt"]) == {"acme": "MATERIALIZED", "bolt": "FAILED"}
+    assert marks(instance, "bolt") == 1
+    project.outcomes["bolt"] = a_run("bolt", counts=UNCHANGED)
+    assert launch(project, instance, connections=["bolt"], tags=BY_THE_SENSOR).success
+    project.outcomes["bolt"] = a_failed_run("bolt")
+    assert not launch(project, instance, connections=["bolt"], tags=BY_THE_SENSOR).success
+    assert statuses(instance, ["bolt"]) == {"bolt": "FAILED"}
+    assert marks(instance, "bolt") == 2
+    assert not launch(project, instance, connections=["bolt"]).success
+    assert marks(instance, "bolt") == 3
+
+
 def test_the_failure_names_who_failed_why_and_what_to_do(instance):
     project = a_project("acme", "bolt", "corvo")
     project.outcomes["bolt"] = a_failed_run("bolt", "auth_expired", "The customer must reconnect.")
@@ -339,6 +362,30 @@ def test_only_some_connections_of_a_large_run_get_a_sample(instance):
     launch(a_project(*names), instance, connections=names)
     with_sample = [name for name, found in events(instance).items() if "sample" in found[0].metadata]
     assert len(with_sample) == 10
+
+
+def test_a_change_by_the_schedule_of_what_was_shown_before_is_told_in_numbers_alone(instance):
+    project = a_project("acme", "bolt")
+    for customers in (["acme"], ["acme", "bolt"]):
+        launch(project, instance, connections=customers, tags=BY_THE_SENSOR)
+    launch(project, instance, connections=["acme"])
+    first, second, by_hand = (found.metadata for found in events(instance)["acme"])
+    assert {"sample", "dagster/column_schema"} <= first.keys()
+    assert second.keys() == first.keys() - {"sample", "dagster/column_schema"}
+    assert by_hand.keys() == first.keys()
+    assert "sample" in events(instance)["bolt"][0].metadata
+
+
+def test_a_run_says_once_what_became_of_all_its_objects(instance):
+    project = a_project("acme", "bolt", objects=("contact", "account"))
+    result = launch(project, instance, connections=["acme", "bolt"])
+    said = [entry.user_message for entry in instance.all_logs(result.run_id) if not entry.is_dagster_event]
+    assert [text.splitlines() for text in said if "got through" in text] == [
+        [
+            "contact of hubspot_crm: 2 connections got through, 2 with something to show.",
+            "account of hubspot_crm: 2 connections got through, 2 with something to show.",
+        ]
+    ]
 
 
 def test_a_partition_that_dagster_did_not_know_is_there_after_the_run(instance):

@@ -1,0 +1,1 @@
+"""Ten thousand connected accounts on one machine, for an hour: `make scale`."""
