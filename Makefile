@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test check format bench growth parallel lock clean
+.PHONY: help install demo dev test check format bench growth parallel idle lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ growth: $(INSTALLED) ## What a record costs when its table holds 10 thousand to 
 
 parallel: $(INSTALLED) ## Many accounts side by side: speed-up, memory, fairness and the vendor's limits, under 3 minutes
 	@$(BIN)/python -m benchmarks.side_by_side $(if $(POSTGRES_BIN),--postgres-bin "$(POSTGRES_BIN)")
+
+idle: $(INSTALLED) ## What an attempt costs that finds nothing changed, over thousands of them, about 2 minutes
+	@$(BIN)/python -m benchmarks.idle $(if $(POSTGRES_BIN),--postgres-bin "$(POSTGRES_BIN)")
 
 lock: ## Pin the dependencies anew (needs uv)
 	@UV_PYTHON_DOWNLOADS=never uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
