@@ -8,6 +8,7 @@ import json
 import resource
 import threading
 import time
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,7 @@ def _measured(project: Project, wanted: argparse.Namespace, customers: list[str]
 def _round(project: Project, sync: str, customers: list[str]) -> dict[str, int]:
     """Every object of everybody, as one run does it."""
     objects = {declared.object: customers for declared in project.sync(sync).objects}
-    runs = project.sync_objects(sync, objects, run_id="benchmark")
+    runs = project.sync_objects(sync, objects, run_id=uuid.uuid4().hex)
     for run in runs:
         if run.status != "success":
             raise SystemExit(
