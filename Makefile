@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test check format bench growth parallel scale lock clean
+.PHONY: help install demo dev test check format bench growth parallel idle scale lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ parallel: $(INSTALLED) ## Many accounts side by side: speed-up, memory, fairness
 
 scale: $(INSTALLED) ## 10,000 connections of six objects for an hour, Dagster and all: lateness, CPU, memory (CONNECTIONS=, MINUTES=)
 	@$(BIN)/python -m benchmarks.scale $(if $(CONNECTIONS),--connections $(CONNECTIONS)) $(if $(MINUTES),--minutes $(MINUTES))
+
+idle: $(INSTALLED) ## What an attempt costs that finds nothing changed, over thousands of them, about 2 minutes
+	@$(BIN)/python -m benchmarks.idle $(if $(POSTGRES_BIN),--postgres-bin "$(POSTGRES_BIN)")
 
 lock: ## Pin the dependencies anew (needs uv)
 	@UV_PYTHON_DOWNLOADS=never uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \

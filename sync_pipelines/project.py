@@ -15,6 +15,7 @@ from sync_pipelines.engine.layout import table_of
 from sync_pipelines.engine.side_by_side import Session, Surroundings, sync_side_by_side
 from sync_pipelines.engine.stopping import Stops
 from sync_pipelines.http_client.client import VendorSession
+from sync_pipelines.http_client.keeping import KeptSessions, kept_sessions
 from sync_pipelines.model.connection import Connection
 from sync_pipelines.model.destination import Destination, Observer, Row, Scope, Table
 from sync_pipelines.model.errors import ConfigurationError
@@ -113,7 +114,8 @@ class Project:
     def connections(self, sync: str, customers: Sequence[str] = ()) -> list[Connection]:
         """The connections that a sync covers; ConfigurationError for a named customer that is not among them."""
         declared = self.sync(sync)
-        known = {item.customer_id: item for item in self.store.connections.list(provider=declared.provider)}
+        found = self.store.connections.list(provider=declared.provider, customers=customers or None)
+        known = {item.customer_id: item for item in found}
         if declared.customers:
             known = {name: item for name, item in known.items() if name in declared.customers}
         missing = [name for name in customers if name not in known]
@@ -194,42 +196,62 @@ class Project:
         turns, so that no object and no large account keeps the others waiting for a place. `due_at`: by customer, when
         this work had been due.
         """
-        connections = {item.customer_id: item for item in self.connections(sync)}
         wanted = [(name, customer) for name, customers in objects.items() for customer in customers]
-        missing = sorted({customer for _, customer in wanted if customer not in connections})
-        if missing:
-            self.connections(sync, missing)
-        work = [
-            self._work(sync, self.declared(sync, name), connections[customer], run_id=run_id, full=full)
-            for name, customer in wanted
-        ]
+        connections = {item.customer_id: item for item in self.connections(sync, sorted({who for _, who in wanted}))}
+        work = self._work(sync, wanted, connections, run_id=run_id, full=full, due_at=due_at or {})
         first_time = {item.connection.customer_id: item.connection for item in work if not item.connection.account_id}
 
-        def done(run: SyncRun) -> None:
-            run = replace(run, due_at=(due_at or {}).get(run.customer_id))
-            self.store.runs.record([run])
-            if run.customer_id in first_time and run.account_id is not None:
-                self.store.connections.set_account(first_time.pop(run.customer_id), run.account_id)
-            on_done(run)
+        def record(runs: Sequence[SyncRun]) -> None:
+            self.store.runs.record(runs)
+            for run in runs:
+                if run.customer_id in first_time and run.account_id is not None:
+                    self.store.connections.set_account(first_time.pop(run.customer_id), run.account_id)
 
-        return sync_side_by_side(work, self._around(observe), at_once=self.settings.connections_at_once, on_done=done)
+        with kept_sessions(self.session) as sessions:
+            around = self._around(observe, record, sessions)
+            return sync_side_by_side(work, around, at_once=self.settings.connections_at_once, on_done=on_done)
 
-    def _work(self, sync: str, declared: SyncObject, connection: Connection, *, run_id: str, full: bool) -> Work:
-        return Work(
-            sync=self.sync(sync),
-            declared=declared,
-            provider=self.providers[connection.provider],
-            connection=connection,
-            application_id=self.settings.application_id,
-            run_id=run_id,
-            mapping=self.store.mappings.current(connection.customer_id, connection.provider, declared.object),
-            full=full,
-            chunk_rows=self.settings.chunk_rows,
+    def _work(
+        self,
+        sync: str,
+        wanted: Sequence[tuple[str, str]],
+        connections: Mapping[str, Connection],
+        *,
+        run_id: str,
+        full: bool,
+        due_at: Mapping[str, datetime],
+    ) -> list[Work]:
+        """For each (object, customer) what is to be done."""
+        declared = {name: self.declared(sync, name) for name, _ in wanted}
+        known, provider = self.sync(sync), self.provider_of(self.sync(sync))
+        mappings = self.store.mappings.current_of(
+            known.provider, [item.object for item in declared.values()], list(connections)
         )
+        return [
+            Work(
+                sync=known,
+                declared=declared[name],
+                provider=provider,
+                connection=connections[customer],
+                application_id=self.settings.application_id,
+                run_id=run_id,
+                mapping=mappings.get((customer, declared[name].object)),
+                full=full,
+                chunk_rows=self.settings.chunk_rows,
+                due_at=due_at.get(customer),
+            )
+            for name, customer in wanted
+        ]
 
-    def _around(self, observe: Observer) -> Surroundings:
+    def _around(
+        self,
+        observe: Observer,
+        record: Callable[[Sequence[SyncRun]], None],
+        sessions: KeptSessions,
+    ) -> Surroundings:
         return Surroundings(
-            session=lambda work: self.session(work.connection),
+            session=lambda work: sessions.lend(work.connection),
+            let_go=sessions.take_back,
             destination=lambda work: self.destination(work.sync, work.connection.customer_id),
             lease=lambda work: self.store.leases.hold(
                 work.application_id, work.sync.name, work.connection.customer_id, work.declared.object
@@ -237,6 +259,7 @@ class Project:
             describe=self._describe,
             observe=observe,
             stops=self.stops,
+            record=record,
         )
 
     def _describe(self, work: Work, session: Session) -> Describe:

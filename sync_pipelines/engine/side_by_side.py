@@ -4,14 +4,16 @@ One connection's failure never touches another's: each has its own session, tran
 """
 
 import logging
+import queue
 import threading
+import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Any, Final, Protocol, TypeAlias
 
 from sync_pipelines.engine.inbound import Describe, Tally, Vendor, Work, sync_object
 from sync_pipelines.engine.stopping import Stops
@@ -20,6 +22,11 @@ from sync_pipelines.model.errors import Reauthorize, SkipObject, Stopped, SyncEr
 from sync_pipelines.model.run import SyncRun
 
 log = logging.getLogger(__name__)
+
+TOGETHER: Final = 50
+"""So many outcomes are recorded at a time ..."""
+TOGETHER_SECONDS: Final = 1.0
+"""... or as many as there are so long after the first of them."""
 
 
 class Session(Vendor, Protocol):
@@ -34,6 +41,10 @@ class Session(Vendor, Protocol):
     def close(self) -> None: ...
 
 
+def _close(session: Session) -> None:
+    session.close()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Surroundings:
     """What the work needs from outside: how to open a session and a destination, hold a lease, report an outcome."""
@@ -44,6 +55,13 @@ class Surroundings:
     describe: Callable[[Work, Session], Describe]
     observe: Observer
     stops: Stops
+    record: Callable[[Sequence[SyncRun]], None] | None = None
+    """Stores outcomes, several at a time."""
+    let_go: Callable[[Any], None] = _close
+    """What becomes of a session when its work is done."""
+
+
+_Ended: TypeAlias = "queue.SimpleQueue[Future[tuple[int, SyncRun]]]"
 
 
 def sync_side_by_side(
@@ -51,6 +69,7 @@ def sync_side_by_side(
 ) -> list[SyncRun]:
     """Every work's outcome, in the order of the work. `on_done` is called as each one ends, from one thread.
 
+    Where outcomes are recorded, `on_done` is told of each behind that, so that nobody hears of what is not stored.
     Accounts share the places evenly and objects take turns, so that neither a large account nor a large object keeps
     the others waiting.
     """
@@ -58,6 +77,8 @@ def sync_side_by_side(
         return []
     turns = _Turns(work)
     outcomes: dict[int, SyncRun] = {}
+    ended: _Ended = queue.SimpleQueue()
+    unrecorded: dict[int, SyncRun] = {}
 
     def next_one() -> tuple[int, SyncRun]:
         with turns.one() as at:
@@ -65,15 +86,47 @@ def sync_side_by_side(
 
     with ThreadPoolExecutor(max_workers=min(at_once, len(work)), thread_name_prefix="sync") as pool:
         try:
-            for future in as_completed([pool.submit(next_one) for _ in work]):
-                at, run = future.result()
-                outcomes[at] = run
-                on_done(run)
+            for _ in work:
+                pool.submit(next_one).add_done_callback(ended.put)
+            while len(outcomes) < len(work):
+                most = min(len(work) - len(outcomes), TOGETHER if around.record else 1)
+                for at, run in _next_few(ended, most):
+                    unrecorded[at] = run
+                several, unrecorded = unrecorded, {}
+                _record(list(several.values()), around)
+                for at, run in several.items():
+                    outcomes[at] = run
+                    on_done(run)
         except BaseException:
             # The run is being ended: work that waits for its turn must not be waited for.
             around.stops.set()
+            _rescue(list(unrecorded.values()), around)
             raise
     return [outcomes[at] for at in range(len(work))]
+
+
+def _next_few(ended: _Ended, most: int) -> Iterator[tuple[int, SyncRun]]:
+    """What ends next, and what ends soon after it."""
+    yield ended.get().result()
+    until = time.monotonic() + TOGETHER_SECONDS
+    for _ in range(most - 1):
+        try:
+            yield ended.get(timeout=max(0.0, until - time.monotonic())).result()
+        except queue.Empty:
+            return
+
+
+def _record(runs: Sequence[SyncRun], around: Surroundings) -> None:
+    if runs and around.record is not None:
+        around.record(runs)
+
+
+def _rescue(runs: Sequence[SyncRun], around: Surroundings) -> None:
+    """Record what ended before the run was told to end."""
+    try:
+        _record(runs, around)
+    except SyncError as problem:
+        log.warning("%d outcomes could not be recorded: %s %s", len(runs), problem, problem.detail)
 
 
 class _Turns:
@@ -164,7 +217,7 @@ def sync_one(work: Work, around: Surroundings) -> SyncRun:
         return _outcome(work, started, tally, "error", session=session, error=bug)
     finally:
         if session is not None:
-            session.close()
+            around.let_go(session)
 
 
 _CANCELLED = "Somebody cancelled it; what was stored stays, and the next run goes on from there."
@@ -207,4 +260,5 @@ def _outcome(
         vendor_calls=session.calls if session is not None else 0,
         quota={"used": quota[0], "allowed": quota[1]} if quota else {},
         account_id=tally.account_id,
+        due_at=work.due_at,
     )

@@ -55,7 +55,7 @@ class VendorSession:
     """One connection's conversation with its vendor. To be used by one thread.
 
     `calls` counts requests sent, refreshes and retries included. `quota` is the vendor's newest (used, allowed).
-    `notices` are those of flows that were asked; those of a read come out of it.
+    `notices` are those of flows that were asked; those of a read come out of it. `failed`: a flow ended in an error.
     """
 
     def __init__(  # noqa: PLR0913 - who we are, then switches with defaults
@@ -71,11 +71,11 @@ class VendorSession:
         sleep: Callable[[float], None] | None = None,
         stop: threading.Event | None = None,
     ) -> None:
-        self.calls = 0
-        self.quota: tuple[int, int] | None = None
-        self.notices: list[Notice] = []
+        self.count_anew()
+        self.failed = False
+        self.opened_at = time.monotonic()
+        self.connection = connection
         self._provider = provider
-        self._connection = connection
         self._auth = BearerTokens(provider, credentials, client, self._ask_for_tokens)
         self._stop = stop or threading.Event()
         self._nap: Callable[[float], object] = sleep or self._stop.wait
@@ -100,6 +100,12 @@ class VendorSession:
     def close(self) -> None:
         """Let go of the network connections."""
         self._http.close()
+
+    def count_anew(self) -> None:
+        """Another piece of work begins."""
+        self.calls = 0
+        self.quota: tuple[int, int] | None = None
+        self.notices: list[Notice] = []
 
     def read(self, flow: Flow) -> Iterator[Page | Notice]:
         """Drive a read. ProtocolError when the vendor sends us back to a page that we had."""
@@ -147,6 +153,7 @@ class VendorSession:
         except StopIteration as finished:
             return finished.value
         except SyncError as error:
+            self.failed = True
             # A broken answer may repeat what we sent too, and the error shows where it begins.
             self._auth.mask(error)
             raise
@@ -252,7 +259,7 @@ class VendorSession:
             response.status,
             len(response.body),
             seconds * 1000,
-            extra={"provider": self._provider.name, "customer_id": self._connection.customer_id},
+            extra={"provider": self._provider.name, "customer_id": self.connection.customer_id},
         )
         self.quota = self._provider.usage(response.headers) or self.quota
         told = http_date(response.headers.get("date", ""))
@@ -269,15 +276,15 @@ class VendorSession:
         return request.path
 
     def _root(self, request: Request, tokens: Tokens | None) -> str:
-        hosts: Hosts | None = self._provider.environments.get(self._connection.environment)
+        hosts: Hosts | None = self._provider.environments.get(self.connection.environment)
         if hosts is None:
             raise ConfigurationError(
-                f"{self._provider.title} has no environment {self._connection.environment!r}: "
+                f"{self._provider.title} has no environment {self.connection.environment!r}: "
                 f"choose one of {', '.join(sorted(self._provider.environments))}."
             )
         if request.host == "login":
-            return self._connection.login_url or hosts.login
-        root = self._connection.api_url or (tokens.api_url if tokens else None) or hosts.api
+            return self.connection.login_url or hosts.login
+        root = self.connection.api_url or (tokens.api_url if tokens else None) or hosts.api
         if root is None:
             raise Reauthorize(f"{self._provider.title} never told where the account lives: connect the customer again.")
         return root

@@ -4,12 +4,16 @@ import hashlib
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
+import psycopg
 from sqlalchemy import Connection as Database
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from sync_pipelines.model.errors import Retry
+
+_BROKEN = (DBAPIError, psycopg.Error)
 
 
 class Leases:
@@ -49,16 +53,16 @@ class Leases:
                 return None
             try:
                 session, taken = self._try(key)
-            except DBAPIError:
+            except _BROKEN:
                 # The server closed the old session, perhaps long ago: a new one may well work.
                 self._drop_session()
                 try:
                     session, taken = self._try(key)
-                except DBAPIError as error:
+                except _BROKEN as error:
                     self._drop_session()
                     raise Retry(
                         "The store does not answer, so that no lease can be taken; it will be tried again.",
-                        detail=str(error.orig),
+                        detail=str(error.orig if isinstance(error, DBAPIError) else error),
                     ) from error
             if not taken:
                 return None
@@ -72,8 +76,7 @@ class Leases:
             for setting, value in (("idle", 30), ("interval", 10), ("count", 3)):
                 session.execute(text(f"SET tcp_keepalives_{setting} = {value}"))
             self._session = session
-        taken = self._session.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": key}).scalar_one()
-        return self._session, bool(taken)
+        return self._session, _asked(self._session, b"SELECT pg_try_advisory_lock(%s)", key)
 
     def _give_back(self, key: int, session: Database) -> None:
         with self._lock:
@@ -81,8 +84,8 @@ class Leases:
                 del self._held[key]
             if session is self._session:
                 try:
-                    session.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": key})
-                except DBAPIError:
+                    _asked(session, b"SELECT pg_advisory_unlock(%s)", key)
+                except _BROKEN:
                     # With its session the lease is gone already.
                     self._drop_session()
 
@@ -91,6 +94,12 @@ class Leases:
             self._session.invalidate()
             self._session.close()
             self._session = None
+
+
+def _asked(session: Database, statement: bytes, key: int) -> bool:
+    """By the driver itself: SQLAlchemy would cost several times what these two statements for each work cost."""
+    driver: psycopg.Connection[Any] = session.connection.driver_connection  # type: ignore[assignment]
+    return driver.execute(statement, [key]).fetchone() == (True,)
 
 
 def _key(parts: tuple[str, ...]) -> int:

@@ -2,10 +2,11 @@
 
 import unicodedata
 from collections.abc import Mapping as MappingOf
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Engine, RowMapping, Select, insert, select, text
+from sqlalchemy import Engine, RowMapping, Select, func, insert, select, text
 
 from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.mapping import Mapping
@@ -26,6 +27,23 @@ class Mappings:
         """The newest version, None where the customer never mapped anything."""
         found = self._read(_versions(customer_id, provider, object).limit(1))
         return found[0] if found else None
+
+    def current_of(
+        self, provider: str, objects: Sequence[str], customers: Sequence[str]
+    ) -> dict[tuple[str, str], Mapping]:
+        """The newest versions of many at once, by (customer, object as it was asked for)."""
+        spelled = {name.casefold(): name for name in objects}
+        newest = (
+            select(*_COLUMNS)
+            .distinct(mappings.c.customer_id, mappings.c.object)
+            .where(
+                mappings.c.provider == provider,
+                mappings.c.object == func.any(list(spelled)),
+                mappings.c.customer_id == func.any(list(customers)),
+            )
+            .order_by(mappings.c.customer_id, mappings.c.object, mappings.c.version.desc())
+        )
+        return {(found.customer_id, spelled[found.object]): found for found in self._read(newest)}
 
     def history(self, customer_id: str, provider: str, object: str) -> list[Mapping]:
         """All versions, newest first."""

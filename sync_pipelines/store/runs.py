@@ -1,15 +1,16 @@
 """What every run did to every connection's object."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Engine, RowMapping, insert, select
+from sqlalchemy import Engine, RowMapping, bindparam, select, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import OperationalError
 
 from sync_pipelines.model.errors import Retry
 from sync_pipelines.model.run import Counts, Rejection, SyncRun
+from sync_pipelines.store import progress
 from sync_pipelines.store.storable import storable, storable_json
 from sync_pipelines.store.tables import runs
 
@@ -19,6 +20,11 @@ LONGEST_RECORD = 2_000
 """Characters of a rejected record that are kept."""
 
 _COUNTS = tuple(Counts.__dataclass_fields__)
+_COLUMNS = ", ".join(f'"{column.name}"' for column in runs.columns if column.name != "id")
+_ADD = text(
+    f"INSERT INTO runs ({_COLUMNS}) SELECT {_COLUMNS} FROM jsonb_populate_recordset(NULL::runs, :rows)"  # noqa: S608
+).bindparams(bindparam("rows", type_=JSONB))
+"""One statement for any number of rows, and no text of its own for each number."""
 _FILTERS = ("sync", "object", "customer_id", "status", "run_id")
 
 
@@ -29,12 +35,16 @@ class Runs:
         self._engine = engine
 
     def record(self, finished: Sequence[SyncRun]) -> None:
-        """Store what became of each. Long lists and texts are cut. Retry when the store does not answer."""
+        """Store what became of each, and count it as progress. Long lists and texts are cut.
+
+        Retry when the store does not answer.
+        """
         if not finished:
             return
         try:
             with self._engine.begin() as database:
-                database.execute(insert(runs), [_row(run) for run in finished])
+                database.execute(_ADD, {"rows": [_row(run) for run in finished]})
+                progress.add(database, finished)
         except OperationalError as error:
             raise Retry(
                 "The store does not answer, so that what became of the run could not be recorded: start it, or correct "
@@ -71,22 +81,21 @@ class Runs:
 
 
 def _row(run: SyncRun) -> dict[str, Any]:
-    plain = ("run_id", "sync", "object", "provider", "customer_id", "started_at", "finished_at", "status", "full")
+    """Its columns as JSON can carry them."""
+    plain = ("run_id", "sync", "object", "provider", "customer_id", "status", "full", "error_type", "vendor_calls")
+    moments = {name: getattr(run, name) for name in ("started_at", "finished_at", "retry_at", "due_at")}
     return {
         **{name: getattr(run, name) for name in plain},
-        **asdict(run.counts),
-        "error_type": run.error_type,
+        **{name: None if moment is None else moment.isoformat() for name, moment in moments.items()},
+        **{name: getattr(run.counts, name) for name in _COUNTS},
         "error_message": storable(run.error_message),
-        "retry_at": run.retry_at,
         "notices": [storable(notice, 1_000) for notice in run.notices[:MOST_NOTICES]],
         "rejections": [
             {"reason": storable(each.reason, 1_000), "record": storable(each.record, LONGEST_RECORD)}
             for each in run.rejections[:MOST_REJECTIONS]
         ],
-        "vendor_calls": run.vendor_calls,
         "quota": storable_json(dict(run.quota)),
         "account_id": run.account_id,
-        "due_at": run.due_at,
     }
 
 

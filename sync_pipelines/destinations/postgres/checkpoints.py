@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -15,6 +16,10 @@ from sync_pipelines.destinations.postgres.pool import Connection
 from sync_pipelines.model.checkpoint import Checkpoint
 from sync_pipelines.model.destination import Scope
 from sync_pipelines.model.errors import LeaseLost
+
+OFTEN = 5
+"""A connection that has run the same one of these statements so often gets it prepared: planning costs more than all
+else of it. Not sooner, as schemas of single customers are met a few times only."""
 
 _OURS = sql.SQL(
     "application_id = %(application_id)s AND provider_name = %(provider)s AND customer_id = %(customer_id)s "
@@ -37,6 +42,8 @@ UPDATE {checkpoints} SET state = %(state)s::jsonb, version = version + 1, seen =
   updated_at = %(now)s
 WHERE {ours} AND version = %(version)s
 """
+_LATER = "RETURNING set_config('synchronous_commit', 'off', true)"
+"""The server confirms before this commit is on its disk. If it crashes then, an older position is read again."""
 _REMEMBER = """
 INSERT INTO {seen} (application_id, provider_name, customer_id, sync, object, reading, version, amount, ids)
 VALUES (%(application_id)s, %(provider)s, %(customer_id)s, %(sync)s, %(object)s,
@@ -76,11 +83,17 @@ def ids_of_reading(schema: str) -> sql.Composed:
     return sql.SQL(_IDS).format(seen=in_query(schema, SEEN), ours=_OURS)
 
 
+@lru_cache(maxsize=2_000)
+def _rendered(schema: str, statement: str) -> bytes:
+    names = {"checkpoints": in_query(schema, CHECKPOINTS), "seen": in_query(schema, SEEN), "ours": _OURS}
+    return sql.SQL(statement).format(**names).as_bytes(None)
+
+
 class Checkpoints:
-    """One scope's statements. All but `read` belong into the caller's transaction."""
+    """One scope's statements. All but `read` and `pass_on` belong into the caller's transaction."""
 
     def __init__(self, schema: str, scope: Scope, run_id: str) -> None:
-        self._names = {"checkpoints": in_query(schema, CHECKPOINTS), "seen": in_query(schema, SEEN), "ours": _OURS}
+        self._schema = schema
         self._parameters = scope_parameters(scope) | {"run_id": run_id}
         self._scope = scope
 
@@ -99,11 +112,23 @@ class Checkpoints:
 
     def move_on(self, connection: Connection, stored: Stored, checkpoint: Checkpoint, new_ids: int) -> Stored:
         """Store a checkpoint over `stored`. It is the fence, so it comes before data: LeaseLost if we are behind."""
+        return self._move(connection, _NEXT if stored.checkpoint else _FIRST, stored, checkpoint, new_ids)
+
+    def only_moves(self, stored: Stored, checkpoint: Checkpoint) -> bool:
+        """Whether a position is replaced by one without a read, and no ids of a read are to be forgotten."""
+        return stored.checkpoint is not None and stored.kept is None and checkpoint.reading is None
+
+    def pass_on(self, connection: Connection, stored: Stored, checkpoint: Checkpoint) -> Stored:
+        """`move_on` without any data and outside of a transaction, for a checkpoint that `only_moves`."""
+        return self._move(connection, _NEXT + _LATER, stored, checkpoint, 0)
+
+    def _move(
+        self, connection: Connection, statement: str, stored: Stored, checkpoint: Checkpoint, new_ids: int
+    ) -> Stored:
         reading = checkpoint.reading
         kept = reading.id if reading is not None and reading.full else None
         seen = (stored.seen if kept == stored.kept else 0) + new_ids if kept else 0
         state = msgspec.json.encode(checkpoint).decode()
-        statement = _NEXT if stored.checkpoint else _FIRST
         values = {"state": state, "version": stored.version, "amount": seen, "now": datetime.now(UTC)}
         if self._execute(connection, statement, values).rowcount != 1:
             raise LeaseLost(
@@ -128,5 +153,9 @@ class Checkpoints:
             self._execute(connection, _FORGET, {"reading": moved.kept})
 
     def _execute(self, connection: Connection, statement: str, values: dict[str, Any] | None = None) -> Any:
-        composed = sql.SQL(statement).format(**self._names)
-        return connection.execute(composed, self._parameters | (values or {}))
+        connection.prepare_threshold = OFTEN
+        try:
+            return connection.execute(_rendered(self._schema, statement), self._parameters | (values or {}))
+        finally:
+            # Other statements have plans that depend on their values and on settings of the moment.
+            connection.prepare_threshold = None

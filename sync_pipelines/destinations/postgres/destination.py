@@ -7,10 +7,9 @@ from typing import Final
 from sync_pipelines.destinations.postgres.checkpoints import Checkpoints
 from sync_pipelines.destinations.postgres.failures import told_as_ours
 from sync_pipelines.destinations.postgres.landing import Opening, PostgresLanding
-from sync_pipelines.destinations.postgres.layout import Layout
 from sync_pipelines.destinations.postgres.place import Place
 from sync_pipelines.destinations.postgres.pool import Pool, Pools
-from sync_pipelines.destinations.postgres.tables import make_ready
+from sync_pipelines.destinations.postgres.ready import ready_tables
 from sync_pipelines.model.destination import Landing, Observer, Scope, Table
 from sync_pipelines.model.errors import DestinationError
 
@@ -59,17 +58,17 @@ class PostgresDestination:
     @contextmanager
     def open(self, scope: Scope, table: Table, run_id: str, observe: Observer) -> Iterator[Landing]:
         place, pool = self._place, self._open_pool
-        layout = Layout(place.schema, table)
         checkpoints = Checkpoints(place.schema, scope, run_id)
-        with told_as_ours(place), pool.lend(place) as lent:
-            layout = make_ready(lent.connection, layout)
-            observe("destination.table_ready")
-            stored = checkpoints.read(lent.connection)
-        opening = Opening(place=place, pool=pool, layout=layout, scope=scope, run_id=run_id, observe=observe)
-        landing = PostgresLanding(opening, checkpoints, stored)
-        observe("destination.opened")
-        yield landing
-        landing.refresh_statistics()
+        with ready_tables(pool).of(run_id, place, table) as make_ready:
+            with told_as_ours(place), pool.lend(place) as lent:
+                layout = make_ready(lent.connection)
+                observe("destination.table_ready")
+                stored = checkpoints.read(lent.connection)
+            opening = Opening(place=place, pool=pool, layout=layout, scope=scope, run_id=run_id, observe=observe)
+            landing = PostgresLanding(opening, checkpoints, stored)
+            observe("destination.opened")
+            yield landing
+            landing.refresh_statistics()
 
     def close(self) -> None:
         if self._pool is not None:

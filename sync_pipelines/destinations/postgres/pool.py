@@ -1,6 +1,6 @@
 """Connections of this process to one server, lent to the landings of all customers for one transaction at a time."""
 
-import selectors
+import select
 import threading
 import time
 from collections.abc import Iterator
@@ -48,9 +48,9 @@ class Lent:
     def answers(self) -> bool:
         """Whether the server is still there, as far as it can be told."""
         # A server that ends a session says so, and something to read on an idle connection is nearly always that.
-        with selectors.DefaultSelector() as selector:
-            selector.register(self.connection.pgconn.socket, selectors.EVENT_READ)
-            told_something = bool(selector.select(0))
+        waiting = select.poll()
+        waiting.register(self.connection.pgconn.socket, select.POLLIN)
+        told_something = bool(waiting.poll(0))
         if told_something or time.monotonic() - self.idle_since > TRUSTED_SECONDS:
             try:
                 self.connection.execute("SELECT 1")
