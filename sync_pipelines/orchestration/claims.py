@@ -17,16 +17,21 @@ from sync_pipelines.store import Outcome, Store
 
 log = logging.getLogger(__name__)
 
-HEARTBEAT_SECONDS: Final = 60.0
+HEARTBEAT_SECONDS: Final = 20.0
 
 ENDED: Final = frozenset({dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED})
+
+NOT_BEGUN: Final = frozenset(
+    {dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING}
+)
+"""No process keeps the claim of such a run yet."""
 
 USELESS_TO_REPEAT: Final = frozenset({"configuration", "auth_expired"})
 """Error types that a person has to mend first; their work comes back with its schedule, not before."""
 
 
 def close_ended_claims(store: Store, instance: dg.DagsterInstance, sync: Sync) -> None:
-    """Close a sync's claims whose runs have ended, however they ended, and keep those whose runs wait in the queue.
+    """Close a sync's claims whose runs have ended, however they ended, and keep those whose runs have not begun.
 
     A claim whose run works is kept by the run itself; one whose run never came to be expires in the store.
     """
@@ -43,7 +48,7 @@ def close_ended_claims(store: Store, instance: dg.DagsterInstance, sync: Sync) -
             finished = store.runs.list(run_id=run.run_id, sync=sync.name, limit=len(objects) * len(claim.customers))
             repeat = run.status != dg.DagsterRunStatus.CANCELED
             store.due.done(claim.id, outcomes_of(claim.customers, objects, finished, repeat=repeat))
-        elif run.status == dg.DagsterRunStatus.QUEUED:
+        elif run.status in NOT_BEGUN:
             waiting.append(claim.id)
     if waiting:
         store.due.heartbeat(waiting)
