@@ -41,7 +41,7 @@ def due_sensor(
         store = ready_store(sync_project)
         fail_silent_runs(context.instance, silent_after=settings.silent_after_seconds)
         close_ended_claims(store, context.instance, sync)
-        store.due.plan([sync])
+        sync_project.open().plan(sync.name)
         claims = store.due.claim(
             sync=sync.name,
             limit=CLAIMED_AT_ONCE,

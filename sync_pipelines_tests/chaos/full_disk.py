@@ -26,9 +26,9 @@ def full_disk(server, database, table):
     )
     filled = _filled_disk if mounted.returncode == 0 else _refusing_server
     try:
-        with psycopg.connect(server.url(database, None), autocommit=True) as connection:
-            with filled(connection, table, folder):
-                yield
+        connecting = psycopg.connect(server.url(database, None), autocommit=True)
+        with connecting as connection, filled(connection, table, folder):
+            yield
     finally:
         if mounted.returncode == 0:
             subprocess.run(["umount", folder], check=True)
