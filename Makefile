@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test check format bench growth parallel idle scale lock clean
+.PHONY: help install demo dev test check format bench growth parallel idle scale chaos lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,8 +33,11 @@ demo: $(INSTALLED) ## Run the main job on an embedded Postgres, a CRM sandbox an
 dev: $(INSTALLED) ## Dagster with an embedded Postgres, for your own configuration in syncs/
 	@$(BIN)/sync-pipelines dev
 
-test: $(INSTALLED) ## Run the whole test suite, real Postgres included
-	@$(BIN)/python -m pytest -n 2 --dist loadfile
+test: $(INSTALLED) ## Run the test suite, real Postgres included
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not chaos"
+
+chaos: $(INSTALLED) ## Kill processes, crash Postgres, fill the disk under the running product; it must end right each time
+	@$(BIN)/python -m pytest -m chaos sync_pipelines_tests/chaos
 
 check: $(INSTALLED) ## Lint, format, types and the direction of imports
 	@$(BIN)/ruff check .
@@ -67,4 +70,4 @@ lock: ## Pin the dependencies anew (needs uv)
 	  --no-emit-index-url --no-strip-extras --no-header --upgrade --quiet -o requirements.lock
 
 clean: ## Remove the environment and the local state
-	rm -rf $(VENV) .sync_pipelines benchmarks/.work .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .sync_pipelines test_artefacts benchmarks/.work .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

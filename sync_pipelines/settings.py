@@ -38,6 +38,9 @@ class Settings(BaseSettings):
     )
     chunk_rows: int = Field(5_000, ge=1, le=100_000, description="Records written in one transaction, about")
     due_every_seconds: int = Field(30, ge=1, description="How often the sensor looks for due work")
+    silent_after_seconds: int = Field(
+        60, ge=5, description="A run that gives no sign of life for so long is ended as failed, and its work comes back"
+    )
     sample_rows: int = Field(
         5, ge=0, le=100, description="Rows of a customer shown with a run in Dagster; 0 keeps rows out of its event log"
     )

@@ -24,6 +24,7 @@ from sync_pipelines.orchestration.claims import claim_of, kept
 from sync_pipelines.orchestration.events import record_failed_partitions, record_materializations
 from sync_pipelines.orchestration.names import snake, step_name
 from sync_pipelines.orchestration.partitions import connections_of
+from sync_pipelines.orchestration.pulse import pulse
 from sync_pipelines.orchestration.reports import Failed, failure_of, reason_of, run_metadata, sample_table, table_schema
 from sync_pipelines.orchestration.resources import SyncProject
 from sync_pipelines.project import Project
@@ -156,7 +157,8 @@ def run_objects(
 
     try:
         project = sync_project.open()
-        with kept(project, subjects[0].sync.name, claim):
+        signs = pulse(context.instance, context.run.run_id, silent_after=project.settings.silent_after_seconds)
+        with signs, kept(project, subjects[0].sync.name, claim):
             attempt(context, project, results, full=config.full, on_settled=tell, claim=claim)
     except Exception as error:
         cause = error

@@ -20,15 +20,21 @@ from sync_pipelines.store.treatment import treatment_of, worst
 
 log = logging.getLogger(__name__)
 
-HEARTBEAT_SECONDS: Final = 60.0
+BEATS: Final = 3
+"""Given for a claim while a run may be silent; it expires after twice that time."""
 WATCH_SECONDS: Final = 5.0
 """How often a run looks whether somebody wants it stopped."""
 
 ENDED: Final = frozenset({dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED})
 
+NOT_BEGUN: Final = frozenset(
+    {dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING}
+)
+"""No process keeps the claim of such a run yet."""
+
 
 def close_ended_claims(store: Store, instance: dg.DagsterInstance, sync: Sync) -> None:
-    """Close a sync's claims whose runs have ended, however they ended, and keep those whose runs wait in the queue.
+    """Close a sync's claims whose runs have ended, however they ended, and keep those whose runs have not begun.
 
     A claim whose run works is kept by the run itself; one whose run never came to be expires in the store.
     """
@@ -46,7 +52,7 @@ def close_ended_claims(store: Store, instance: dg.DagsterInstance, sync: Sync) -
             repeat = run.status != dg.DagsterRunStatus.CANCELED
             outcomes = outcomes_of(claim.customers, objects_claimed(sync, claim), finished, repeat=repeat)
             store.due.done(claim.id, outcomes)
-        elif run.status == dg.DagsterRunStatus.QUEUED:
+        elif run.status in NOT_BEGUN:
             waiting.append(claim.id)
     if waiting:
         store.due.heartbeat(waiting)
@@ -130,7 +136,8 @@ def claim_of(run: dg.DagsterRun) -> str | None:
 def kept(project: Project, sync: str, claim: str | None) -> Iterator[None]:
     """While we work: keep the claim (if there is one) from expiring, and stop whom somebody wants stopped."""
     ended, began = threading.Event(), datetime.now(UTC)
-    beat_at = time.monotonic() + HEARTBEAT_SECONDS
+    every = project.settings.silent_after_seconds / BEATS
+    beat_at = time.monotonic()
 
     def watch() -> None:
         nonlocal beat_at
@@ -140,7 +147,7 @@ def kept(project: Project, sync: str, claim: str | None) -> Iterator[None]:
                     project.stops.cancel(customer)
                 if claim is not None and time.monotonic() >= beat_at:
                     project.store.due.heartbeat([UUID(claim)])
-                    beat_at = time.monotonic() + HEARTBEAT_SECONDS
+                    beat_at = time.monotonic() + every
             except Exception:
                 # The store may be back for the next look; a claim that expires meanwhile costs a second look, no data.
                 log.warning("The store could not be asked about the work on %s", sync, exc_info=True)

@@ -1,5 +1,6 @@
 """Dagster's three processes (code server, webserver, daemon), started, watched and stopped together."""
 
+import logging
 import os
 import shutil
 import signal
@@ -9,6 +10,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,9 +25,13 @@ from sync_pipelines.orchestration.graphql import DagsterClient, DagsterRefused
 from sync_pipelines.orchestration.names import LOCATION
 from sync_pipelines.settings import environment_variables
 
+log = logging.getLogger(__name__)
+
 MODULE: Final = "sync_pipelines.orchestration.definitions"
 POLL_SECONDS: Final = 0.2
 LOG_LINES: Final = 20
+MOST_RESTARTS: Final = 5
+"""Of one process, while it is watched: what keeps ending has a cause that a person has to look at."""
 UNREACHABLE: Final = "DagsterUserCodeUnreachableError"
 """In the error of a code location whose server does not listen yet."""
 LOG_FOLDER: Final = "process_logs"
@@ -45,12 +51,18 @@ class Started:
     """A process that we started, alone in its process group (its children stay in it)."""
 
     name: str
+    command: tuple[str, ...]
     process: "subprocess.Popen[bytes]"
     log: Path
 
     @property
     def pid(self) -> int:
         return self.process.pid
+
+    def last_words(self) -> str:
+        """How it ended and the end of its log, once it has ended."""
+        ended = _ending(self.process.wait())
+        return f"The {self.name} of Dagster ended ({ended}). The end of {self.log}:\n{_end_of(self.log)}"
 
 
 class DagsterProcesses:
@@ -77,6 +89,8 @@ class DagsterProcesses:
         self.module = module
         self.port = port
         self.started: list[Started] = []
+        self._replaced: list[Started] = []
+        self._restarts: Counter[str] = Counter()
         self._socket_folder: Path | None = None
 
     def __enter__(self) -> Self:
@@ -107,31 +121,40 @@ class DagsterProcesses:
     def check(self) -> None:
         """ProcessDied when one of them is not running any more."""
         for each in self.started:
-            code = each.process.poll()
-            if code is not None:
-                raise ProcessDied(
-                    f"The {each.name} of Dagster ended ({_ending(code)}). The end of {each.log}:\n{_end_of(each.log)}"
-                )
+            if each.process.poll() is not None:
+                raise ProcessDied(each.last_words())
 
     def watch(self, stop: threading.Event) -> None:
-        """Return when `stop` is set; ProcessDied as soon as one of them has ended."""
+        """Return when `stop` is set; until then, start again what has ended. ProcessDied when that happens too often.
+
+        Dagster's own processes find each other again, and runs that are at work go on.
+        """
         while not stop.wait(POLL_SECONDS * 5):
-            self.check()
+            for each in [each for each in self.started if each.process.poll() is not None]:
+                if self._restarts[each.name] >= MOST_RESTARTS:
+                    raise ProcessDied(each.last_words())
+                self._restarts[each.name] += 1
+                log.warning("It is started again. %s", each.last_words())
+                self.started.remove(each)
+                self._replaced.append(each)
+                self._launch(each.name, each.command)
 
     def stop(self, *, seconds: float = 10) -> None:
         """SIGTERM to every process group that we started, and SIGKILL to what is left at the deadline."""
         deadline = time.monotonic() + seconds
-        for each in self.started:
+        ours = self.started + self._replaced  # whose children may have outlived them
+        for each in ours:
             _signal_group(each, signal.SIGTERM)
-        waiting = list(self.started)
+        waiting = list(ours)
         while waiting and time.monotonic() < deadline:
             waiting = [each for each in waiting if _group_alive(each)]
             time.sleep(POLL_SECONDS / 2 if waiting else 0)
         for each in waiting:
             _signal_group(each, signal.SIGKILL)
-        for each in self.started:
+        for each in ours:
             each.process.wait()
         self.started.clear()
+        self._replaced.clear()
         if self._socket_folder is not None:
             shutil.rmtree(self._socket_folder, ignore_errors=True)
             self._socket_folder = None
@@ -180,11 +203,14 @@ class DagsterProcesses:
         return yaml.safe_dump(settings)
 
     def _run(self, name: str, module: str, *arguments: str) -> Started:
-        log = self.home / LOG_FOLDER / f"{name.replace(' ', '_')}.log"
+        return self._launch(name, (sys.executable, "-m", module, *arguments))
+
+    def _launch(self, name: str, command: tuple[str, ...]) -> Started:
+        file = self.home / LOG_FOLDER / f"{name.replace(' ', '_')}.log"
         ours = {"DAGSTER_HOME": str(self.home), "PYTHONUNBUFFERED": "1"}
-        with log.open("ab") as output, _interrupts_reach_children():
+        with file.open("ab") as output, _interrupts_reach_children():
             process = subprocess.Popen(
-                [sys.executable, "-m", module, *arguments],
+                command,
                 cwd=self.working_directory,
                 env={**environment_variables(), **self.environment, **ours},
                 stdin=subprocess.DEVNULL,
@@ -192,7 +218,7 @@ class DagsterProcesses:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        self.started.append(Started(name=name, process=process, log=log))
+        self.started.append(Started(name=name, command=command, process=process, log=file))
         return self.started[-1]
 
     def _wait_for(self, file: Path, deadline: float) -> None:

@@ -1,6 +1,7 @@
 """Sensors: one per sync that launches what is due and can be switched off alone, and one that keeps the partitions."""
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import dagster as dg
@@ -10,6 +11,7 @@ from sync_pipelines.orchestration.assets import Subject
 from sync_pipelines.orchestration.claims import close_ended_claims
 from sync_pipelines.orchestration.names import CLAIM_TAG, PROVIDER_TAG, SYNC_TAG, snake, step_name
 from sync_pipelines.orchestration.partitions import connections_of, partitions_name, step_to
+from sync_pipelines.orchestration.pulse import fail_silent_runs
 from sync_pipelines.orchestration.resources import SyncProject
 from sync_pipelines.settings import Settings
 from sync_pipelines.store import Claim, Store
@@ -37,9 +39,16 @@ def due_sensor(
     )
     def due(context: dg.SensorEvaluationContext, sync_project: SyncProject) -> dg.SensorResult:
         store = ready_store(sync_project)
+        fail_silent_runs(context.instance, silent_after=settings.silent_after_seconds)
         close_ended_claims(store, context.instance, sync)
         sync_project.open().plan(sync.name)
-        claims = store.due.claim(sync=sync.name, limit=CLAIMED_AT_ONCE, batch=CONNECTIONS_PER_RUN)
+        claims = store.due.claim(
+            sync=sync.name,
+            limit=CLAIMED_AT_ONCE,
+            batch=CONNECTIONS_PER_RUN,
+            # Longer than a run may be silent: what a run began comes back by its end, with all that is known of it.
+            expires=timedelta(seconds=2 * settings.silent_after_seconds),
+        )
         if not claims:
             return dg.SensorResult(skip_reason=f"Nothing of {sync.name} is due.")
         known = context.instance.get_dynamic_partitions(partitions_name(sync.provider))

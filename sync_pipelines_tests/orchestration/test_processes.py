@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import threading
+import time
 from pathlib import Path
 
 import dagster as dg
@@ -16,6 +17,7 @@ from sync_pipelines.orchestration.processes import DagsterProcesses, NotReady, P
 ROOT = Path(__file__).parents[2]
 CONTACT = ("hubspot_crm", "contact")
 ACCOUNT = ("hubspot_crm", "account")
+DEADLINE_SECONDS = 90
 FOLDER = "sync_pipelines_tests.orchestration"
 
 
@@ -67,7 +69,9 @@ def listening(url):
         return probe.connect_ex((host, int(port))) == 0
 
 
-def test_dagster_starts_works_like_its_ui_tells_who_died_and_leaves_nothing_behind(processes_on, instance_of):
+def test_dagster_starts_works_like_its_ui_tells_who_died_and_leaves_nothing_behind(
+    processes_on, instance_of, monkeypatch
+):
     """One story, because a start costs seconds, and a backfill is launched by a daemon that looks twice a minute."""
     processes = processes_on("location")
     processes.start()
@@ -89,7 +93,8 @@ def test_dagster_starts_works_like_its_ui_tells_who_died_and_leaves_nothing_behi
         assert statuses.materialized == {"acme", "bolt", "corvo", "delta"}
         assert statuses.failed == {"bad"}
         assert not statuses.missing | statuses.materializing
-    a_process_that_dies_is_noticed(processes)
+    a_process_that_dies_is_started_again(processes)
+    what_keeps_dying_is_told(processes, monkeypatch)
     processes.stop()
     assert not [pid for pid in pids if alive(pid)]
     assert not listening(processes.url)
@@ -133,11 +138,38 @@ def two_objects_of_scattered_customers(client, backfill):
     assert not statuses.failed | statuses.materializing
 
 
-def a_process_that_dies_is_noticed(processes):
+def a_process_that_dies_is_started_again(processes):
+    killed = next(each for each in processes.started if each.name == "webserver")
+    os.killpg(killed.pid, signal.SIGKILL)
+    stop = threading.Event()
+    watching = threading.Thread(target=processes.watch, args=(stop,))
+    watching.start()
+    try:
+        wait_until(lambda: not listening(processes.url))
+        wait_until(lambda: listening(processes.url))
+    finally:
+        stop.set()
+        watching.join()
+    processes.check()
+    assert killed not in processes.started
+    assert len(processes.started) == 3
+
+
+def wait_until(condition):
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def what_keeps_dying_is_told(processes, monkeypatch):
+    monkeypatch.setattr("sync_pipelines.orchestration.processes.MOST_RESTARTS", 0)
     code_server = next(each for each in processes.started if each.name == "code server")
     os.killpg(code_server.pid, signal.SIGKILL)
     with pytest.raises(ProcessDied, match=r"code server of Dagster ended \(killed by SIGKILL\)(.|\n)*process_logs"):
         processes.watch(threading.Event())
+    with pytest.raises(ProcessDied, match="code server"):
+        processes.check()
 
 
 def test_a_configuration_that_does_not_load_is_told_and_nothing_stays_behind(processes_on):

@@ -12,10 +12,12 @@ from sync_pipelines.model.secret import Secret
 from sync_pipelines.orchestration.assembly import definitions_of
 from sync_pipelines.orchestration.claims import close_ended_claims, outcomes_of
 from sync_pipelines.orchestration.names import CLAIM_TAG
+from sync_pipelines.orchestration.pulse import ALIVE_TAG
 from sync_pipelines.store import Store
 from sync_pipelines_tests.orchestration.fakes import FakeProject, a_failed_run, a_run, a_sync, giving
 
 ACCESS_TOKEN = "very-secret-access-token"
+NOT_STARTED = dg.DagsterRunStatus.NOT_STARTED
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
@@ -179,13 +181,14 @@ def test_a_run_that_works_keeps_its_claim(tick, connect, instance, store):
     assert len(store.due.open_claims()) == 1
 
 
-def test_a_run_that_waits_in_the_queue_does_not_lose_its_claim(tick, connect, project, store):
+@pytest.mark.parametrize("status", [NOT_STARTED, dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTING])
+def test_a_run_that_has_not_begun_yet_does_not_lose_its_claim(tick, connect, project, store, status):
     connect("acme")
     request = only(tick())
     [claim] = store.due.open_claims()
     store.due.heartbeat([claim.id], LONG_AGO)
-    queued = SimpleNamespace(run_id="r", status=dg.DagsterRunStatus.QUEUED, tags=request.tags, parent_run_id=None)
-    instance = SimpleNamespace(get_runs=lambda filters: [queued])
+    waiting = SimpleNamespace(run_id="r", status=status, tags=request.tags, parent_run_id=None)
+    instance = SimpleNamespace(get_runs=lambda filters: [waiting])
     close_ended_claims(store, instance, project.configuration.syncs["hubspot_crm"])
     assert not tick().run_requests
     assert [each.id for each in store.due.open_claims()] == [claim.id]
@@ -197,6 +200,33 @@ def test_a_claim_whose_run_never_came_to_be_expires_and_is_claimed_again(tick, c
     [claim] = store.due.open_claims()
     store.due.heartbeat([claim.id], LONG_AGO)
     assert only(tick()).run_key != first.run_key
+
+
+def test_a_claim_whose_run_never_came_to_be_is_free_again_in_minutes(tick, connect, store, project):
+    """The daemon was killed between the claim and the run."""
+    connect("acme")
+    only(tick())
+    [claim] = store.due.open_claims()
+    silent = 2 * project.settings.silent_after_seconds
+    assert silent <= 120
+    store.due.heartbeat([claim.id], datetime.now(UTC) - timedelta(seconds=silent - 30))
+    assert not tick().run_requests
+    store.due.heartbeat([claim.id], datetime.now(UTC) - timedelta(seconds=silent + 1))
+    assert only(tick()).run_config["ops"]["objects_of_hubspot_crm"]["config"]["connections"] == ["acme"]
+
+
+def test_a_run_whose_process_is_gone_gives_its_work_back(tick, connect, instance, store, project):
+    """Killed together with its code server, so that nobody told Dagster."""
+    connect("acme")
+    request = only(tick())
+    silent = project.settings.silent_after_seconds + 1
+    tags = {**request.tags, ALIVE_TAG: f"{datetime.now(UTC).timestamp() - silent:.0f}"}
+    run = instance.create_run_for_job(a_job(), tags=tags, status=dg.DagsterRunStatus.STARTED)
+    tick()
+    assert instance.get_run_by_id(run.run_id).status == dg.DagsterRunStatus.FAILURE
+    assert store.due.open_claims() == []
+    [work] = store.due.list("hubspot_crm")
+    assert (work.attempts, work.next_at < datetime.now(UTC) + timedelta(minutes=2)) == (1, True)
 
 
 def test_repeating_a_run_by_hand_does_not_touch_the_claim(tick, connect, instance, store):

@@ -1,0 +1,107 @@
+import time
+
+import dagster as dg
+import pytest
+
+from sync_pipelines.orchestration.assets import multi_asset_of
+from sync_pipelines.orchestration.pulse import ALIVE_TAG, fail_silent_runs, pulse
+from sync_pipelines_tests.orchestration.fakes import FakeProject, a_sync, giving, subjects_of
+
+STARTED = dg.DagsterRunStatus.STARTED
+DEADLINE_SECONDS = 60
+
+
+@pytest.fixture
+def instance(tmp_path):
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        yield instance
+
+
+@pytest.fixture
+def run_that_is(instance):
+    def run_that_is(status, silent=None):
+        """A run whose last sign of life is so many seconds old; None: it never gave one."""
+
+        @dg.job
+        def anything():
+            pass
+
+        tags = {} if silent is None else {ALIVE_TAG: f"{time.time() - silent:.0f}"}
+        return instance.create_run_for_job(anything, tags=tags, status=status)
+
+    return run_that_is
+
+
+def sign_of(instance, run):
+    return instance.get_run_by_id(run.run_id).tags.get(ALIVE_TAG)
+
+
+def test_a_run_that_is_silent_for_too_long_ends_as_failed_and_says_why(instance, run_that_is):
+    silent = run_that_is(STARTED, silent=100)
+    assert fail_silent_runs(instance, silent_after=60) == [silent.run_id]
+    assert instance.get_run_by_id(silent.run_id).status == dg.DagsterRunStatus.FAILURE
+    messages = " ".join(entry.message for entry in instance.all_logs(silent.run_id))
+    assert "no sign of life for 100 s" in messages
+    assert fail_silent_runs(instance, silent_after=60) == []
+
+
+@pytest.mark.parametrize(
+    ("status", "silent"),
+    [
+        (STARTED, 20),
+        (STARTED, None),
+        (dg.DagsterRunStatus.STARTING, 100),
+        (dg.DagsterRunStatus.SUCCESS, 100),
+        (dg.DagsterRunStatus.CANCELED, 100),
+    ],
+)
+def test_runs_that_give_signs_or_do_not_work_or_are_not_ours_are_left_alone(instance, run_that_is, status, silent):
+    run = run_that_is(status, silent)
+    assert fail_silent_runs(instance, silent_after=60) == []
+    assert instance.get_run_by_id(run.run_id).status == status
+
+
+def test_signs_are_given_again_and_again_while_the_work_lasts(instance, run_that_is):
+    run = run_that_is(STARTED, silent=1_000)
+    first = sign_of(instance, run)
+    with pulse(instance, run.run_id, silent_after=1):
+        later = wait_for_another(instance, run, first)
+        wait_for_another(instance, run, later)
+        assert fail_silent_runs(instance, silent_after=60) == []
+
+
+def wait_for_another(instance, run, sign):
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while (found := sign_of(instance, run)) == sign:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return found
+
+
+def test_a_storage_that_is_away_for_a_moment_ends_neither_the_work_nor_the_signs(instance, run_that_is, monkeypatch):
+    run = run_that_is(STARTED, silent=1_000)
+    first, add, refused = sign_of(instance, run), instance.add_run_tags, []
+
+    def away_at_first(run_id, tags):
+        if not refused:
+            refused.append(run_id)
+            raise ConnectionError("the server closed the connection")
+        add(run_id, tags)
+
+    monkeypatch.setattr(instance, "add_run_tags", away_at_first)
+    with pulse(instance, run.run_id, silent_after=1):
+        wait_for_another(instance, run, first)
+    assert refused
+
+
+def test_every_run_of_ours_gives_signs_of_life(instance):
+    project = FakeProject(a_sync(objects=("contact",)), customers=["acme"])
+    sync = project.configuration.syncs["hubspot_crm"]
+    instance.add_dynamic_partitions("hubspot_connections", ["acme"])
+    made = multi_asset_of(sync, subjects_of(project, sync))
+    began = time.time()
+    result = dg.materialize(
+        [made], instance=instance, resources={"sync_project": giving(project)}, partition_key="acme"
+    )
+    assert result.success
+    assert float(instance.get_run_by_id(result.run_id).tags[ALIVE_TAG]) >= began - 1
