@@ -12,6 +12,7 @@ from sync_pipelines.engine.inbound import Describe, Work
 from sync_pipelines.engine.layout import table_of
 from sync_pipelines.engine.side_by_side import Session, Surroundings, sync_side_by_side
 from sync_pipelines.http_client.client import VendorSession
+from sync_pipelines.model.budget import Budget, Hold, Terms
 from sync_pipelines.model.connection import Connection
 from sync_pipelines.model.destination import Destination, Observer, Row, Scope, Table
 from sync_pipelines.model.errors import ConfigurationError
@@ -21,6 +22,7 @@ from sync_pipelines.model.sync import Sync, SyncObject
 from sync_pipelines.providers import PROVIDERS
 from sync_pipelines.providers import provider as find_provider
 from sync_pipelines.settings import Settings, environment_variables, read_settings
+from sync_pipelines.spending import Spending
 from sync_pipelines.store import Store
 
 
@@ -106,6 +108,19 @@ class Project:
             )
         return [known[name] for name in customers] if customers else list(known.values())
 
+    @property
+    def budget_terms(self) -> dict[str, Terms]:
+        """How the vendor of each provider counts calls, and what is left to the customers' own apps."""
+        return {
+            name: Terms(vendor=self.providers[name].vendor, quota=self.providers[name].quota, reserve=config.reserve)
+            for name, config in self.configuration.providers.items()
+        }
+
+    def budgets_of(self, connections: Sequence[Connection] | None = None) -> dict[int, Budget]:
+        """The API budgets of these connections, of all when None; by connection id."""
+        ids = None if connections is None else [item.id for item in connections]
+        return self.store.budgets.budgets_of(ids, self.budget_terms)
+
     def session(self, connection: Connection) -> VendorSession:
         """A conversation with the vendor in this connection's name. Close it."""
         config = self.configuration.providers[connection.provider]
@@ -118,6 +133,7 @@ class Project:
             attempts=self.settings.retry_attempts,
             sleep=self._sleep,
             stop=self.stop,
+            reserve=config.reserve,
         )
 
     def destination(self, sync: Sync, customer_id: str) -> Destination:
@@ -183,15 +199,22 @@ class Project:
             self._work(sync, self.declared(sync, name), connections[customer], run_id=run_id, full=full)
             for name, customer in wanted
         ]
+        holds = self.store.budgets.holds([item.connection for item in work], self.budget_terms)
+        spending = Spending(self.store.budgets, work)
         first_time = {item.connection.customer_id: item.connection for item in work if not item.connection.account_id}
 
         def done(run: SyncRun) -> None:
             self.store.runs.record([run])
+            spending.take(run)
             if run.customer_id in first_time and run.account_id is not None:
                 self.store.connections.set_account(first_time.pop(run.customer_id), run.account_id)
             on_done(run)
 
-        return sync_side_by_side(work, self._around(observe), at_once=self.settings.connections_at_once, on_done=done)
+        around = self._around(observe, holds)
+        try:
+            return sync_side_by_side(work, around, at_once=self.settings.connections_at_once, on_done=done)
+        finally:
+            spending.record()
 
     def _work(self, sync: str, declared: SyncObject, connection: Connection, *, run_id: str, full: bool) -> Work:
         return Work(
@@ -206,7 +229,7 @@ class Project:
             chunk_rows=self.settings.chunk_rows,
         )
 
-    def _around(self, observe: Observer) -> Surroundings:
+    def _around(self, observe: Observer, holds: Mapping[int, Hold]) -> Surroundings:
         return Surroundings(
             session=lambda work: self.session(work.connection),
             destination=lambda work: self.destination(work.sync, work.connection.customer_id),
@@ -216,6 +239,7 @@ class Project:
             describe=self._describe,
             observe=observe,
             stop=self.stop,
+            held=lambda work: holds.get(work.connection.id),
         )
 
     def _describe(self, work: Work, session: Session) -> Describe:

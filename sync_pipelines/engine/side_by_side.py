@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from sync_pipelines.engine.inbound import Describe, Tally, Vendor, Work, sync_object
+from sync_pipelines.model.budget import Hold
 from sync_pipelines.model.destination import Destination, Observer
 from sync_pipelines.model.errors import Reauthorize, SkipObject, SyncError, Wait
 from sync_pipelines.model.run import SyncRun
@@ -30,12 +31,18 @@ class Session(Vendor, Protocol):
     @property
     def quota(self) -> tuple[int, int] | None: ...
 
+    @property
+    def hold(self) -> Hold | None: ...
+
     def close(self) -> None: ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class Surroundings:
-    """What the work needs from outside: how to open a session and a destination, hold a lease, report an outcome."""
+    """What the work needs from outside: how to open a session and a destination, hold a lease, report an outcome.
+
+    `held` tells of which connections nothing may be asked now; their work is not begun.
+    """
 
     session: Callable[[Work], Session]
     destination: Callable[[Work], Destination]
@@ -43,6 +50,7 @@ class Surroundings:
     describe: Callable[[Work, Session], Describe]
     observe: Observer
     stop: threading.Event
+    held: Callable[[Work], Hold | None] = lambda work: None
 
 
 def sync_side_by_side(
@@ -126,6 +134,9 @@ def sync_one(work: Work, around: Surroundings) -> SyncRun:
         return _outcome(work, started, tally, "skipped", error=Reauthorize(_reconnect(work)))
     if around.stop.is_set():
         return _outcome(work, started, tally, "skipped", message="The run was cancelled before this connection's turn.")
+    hold = around.held(work)
+    if hold is not None:
+        return _outcome(work, started, tally, "error", error=Wait(hold.reason, until=hold.until))
     session: Session | None = None
     try:
         with around.lease(work) as ours:
@@ -197,4 +208,5 @@ def _outcome(
         vendor_calls=session.calls if session is not None else 0,
         quota={"used": quota[0], "allowed": quota[1]} if quota else {},
         account_id=tally.account_id,
+        hold=session.hold if session is not None else None,
     )
