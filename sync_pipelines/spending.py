@@ -1,6 +1,7 @@
 """What one batch of work spent of its accounts' API budgets: holds are remembered at once, counts at its end."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from sync_pipelines.engine.inbound import Work
 from sync_pipelines.model.budget import Hold, Sighting
@@ -20,14 +21,13 @@ class Spending:
     def take(self, run: SyncRun) -> None:
         """Add one outcome. A hold that begins with it is stored now, since other processes may be about to start."""
         id = self._ids[run.customer_id]
-        before = self._seen.get(id)
-        told = run.quota or {}
-        self._seen[id] = Sighting(
-            connection_id=id,
-            at=run.finished_at,
-            calls=run.vendor_calls + (before.calls if before else 0),
-            used=told.get("used", before.used if before else None),
-            allowed=told.get("allowed", before.allowed if before else None),
+        before = self._seen.get(id, Sighting(connection_id=id, at=run.finished_at, calls=0))
+        used, allowed = before.used, before.allowed
+        # Objects of an account end in any order: of what they were told last, the greatest count is the newest.
+        if run.quota and (used is None or run.quota["used"] > used):
+            used, allowed = run.quota["used"], run.quota["allowed"]
+        self._seen[id] = replace(
+            before, at=run.finished_at, calls=before.calls + run.vendor_calls, used=used, allowed=allowed
         )
         known = self._held.get(id)
         if run.hold is not None and (known is None or known.until < run.hold.until):

@@ -1,18 +1,9 @@
-from collections import OrderedDict
-
 import pytest
 
-from sync_pipelines.http_client import pace
 from sync_pipelines.providers import PROVIDERS
 from sync_pipelines.providers.hubspot import hubspot
 from sync_pipelines_tests.providers.golden.exchanges import exchanges
 from sync_pipelines_tests.providers.golden.scenarios import HUBSPOT, SALESFORCE
-
-
-@pytest.fixture(autouse=True)
-def unknown_accounts(monkeypatch):
-    """What one scenario's vendor said of the account holds for none of the others."""
-    monkeypatch.setattr(pace, "_paces", OrderedDict())
 
 
 def named(scenarios):
