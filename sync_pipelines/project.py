@@ -16,6 +16,7 @@ from sync_pipelines.engine.side_by_side import Session, Surroundings, sync_side_
 from sync_pipelines.engine.stopping import Stops
 from sync_pipelines.http_client.client import VendorSession
 from sync_pipelines.http_client.keeping import KeptSessions, kept_sessions
+from sync_pipelines.model.budget import Budget, Hold, Terms
 from sync_pipelines.model.connection import Connection
 from sync_pipelines.model.destination import Destination, Observer, Row, Scope, Table
 from sync_pipelines.model.errors import ConfigurationError
@@ -25,6 +26,7 @@ from sync_pipelines.model.sync import Sync, SyncObject
 from sync_pipelines.providers import PROVIDERS
 from sync_pipelines.providers import provider as find_provider
 from sync_pipelines.settings import Settings, environment_variables, read_settings
+from sync_pipelines.spending import Spending
 from sync_pipelines.store import Store
 
 
@@ -126,6 +128,19 @@ class Project:
             )
         return [known[name] for name in customers] if customers else list(known.values())
 
+    @property
+    def budget_terms(self) -> dict[str, Terms]:
+        """How the vendor of each provider counts calls, and what is left to the customers' own apps."""
+        return {
+            name: Terms(vendor=self.providers[name].vendor, quota=self.providers[name].quota, reserve=config.reserve)
+            for name, config in self.configuration.providers.items()
+        }
+
+    def budgets_of(self, connections: Sequence[Connection] | None = None) -> dict[int, Budget]:
+        """The API budgets of these connections, of all when None; by connection id."""
+        ids = None if connections is None else [item.id for item in connections]
+        return self.store.budgets.budgets_of(ids, self.budget_terms)
+
     def session(self, connection: Connection) -> VendorSession:
         """A conversation with the vendor in this connection's name. Close it."""
         config = self.configuration.providers[connection.provider]
@@ -138,6 +153,7 @@ class Project:
             attempts=self.settings.retry_attempts,
             sleep=self._sleep,
             stop=self.stops.of(connection.customer_id),
+            reserve=config.reserve,
         )
 
     def destination(self, sync: Sync, customer_id: str) -> Destination:
@@ -199,17 +215,23 @@ class Project:
         wanted = [(name, customer) for name, customers in objects.items() for customer in customers]
         connections = {item.customer_id: item for item in self.connections(sync, sorted({who for _, who in wanted}))}
         work = self._work(sync, wanted, connections, run_id=run_id, full=full, due_at=due_at or {})
+        holds = self.store.budgets.holds([item.connection for item in work], self.budget_terms)
+        spending = Spending(self.store.budgets, work)
         first_time = {item.connection.customer_id: item.connection for item in work if not item.connection.account_id}
 
         def record(runs: Sequence[SyncRun]) -> None:
             self.store.runs.record(runs)
             for run in runs:
+                spending.take(run)
                 if run.customer_id in first_time and run.account_id is not None:
                     self.store.connections.set_account(first_time.pop(run.customer_id), run.account_id)
 
         with kept_sessions(self.session) as sessions:
-            around = self._around(observe, record, sessions)
-            return sync_side_by_side(work, around, at_once=self.settings.connections_at_once, on_done=on_done)
+            around = self._around(observe, record, sessions, holds)
+            try:
+                return sync_side_by_side(work, around, at_once=self.settings.connections_at_once, on_done=on_done)
+            finally:
+                spending.record()
 
     def _work(
         self,
@@ -248,6 +270,7 @@ class Project:
         observe: Observer,
         record: Callable[[Sequence[SyncRun]], None],
         sessions: KeptSessions,
+        holds: Mapping[int, Hold],
     ) -> Surroundings:
         return Surroundings(
             session=lambda work: sessions.lend(work.connection),
@@ -260,6 +283,7 @@ class Project:
             observe=observe,
             stops=self.stops,
             record=record,
+            held=lambda work: holds.get(work.connection.id),
         )
 
     def _describe(self, work: Work, session: Session) -> Describe:

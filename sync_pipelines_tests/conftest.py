@@ -2,8 +2,11 @@
 
 import logging
 import os
+from collections import OrderedDict
 
 import pytest
+
+from sync_pipelines.http_client import pace
 
 pytest_plugins = [
     "sync_pipelines_tests.fixtures.postgres",
@@ -21,6 +24,12 @@ def scrubbed_environment(monkeypatch):
     """What a developer has set for the project or for libpq reaches no test."""
     for name in [name for name in os.environ if name.startswith(SCRUBBED)]:
         monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def unknown_accounts(monkeypatch):
+    """What a vendor said of an account in one test holds in no other."""
+    monkeypatch.setattr(pace, "_paces", OrderedDict())
 
 
 @pytest.fixture(autouse=True)

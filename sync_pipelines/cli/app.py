@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from sync_pipelines.cli import connect, health, local, mapping, metrics, project_verbs, prune, run, steer
+from sync_pipelines.cli import budget, connect, health, local, mapping, metrics, project_verbs, prune, run, steer
 from sync_pipelines.cli.printing import plain
 from sync_pipelines.model.errors import SyncError
 
@@ -45,5 +45,5 @@ def main(
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
-for group in (project_verbs, run, steer, connect, mapping, local, health, metrics, prune):
+for group in (project_verbs, run, steer, connect, mapping, health, budget, metrics, prune, local):
     group.register(app)

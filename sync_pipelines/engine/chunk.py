@@ -8,7 +8,7 @@ from sync_pipelines.engine.cleaning import NotARecord, decode_record
 from sync_pipelines.engine.keys import Key
 from sync_pipelines.engine.mapping import RecordMapper
 from sync_pipelines.model.destination import Columns
-from sync_pipelines.model.errors import RejectRecord
+from sync_pipelines.model.errors import RejectRecord, Wait
 from sync_pipelines.model.flow import Notice, Page, PageToken
 
 CHUNK_BYTES: Final = 8 * 1024 * 1024
@@ -63,7 +63,8 @@ class Chunk:
     """Filled page by page, then stored as a whole.
 
     `losers`: (losing id, surviving id) pairs that its records tell. `doubled`: records that were there already, in
-    another version. `refused`: those that cannot be stored. `resume` and `total`: of its last page.
+    another version. `refused`: those that cannot be stored. `resume` and `total`: of its last page. `is_cut`: it gets
+    no more, however little is in it.
     """
 
     def __init__(self, plan: ChunkPlan) -> None:
@@ -72,6 +73,7 @@ class Chunk:
         self._hashes: dict[str, int] = {}
         self._deleted: set[str] = set()
         self.bytes = 0
+        self.is_cut = False
         self.losers: list[tuple[str, str]] = []
         self.doubled = 0
         self.refused: list[Refusal] = []
@@ -82,7 +84,7 @@ class Chunk:
 
     @property
     def is_full(self) -> bool:
-        return len(self._texts) >= self._plan.most_rows or self.bytes >= CHUNK_BYTES
+        return self.is_cut or len(self._texts) >= self._plan.most_rows or self.bytes >= CHUNK_BYTES
 
     @property
     def removed(self) -> Sequence[str]:
@@ -142,15 +144,23 @@ class Chunk:
 def chunks_of(steps: Iterator[Page | Notice], plan: ChunkPlan) -> Iterator[Chunk | Notice]:
     """The steps of a read with their pages put together. The last chunk holds what is left, be it nothing.
 
-    A chunk ends only behind a page from which the read can go on.
+    A chunk ends only behind a page from which the read can go on. When the vendor wants us to wait, what was read of it
+    comes before the error.
     """
     chunk = Chunk(plan)
-    for step in steps:
-        if isinstance(step, Notice):
-            yield step
-            continue
-        chunk.add(step)
-        if step.resume is not None and chunk.is_full:
+    try:
+        for step in steps:
+            if isinstance(step, Notice):
+                yield step
+                continue
+            chunk.add(step)
+            if step.resume is not None and chunk.is_full:
+                yield chunk
+                chunk = Chunk(plan)
+    except Wait:
+        if chunk.resume is not None:
+            # Calls were spent on it, and the next run may have few: it must not read the same pages for ever.
+            chunk.is_cut = True
             yield chunk
-            chunk = Chunk(plan)
+        raise
     yield chunk

@@ -17,6 +17,7 @@ from typing import Any, Final, Protocol, TypeAlias
 
 from sync_pipelines.engine.inbound import Describe, Tally, Vendor, Work, sync_object
 from sync_pipelines.engine.stopping import Stops
+from sync_pipelines.model.budget import Hold
 from sync_pipelines.model.destination import Destination, Observer
 from sync_pipelines.model.errors import Reauthorize, SkipObject, Stopped, SyncError, Wait
 from sync_pipelines.model.run import SyncRun
@@ -38,6 +39,9 @@ class Session(Vendor, Protocol):
     @property
     def quota(self) -> tuple[int, int] | None: ...
 
+    @property
+    def hold(self) -> Hold | None: ...
+
     def close(self) -> None: ...
 
 
@@ -47,7 +51,10 @@ def _close(session: Session) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Surroundings:
-    """What the work needs from outside: how to open a session and a destination, hold a lease, report an outcome."""
+    """What the work needs from outside: how to open a session and a destination, hold a lease, report an outcome.
+
+    `held` tells of which connections nothing may be asked now; their work is not begun.
+    """
 
     session: Callable[[Work], Session]
     destination: Callable[[Work], Destination]
@@ -55,6 +62,7 @@ class Surroundings:
     describe: Callable[[Work, Session], Describe]
     observe: Observer
     stops: Stops
+    held: Callable[[Work], Hold | None] = lambda work: None
     record: Callable[[Sequence[SyncRun]], None] | None = None
     """Stores outcomes, several at a time."""
     let_go: Callable[[Any], None] = _close
@@ -182,6 +190,9 @@ def sync_one(work: Work, around: Surroundings) -> SyncRun:
         return _outcome(work, started, tally, "cancelled", message=_CANCELLED)
     if around.stops.is_set():
         return _outcome(work, started, tally, "skipped", message="The run was cancelled before this connection's turn.")
+    hold = around.held(work)
+    if hold is not None:
+        return _outcome(work, started, tally, "error", error=Wait(hold.reason, until=hold.until))
     session: Session | None = None
     try:
         with around.lease(work) as ours:
@@ -261,4 +272,5 @@ def _outcome(
         quota={"used": quota[0], "allowed": quota[1]} if quota else {},
         account_id=tally.account_id,
         due_at=work.due_at,
+        hold=session.hold if session is not None else None,
     )

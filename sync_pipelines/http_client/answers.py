@@ -103,7 +103,8 @@ def _asked_to_wait(error: SyncError, response: Response) -> SyncError:
     until = retry_after(response)
     if until is None or not isinstance(error, Retry | Wait):
         return error
-    return Wait(str(error), until=until, detail=error.detail)
+    whole_account = isinstance(error, Wait) and error.whole_account
+    return Wait(str(error), until=until, detail=error.detail, whole_account=whole_account)
 
 
 def retry_after(response: Response) -> datetime | None:

@@ -6,6 +6,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Self
 from urllib.parse import quote, urlencode
@@ -13,11 +14,13 @@ from urllib.parse import quote, urlencode
 import httpx
 import msgspec
 
-from sync_pipelines.http_client.answers import check_answer, http_date, retry_after
+from sync_pipelines.http_client.answers import check_answer, http_date
 from sync_pipelines.http_client.auth import BearerTokens
+from sync_pipelines.http_client.budget import SentCall
 from sync_pipelines.http_client.pace import pace_of
 from sync_pipelines.http_client.retry import LONGEST_WAIT, retrying
 from sync_pipelines.http_client.wire import wire
+from sync_pipelines.model.budget import Hold
 from sync_pipelines.model.connection import Connection, Credentials, OAuthClient
 from sync_pipelines.model.errors import (
     ConfigurationError,
@@ -55,6 +58,7 @@ class VendorSession:
     """One connection's conversation with its vendor. To be used by one thread.
 
     `calls` counts requests sent, refreshes and retries included. `quota` is the vendor's newest (used, allowed).
+    `reserve` is the share of the account's calls that is left to others.
     `notices` are those of flows that were asked; those of a read come out of it. `failed`: a flow ended in an error.
     """
 
@@ -70,6 +74,7 @@ class VendorSession:
         transport: httpx.BaseTransport | None = None,
         sleep: Callable[[float], None] | None = None,
         stop: threading.Event | None = None,
+        reserve: float = 0.0,
     ) -> None:
         self.count_anew()
         self.failed = False
@@ -79,7 +84,7 @@ class VendorSession:
         self._auth = BearerTokens(provider, credentials, client, self._ask_for_tokens)
         self._stop = stop or threading.Event()
         self._nap: Callable[[float], object] = sleep or self._stop.wait
-        self._pace = pace_of(provider, connection)
+        self._pace = pace_of(provider, connection, reserve)
         self._retrying = retrying(attempts, self._sleep)
         self._clock: tuple[datetime, float] | None = None
         transport = transport or wire(_tls)
@@ -128,6 +133,11 @@ class VendorSession:
             return datetime.now(UTC)
         told, at = self._clock
         return told + timedelta(seconds=time.monotonic() - at)
+
+    @property
+    def hold(self) -> Hold | None:
+        """Until when no call of this account is wanted, as far as this process knows."""
+        return self._pace.budget.hold
 
     def _drive(self, flow: Flow) -> Generator[Page | Notice, None, Any]:
         had: set[bytes] = set()
@@ -194,12 +204,21 @@ class VendorSession:
         return self._checked(request, self._send(request, None))
 
     def _checked(self, request: Request, response: Response) -> Response:
-        if response.status == 429:
-            until = retry_after(response)
-            if until is not None:
-                self._pace.hold(request.family, (until - datetime.now(UTC)).total_seconds())
-        check_answer(self._provider, request, response)
+        try:
+            check_answer(self._provider, request, response)
+        except Wait as wait:
+            if wait.until is not None:
+                self._hold_others(request, response, wait, wait.until)
+            raise
         return response
+
+    def _hold_others(self, request: Request, response: Response, wait: Wait, until: datetime) -> None:
+        """What one call was told holds for all sessions of the account."""
+        pause = until - datetime.now(UTC)
+        if wait.whole_account or (request.family == "api" and pause > LONGEST_WAIT):
+            self._pace.budget.stay_away(Hold(until=until, reason=str(wait)))
+        if response.status == 429:
+            self._pace.hold(request.family, pause.total_seconds())
 
     def _send(self, request: Request, tokens: Tokens | None) -> Response:
         headers = dict(request.headers)
@@ -208,10 +227,10 @@ class VendorSession:
         url = self._url(request, tokens)
         try:
             place = httpx.URL(url)
-            with self._pace.slots:
-                # Behind the wait for a slot: a place in a window that was taken before it would be used too late.
-                self._respect_pause(request.family)
-                self._pace.wait_for_place(request.family, self._sleep)
+            with (
+                self._pace.turn(request.family, self._sleep, functools.partial(self._respect_pause, request)),
+                self._counted(request) as sent,
+            ):
                 self.calls += 1
                 started = time.monotonic()
                 answer = self._http.request(
@@ -222,6 +241,7 @@ class VendorSession:
                     headers=headers,
                     extensions=_with_params(place, request.params),
                 )
+                sent.told = self._provider.usage(answer.headers)
         except (httpx.UnsupportedProtocol, httpx.InvalidURL, httpx.LocalProtocolError) as problem:
             raise ConfigurationError(
                 f"{self._provider.title} cannot be called: check the login URL and API URL of the provider.",
@@ -233,11 +253,18 @@ class VendorSession:
                 f"{self._provider.title} could not be reached ({type(problem).__name__}); it will be tried again.",
                 detail=f"{request.method} {request.path}: {problem}",
             ) from problem
+        self.quota = sent.told or self.quota
         return self._noted(request, answer, time.monotonic() - started)
 
-    def _respect_pause(self, family: str) -> None:
+    def _counted(self, request: Request) -> AbstractContextManager[SentCall]:
+        """The call's part in the account's budget. Vendors do not count requests for tokens."""
+        return self._pace.budget.call() if request.host == "api" else nullcontext(SentCall(0, 0))
+
+    def _respect_pause(self, request: Request) -> None:
         """A long pause ends the work, whichever object's call was told of it: no thread sleeps through it."""
-        pause = timedelta(seconds=self._pace.held(family))
+        if request.host == "api":
+            self._pace.budget.refuse_if_held()
+        pause = timedelta(seconds=self._pace.held(request.family))
         if pause > LONGEST_WAIT:
             raise Wait(
                 f"{self._provider.title} asked for a pause; the sync goes on by itself after it.",
@@ -261,7 +288,9 @@ class VendorSession:
             seconds * 1000,
             extra={"provider": self._provider.name, "customer_id": self.connection.customer_id},
         )
-        self.quota = self._provider.usage(response.headers) or self.quota
+        window = self._provider.window(response.headers)
+        if window is not None:
+            self._pace.heed(request.family, window)
         told = http_date(response.headers.get("date", ""))
         if told is not None:
             self._clock = (told, time.monotonic())

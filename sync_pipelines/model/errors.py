@@ -58,13 +58,19 @@ class DestinationBusy(Retry):
 
 
 class Wait(SyncError):
-    """The vendor asked us to wait; `until` is when to come back (UTC), None where it did not say."""
+    """The vendor asked us to wait; `until` is when to come back (UTC), None where it did not say.
+
+    `whole_account`: no call of the account is wanted before, not only none of this kind.
+    """
 
     error_type = "rate_limit"
 
-    def __init__(self, message: str, *, until: datetime | None = None, detail: str = "") -> None:
+    def __init__(
+        self, message: str, *, until: datetime | None = None, detail: str = "", whole_account: bool = False
+    ) -> None:
         super().__init__(message, detail=detail)
         self.until = until
+        self.whole_account = whole_account
 
 
 class Reauthorize(SyncError):

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TypeAlias
 
+from sync_pipelines.model.budget import Quota, Window
 from sync_pipelines.model.common_model import Rule
 from sync_pipelines.model.errors import SyncError
 from sync_pipelines.model.flow import Flow, PageToken, Request, Response
@@ -175,6 +176,15 @@ class Provider:
     category: str = "crm"
     usage: Callable[[Mapping[str, str]], tuple[int, int] | None] = lambda headers: None
     """Response headers -> (used, allowed) calls of the account's quota, where the vendor tells."""
+    window: Callable[[Mapping[str, str]], Window | None] = lambda headers: None
+    """Response headers -> the vendor's short window, where the vendor tells."""
+    quota: Quota = field(default_factory=Quota)
+    vendor: str = ""
+    """Whose API it is, whatever `name` a configuration gives the provider. Left out: `name`."""
+
+    def __post_init__(self) -> None:
+        if not self.vendor:
+            object.__setattr__(self, "vendor", self.name)
 
     def find_object(self, name: str) -> CrmObject:
         """The declared object by any of its names, else a generic one by the vendor's own name."""

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from sync_pipelines.model.budget import Hold
+
 
 @dataclass(frozen=True, kw_only=True)
 class Counts:
@@ -62,3 +64,5 @@ class SyncRun:
     """The vendor's id of the account, where this run asked for it."""
     due_at: datetime | None = None
     """When this work had been due; None for what nobody had planned."""
+    hold: Hold | None = None
+    """Until when no call of the account is wanted, where this run met such a time or came near the reserve."""

@@ -1,9 +1,10 @@
 """One connected account while the sandbox runs: its objects as they are now, its tables, its counters."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sync_pipelines.sandbox.customers import Customer
 from sync_pipelines.sandbox.ids import salesforce_id, salesforce_number
+from sync_pipelines.sandbox.quota import HUBSPOT_OFFSET_MS, CallWindow, DailyCalls
 from sync_pipelines.sandbox.schema import ObjectSpec
 from sync_pipelines.sandbox.storage import NUMBER_BITS, number_of
 
@@ -15,22 +16,32 @@ class Account:
     """`objects` changes when a fault makes a field vanish or appear; `tables` are the storage's numbers for them.
 
     `instance`: where a Salesforce organisation has moved to; sessions of other instances do not work there.
+    `private_app`: a HubSpot portal has a daily limit and tells it. `ours` and `others` are the day's calls of whoever
+    connects here, and of the customer's other apps, which share the limit.
     """
 
     customer: Customer
     objects: dict[str, ObjectSpec]
     tables: dict[str, int]
     daily_limit: int = DAILY_CALLS
-    daily_used: int = 0
-    window_started: int = 0
-    window_used: int = 0
-    search_window_started: int = 0
-    search_window_used: int = 0
+    private_app: bool = False
+    ours: DailyCalls = field(default_factory=DailyCalls)
+    others: DailyCalls = field(default_factory=DailyCalls)
+    window: CallWindow = field(default_factory=lambda: CallWindow(110, 10_000))
+    search_window: CallWindow = field(default_factory=lambda: CallWindow(5, 1_000))
     enforce_limits: bool = False
     rotate_refresh_tokens: bool = False
     search_lag: int = 0
     described_at: int = 0
     instance: str = ""
+
+    def __post_init__(self) -> None:
+        if self.vendor == "hubspot":
+            self.ours.midnight_offset = self.others.midnight_offset = HUBSPOT_OFFSET_MS
+
+    def daily_used(self, now: int) -> int:
+        """The day's calls of everybody."""
+        return self.ours.used(now) + self.others.used(now)
 
     @property
     def id(self) -> str:

@@ -102,7 +102,8 @@ class Control:
         return dict(self._ask("GET", "/faults"))
 
     def settings(self, account: str, **settings: Any) -> None:
-        """search_lag (seconds), enforce_limits, rotate_refresh_tokens, daily_limit, daily_used, instance (its name)."""
+        """search_lag (seconds), enforce_limits, rotate_refresh_tokens, instance (its name), daily_limit, daily_used,
+        used_by_others, private_app, window_calls, window_seconds."""
         self._ask("POST", f"/accounts/{account}/settings", settings)
 
     def change(self, account: str, object: str, *, seed: int = 1, **counts: int) -> dict[str, list[Any]]:

@@ -21,8 +21,12 @@ SETTINGS = {
     "search_lag": "seconds until a change shows in HubSpot's search",
     "enforce_limits": "true: HubSpot's rate limits are kept, with 429",
     "rotate_refresh_tokens": "true: each refresh brings a new refresh token and ends the old one",
-    "daily_limit": "Salesforce calls a day",
-    "daily_used": "how many of them are gone",
+    "daily_limit": "calls a day, of Salesforce and of a HubSpot private app",
+    "daily_used": "how many of them are gone: the calls made here count from this number",
+    "used_by_others": "how many more of them the customer's other apps have made by now",
+    "private_app": "true: the HubSpot portal has a daily limit, tells it and keeps it",
+    "window_calls": "calls in HubSpot's short window",
+    "window_seconds": "how long that window is",
     "instance": "a name: the Salesforce organisation moves to another instance_url",
 }
 
@@ -126,11 +130,21 @@ def settings(world: World, parts: dict[str, str], params: dict[str, str], body: 
     unknown = [name for name in body if name not in SETTINGS]
     if unknown:
         raise ValueError(f"no setting {', '.join(unknown)}; known: {', '.join(SETTINGS)}")
+    now = world.clock.now()
     for name, value in body.items():
-        if name == "search_lag":
-            account.search_lag = round(float(value) * 1000)
-        else:
-            setattr(account, name, type(getattr(account, name))(value))
+        match name:
+            case "search_lag":
+                account.search_lag = round(float(value) * 1000)
+            case "daily_used":
+                account.ours.set(now, int(value))
+            case "used_by_others":
+                account.others.set(now, int(value))
+            case "window_calls":
+                account.window.calls = int(value)
+            case "window_seconds":
+                account.window.milliseconds = round(float(value) * 1000)
+            case _:
+                setattr(account, name, type(getattr(account, name))(value))
     return Answer(204, content_type=None)
 
 

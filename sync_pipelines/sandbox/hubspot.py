@@ -16,10 +16,6 @@ from sync_pipelines.sandbox.exchange import Answer, Call, Refused, Route, as_jso
 from sync_pipelines.sandbox.faults import Fault
 from sync_pipelines.sandbox.world import TOKEN_LIFE_MS
 
-WINDOW_MS = 10_000
-WINDOW_CALLS = 110
-SEARCH_WINDOW_MS = 1_000
-SEARCH_CALLS = 5
 SCOPES = (
     "oauth", "tickets", "crm.objects.contacts.read", "crm.objects.companies.read", "crm.objects.deals.read",
     "crm.objects.leads.read", "crm.objects.owners.read", "crm.objects.custom.read", "crm.schemas.custom.read",
@@ -142,18 +138,14 @@ class HubSpot:
 
     def admit(self, call: Call) -> None:
         account, now = call.own, call.world.clock.now()
-        if _is_search(call):
-            if not 0 <= now - account.search_window_started < SEARCH_WINDOW_MS:
-                account.search_window_started, account.search_window_used = now, 0
-            account.search_window_used += 1
-            if account.enforce_limits and account.search_window_used > SEARCH_CALLS:
-                raise Refused(hubspot_errors.rate_limited(call, "SECONDLY"))
-            return
-        if not 0 <= now - account.window_started < WINDOW_MS:
-            account.window_started, account.window_used = now, 0
-        account.window_used += 1
-        if account.enforce_limits and account.window_used > WINDOW_CALLS:
-            raise Refused(hubspot_errors.rate_limited(call))
+        if account.private_app:
+            if account.daily_used(now) >= account.daily_limit:
+                raise Refused(hubspot_errors.rate_limited(call, "DAILY"))
+            account.ours.add(now)
+        search = _is_search(call)
+        too_many = (account.search_window if search else account.window).add(now)
+        if too_many and account.enforce_limits:
+            raise Refused(hubspot_errors.rate_limited(call, "SECONDLY" if search else "TEN_SECONDLY_ROLLING"))
 
     def error_for(self, fault: Fault, call: Call) -> Answer:
         if fault.name == "rate_limit":
@@ -178,12 +170,18 @@ class HubSpot:
         answer.headers.setdefault("X-HubSpot-Correlation-Id", hubspot_errors.correlation(call))
         if call.account is None or _is_search(call) or "/oauth/" in call.path:
             return
-        left = max(WINDOW_CALLS - call.account.window_used, 0)
+        account, window = call.account, call.account.window
         answer.headers |= {
-            "X-HubSpot-RateLimit-Max": str(WINDOW_CALLS),
-            "X-HubSpot-RateLimit-Remaining": str(left),
-            "X-HubSpot-RateLimit-Interval-Milliseconds": str(WINDOW_MS),
+            "X-HubSpot-RateLimit-Max": str(window.calls),
+            "X-HubSpot-RateLimit-Remaining": str(window.left),
+            "X-HubSpot-RateLimit-Interval-Milliseconds": str(window.milliseconds),
         }
+        if account.private_app:
+            left = max(account.daily_limit - account.daily_used(call.world.clock.now()), 0)
+            answer.headers |= {
+                "X-HubSpot-RateLimit-Daily": str(account.daily_limit),
+                "X-HubSpot-RateLimit-Daily-Remaining": str(left),
+            }
 
 
 def _is_search(call: Call) -> bool:

@@ -8,6 +8,7 @@ from sync_pipelines.sandbox.exchange import Answer, Call, Route, as_json
 from sync_pipelines.sandbox.hubspot_errors import refused
 from sync_pipelines.sandbox.hubspot_render import wanted, whole
 from sync_pipelines.sandbox.hubspot_schema import stages, ticket_stages
+from sync_pipelines.sandbox.quota import HUBSPOT_OFFSET_MS
 from sync_pipelines.sandbox.schema import FieldSpec, ObjectSpec
 from sync_pipelines.sandbox.storage import Row
 
@@ -213,7 +214,7 @@ def details(call: Call) -> Answer:
             "companyCurrency": "USD",
             "additionalCurrencies": ["EUR", "JPY"],
             "utcOffset": "-05:00",
-            "utcOffsetMilliseconds": -18_000_000,
+            "utcOffsetMilliseconds": HUBSPOT_OFFSET_MS,
             "uiDomain": "app.hubspot.com",
             "dataHostingLocation": "na1",
         }

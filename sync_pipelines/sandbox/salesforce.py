@@ -79,7 +79,7 @@ def userinfo(call: Call) -> Answer:
 
 def limits(call: Call) -> Answer:
     account = call.own
-    left = max(account.daily_limit - account.daily_used, 0)
+    left = max(account.daily_limit - account.daily_used(call.world.clock.now()), 0)
     return as_json(
         {
             "DailyApiRequests": {"Max": account.daily_limit, "Remaining": left},
@@ -131,10 +131,10 @@ class Salesforce:
             raise salesforce_errors.refused(401, *salesforce_errors.SESSION)
 
     def admit(self, call: Call) -> None:
-        account = call.own
-        if account.daily_used >= account.daily_limit:
+        account, now = call.own, call.world.clock.now()
+        if account.daily_used(now) >= account.daily_limit:
             raise Refused(salesforce_errors.limit_exceeded())
-        account.daily_used += 1
+        account.ours.add(now)
 
     def error_for(self, fault: Fault, call: Call) -> Answer:
         if fault.name == "rate_limit":
@@ -153,5 +153,5 @@ class Salesforce:
 
     def finish(self, call: Call, answer: Answer) -> None:
         if call.account is not None and "/services/data/" in call.path:
-            account = call.account
-            answer.headers.setdefault("Sforce-Limit-Info", f"api-usage={account.daily_used}/{account.daily_limit}")
+            used = call.account.daily_used(call.world.clock.now())
+            answer.headers.setdefault("Sforce-Limit-Info", f"api-usage={used}/{call.account.daily_limit}")

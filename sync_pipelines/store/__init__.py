@@ -1,10 +1,12 @@
-"""What is remembered between runs: connections, sealed credentials, mappings, runs, due work, leases and the audit."""
+"""What is remembered between runs: connections, sealed credentials, mappings, runs, API budgets, due work, leases and
+the audit."""
 
 from sqlalchemy import Engine
 
 from sync_pipelines.model.connection import Connection
 from sync_pipelines.model.secret import Secret
 from sync_pipelines.store.audit import Audit, AuditEntry
+from sync_pipelines.store.budgets import Budgets
 from sync_pipelines.store.connections import Connections
 from sync_pipelines.store.credentials import CredentialsSafe, StoredCredentials
 from sync_pipelines.store.database import check_current, make_engine, store_url
@@ -33,6 +35,7 @@ class Store:
         self.connections = Connections(self._engine, self._safe)
         self.mappings = Mappings(self._engine)
         self.runs = Runs(self._engine)
+        self.budgets = Budgets(self._engine)
         self.due = Due(self._engine)
         self.lifecycle = Lifecycle(self._engine)
         self.leases = Leases(self._engine)

@@ -226,6 +226,7 @@ budget_points = Table(
     metadata,
     Column("connection_id", ForeignKey("connections.id", ondelete="CASCADE"), nullable=False),
     Column("hour", Moment, nullable=False),
+    Column("seen_at", Moment, comment="When the vendor last said so in this hour"),
     Column("used", BigInteger),
     Column("allowed", BigInteger),
     Column("calls", BigInteger, nullable=False, comment="Ours in this hour"),

@@ -62,6 +62,7 @@ class Story:
         """The vendor is well again, and time has passed."""
         self.place.control.clear_faults()
         pace._paces.clear()
+        self.place.holds_end()
         run = self.place.sync_one(self.sick, **options)
         assert (run.status, run.error_message) == ("success", "")
         assert self.place.differences(self.sick) == []

@@ -8,6 +8,7 @@ import pytest
 from sync_pipelines.engine import chunk as chunk_module
 from sync_pipelines.engine.chunk import ChunkPlan, chunks_of
 from sync_pipelines.engine.keys import key_reader
+from sync_pipelines.model.errors import NetworkError, Wait
 from sync_pipelines.model.flow import Notice, Page
 from sync_pipelines.model.provider import RecordShape
 
@@ -58,6 +59,30 @@ def test_a_chunk_never_ends_behind_a_page_from_which_nothing_can_go_on():
     first, last = chunks_of(iter(pages), plan(2))
     assert ids_of([first, last]) == [["a", "b", "c", "d", "e"], ["f"]]
     assert (first.resume, last.resume) == ({"after": "e"}, None)
+
+
+@pytest.mark.parametrize(("error", "kept"), [(Wait("later"), [["a", "b"]]), (NetworkError("cut"), [])])
+def test_what_was_read_until_the_vendor_wants_us_to_wait_is_kept(error, kept):
+    def pages():
+        yield page("a")
+        yield page("b")
+        raise error
+
+    chunks = []
+    gathered = chunks_of(pages(), plan(9))
+    with pytest.raises(type(error)):
+        chunks.extend(gathered)
+    assert ids_of(chunks) == kept
+    assert [(chunk.resume, chunk.is_full) for chunk in chunks] == [({"after": "b"}, True)] * len(kept)
+
+
+def test_nothing_is_kept_of_pages_from_which_the_read_cannot_go_on():
+    def pages():
+        yield page("a", resume=False)
+        raise Wait("later")
+
+    with pytest.raises(Wait):
+        next(chunks_of(pages(), plan(9)))
 
 
 def test_wide_records_fill_a_chunk_by_their_size(monkeypatch):

@@ -2,6 +2,7 @@ from datetime import datetime
 
 import pytest
 
+from sync_pipelines.http_client import pace
 from sync_pipelines.model.errors import ProtocolError, Reauthorize, SkipObject, VendorError, Wait
 from sync_pipelines.providers import PROVIDERS
 from sync_pipelines.providers.hubspot import hubspot
@@ -92,10 +93,11 @@ def test_a_refusal_of_the_stand_in_is_the_error_that_the_design_names(control, v
     account = control.account(CUSTOMERS[vendor])
     fresh = control.new_tokens(account.id)["access_token"]
     control.fault(account.id, fault, times=1, **options)
+    with our_session(account, access=fresh, attempts=1) as session, pytest.raises(error):
+        ask(session, vendor)
+    pace._paces.clear()
     with our_session(account, access=fresh, attempts=1) as session:
-        with pytest.raises(error):
-            ask(session, vendor)
-        assert ask(session, vendor).fields, "and the next call goes through"
+        assert ask(session, vendor).fields, "and the next call goes through, when the time has come for it"
 
 
 def test_a_search_beyond_ten_thousand_is_our_mistake(control):

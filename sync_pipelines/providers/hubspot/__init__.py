@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, Final
 
+from sync_pipelines.model.budget import Quota
 from sync_pipelines.model.common_model import Addresses, Compute, Emails, FirstOf, Label, Phones, Rule, Take
 from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.provider import CrmObject, Hosts, Limits, OAuth2, Provider, RecordShape
-from sync_pipelines.providers.hubspot.answers import classify, token_from, token_request, usage
+from sync_pipelines.providers.hubspot.answers import DAILY_PAUSE, classify, token_from, token_request, usage, window
 from sync_pipelines.providers.hubspot.describing import OWNERS, count, describe, identify
 from sync_pipelines.providers.hubspot.paths import paths_of
 from sync_pipelines.providers.hubspot.reading import read
@@ -205,4 +206,7 @@ def hubspot(version: str = "v3") -> Provider:
         token_from=token_from,
         custom_object=custom_object,
         usage=usage,
+        window=window,
+        # Until midnight in the portal's time zone, which no answer of a sync tells.
+        quota=Quota(rolling=False, pause=DAILY_PAUSE),
     )

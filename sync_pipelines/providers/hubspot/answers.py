@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from sync_pipelines.model.budget import Window
 from sync_pipelines.model.errors import (
     ConfigurationError,
     ProtocolError,
@@ -19,6 +20,8 @@ from sync_pipelines.model.secret import Secret
 
 DAILY_PAUSE: Final = timedelta(hours=1)
 """The daily limit ends at midnight in the portal's time zone, which the refusal does not tell."""
+WINDOWS: Final = {"SECONDLY": timedelta(seconds=1), "TEN_SECONDLY_ROLLING": timedelta(seconds=10)}
+"""The short limits by the name of their policy, and after how long a call is allowed again."""
 REVOKED: Final = frozenset({"invalid_grant", "access_denied", "BAD_REFRESH_TOKEN", "BAD_HUB"})
 REFUSED_APP: Final = frozenset({"BAD_CLIENT_ID", "BAD_CLIENT_SECRET", "BAD_REDIRECT_URI", "invalid_client"})
 SCOPE_KEYS: Final = ("requiredScopes", "requiredGranularScopes")
@@ -33,6 +36,15 @@ def usage(headers: Mapping[str, str]) -> tuple[int, int] | None:
     return (int(allowed) - int(left), int(allowed)) if allowed.isdigit() and left.isdigit() else None
 
 
+def window(headers: Mapping[str, str]) -> Window | None:
+    """The calls left in 10 seconds; searches, which are counted apart, do not tell."""
+    names = ("x-hubspot-ratelimit-remaining", "x-hubspot-ratelimit-max", "x-hubspot-ratelimit-interval-milliseconds")
+    left, most, interval = (headers.get(name, "") for name in names)
+    if not (left.isdigit() and most.isdigit() and interval.isdigit()):
+        return None
+    return Window(left=int(left), most=int(most), seconds=int(interval) / 1000)
+
+
 def classify(request: Request, response: Response) -> SyncError | None:
     """The error by its category; None leaves it to the status."""
     body = response.problem()
@@ -40,11 +52,8 @@ def classify(request: Request, response: Response) -> SyncError | None:
     if request.host == "login":
         return _token_refusal(told)
     category, message = str(told.get("category", "")), str(told.get("message", ""))
-    if response.status == 429 and told.get("policyName") == "DAILY":
-        return Wait(
-            "HubSpot's daily limit of requests is used up; the sync goes on when calls are free again.",
-            until=datetime.now(UTC) + DAILY_PAUSE,
-        )
+    if response.status == 429:
+        return _limit(str(told.get("policyName", "")))
     if response.status == MALFORMED_TOKEN:
         return Reauthorize("HubSpot cannot read the access token: the customer must connect again.")
     if response.status == MOVING:
@@ -56,6 +65,19 @@ def classify(request: Request, response: Response) -> SyncError | None:
     if response.status == 400:
         return ProtocolError(f"HubSpot refuses the request ({category or 400}): {message[:300]}")
     return None
+
+
+def _limit(policy: str) -> Wait | None:
+    if policy == "DAILY":
+        return Wait(
+            "HubSpot's daily limit of requests is used up; the sync goes on when calls are free again.",
+            until=datetime.now(UTC) + DAILY_PAUSE,
+            whole_account=True,
+        )
+    pause = WINDOWS.get(policy)
+    if pause is None:
+        return None
+    return Wait("HubSpot asks us to slow down; the sync goes on by itself.", until=datetime.now(UTC) + pause)
 
 
 def _no_permission(request: Request, told: Mapping[str, Any], message: str) -> SkipObject:

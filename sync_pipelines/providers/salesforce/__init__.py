@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, Final
 
+from sync_pipelines.model.budget import Quota
 from sync_pipelines.model.common_model import Addresses, Compute, Emails, Phones, Rule, Take
 from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.provider import CrmObject, Hosts, Limits, OAuth2, Provider, RecordShape
@@ -182,4 +183,5 @@ def salesforce(version: str = API_VERSION) -> Provider:
         token_from=token_from,
         custom_object=custom_object,
         usage=usage,
+        quota=Quota(rolling=True, always_told=True),
     )

@@ -81,8 +81,13 @@ def classify(request: Request, response: Response) -> SyncError | None:
 def _limit(response: Response) -> Wait:
     # One code stands for the daily quota and for too many long requests at once. Only the first needs patience.
     spent = usage(response.headers)
-    until = datetime.now(UTC) + QUOTA_PAUSE if spent and spent[0] >= spent[1] else None
-    return Wait("Salesforce's API request limit is used up; the sync goes on when calls are free again.", until=until)
+    if spent and spent[0] >= spent[1]:
+        return Wait(
+            "Salesforce's API request limit is used up; the sync goes on when calls are free again.",
+            until=datetime.now(UTC) + QUOTA_PAUSE,
+            whole_account=True,
+        )
+    return Wait("Salesforce refuses more requests at the moment (REQUEST_LIMIT_EXCEEDED); the sync goes on by itself.")
 
 
 def _token_refusal(response: Response) -> SyncError | None:

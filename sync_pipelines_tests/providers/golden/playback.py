@@ -1,6 +1,7 @@
 """Plays golden exchanges to our own client: the requests must be the golden ones, the answers are."""
 
 from dataclasses import dataclass, field
+from itertools import count
 
 import httpx
 
@@ -18,6 +19,10 @@ HOSTS = {
     "hubspot": {"login": "https://api.hubapi.com", "api": "https://api.hubapi.com"},
 }
 TOKENS = {"salesforce": "00D5f0000000001!AQ.golden.access", "hubspot": "CPgolden-access"}
+
+
+_ids = count(1)
+"""What one play's vendor says of the account holds for no other play."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +119,7 @@ def play(declared, steps, *, version=None, credentials=None):
     transport = Playback(declared.name, steps, version=version)
     session = VendorSession(
         declared,
-        Connection(id=1, customer_id="golden", provider=declared.name),
+        Connection(id=next(_ids), customer_id="golden", provider=declared.name),
         credentials or wallet(declared.name),
         OAuthClient(client_id="golden-client", client_secret=Secret("golden-secret")),
         attempts=1,

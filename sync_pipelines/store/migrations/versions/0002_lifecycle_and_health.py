@@ -136,6 +136,7 @@ def _budgets() -> None:
         "budget_points",
         _connection(),
         sa.Column("hour", MOMENT, nullable=False),
+        _moment("seen_at", "When the vendor last said so in this hour"),
         sa.Column("used", sa.BigInteger()),
         sa.Column("allowed", sa.BigInteger()),
         sa.Column("calls", sa.BigInteger(), nullable=False, comment="Ours in this hour"),

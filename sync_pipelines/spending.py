@@ -1,0 +1,40 @@
+"""What one batch of work spent of its accounts' API budgets: holds are remembered at once, counts at its end."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from sync_pipelines.engine.inbound import Work
+from sync_pipelines.model.budget import Hold, Sighting
+from sync_pipelines.model.run import SyncRun
+from sync_pipelines.store.budgets import Budgets
+
+
+class Spending:
+    """Takes each outcome of the batch as it comes, from one thread."""
+
+    def __init__(self, budgets: Budgets, work: Sequence[Work]) -> None:
+        self._budgets = budgets
+        self._ids = {item.connection.customer_id: item.connection.id for item in work}
+        self._seen: dict[int, Sighting] = {}
+        self._held: dict[int, Hold] = {}
+
+    def take(self, run: SyncRun) -> None:
+        """Add one outcome. A hold that begins with it is stored now, since other processes may be about to start."""
+        id = self._ids[run.customer_id]
+        before = self._seen.get(id, Sighting(connection_id=id, at=run.finished_at, calls=0))
+        used, allowed = before.used, before.allowed
+        # Objects of an account end in any order: of what they were told last, the greatest count is the newest.
+        if run.quota and (used is None or run.quota["used"] > used):
+            used, allowed = run.quota["used"], run.quota["allowed"]
+        self._seen[id] = replace(
+            before, at=run.finished_at, calls=before.calls + run.vendor_calls, used=used, allowed=allowed
+        )
+        known = self._held.get(id)
+        if run.hold is not None and (known is None or known.until < run.hold.until):
+            self._held[id] = run.hold
+            self._budgets.record([Sighting(connection_id=id, at=run.finished_at, calls=0, hold=run.hold)])
+
+    def record(self) -> None:
+        """Store the counts of the whole batch in one statement."""
+        self._budgets.record(list(self._seen.values()))
+        self._seen.clear()

@@ -1,0 +1,232 @@
+"""What vendors let the connected accounts do: the newest count, holds that all processes keep, use by the hour."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import Any, Final, TypeAlias
+
+from sqlalchemy import Engine, RowMapping, bindparam, delete, select, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.exc import OperationalError
+
+from sync_pipelines.model.budget import DAY, Budget, Hold, Point, Quota, Sighting, Terms, spendable
+from sync_pipelines.model.connection import Connection
+from sync_pipelines.model.errors import Retry
+from sync_pipelines.store.storable import storable
+from sync_pipelines.store.tables import budget_points, budgets, connections
+
+RATE_OVER: Final = timedelta(hours=6)
+"""The present rate is that of the last hours: long enough for hourly syncs, short enough for the time of day."""
+
+Account: TypeAlias = tuple[str, str]
+"""(vendor, account id), or (vendor, "connection 17") while the account is not known."""
+
+_RECORD = text(
+    """
+    WITH present AS (
+        SELECT seen.*
+        FROM jsonb_to_recordset(:rows) AS seen (
+            connection_id bigint, at timestamptz, calls bigint, used bigint, allowed bigint,
+            held_until timestamptz, held_reason text
+        )
+        JOIN connections ON connections.id = seen.connection_id
+        ORDER BY connections.id
+        FOR KEY SHARE OF connections
+    ), told AS (
+        INSERT INTO budgets (connection_id, used, allowed, seen_at, held_until, held_reason)
+        SELECT connection_id, used, allowed, CASE WHEN used IS NOT NULL THEN at END, held_until, held_reason
+        FROM present
+        WHERE used IS NOT NULL OR held_until IS NOT NULL
+        ON CONFLICT (connection_id) DO UPDATE SET
+            used = CASE WHEN excluded.seen_at >= COALESCE(budgets.seen_at, '-infinity') THEN excluded.used
+                        ELSE budgets.used END,
+            allowed = CASE WHEN excluded.seen_at >= COALESCE(budgets.seen_at, '-infinity') THEN excluded.allowed
+                           ELSE budgets.allowed END,
+            seen_at = GREATEST(budgets.seen_at, excluded.seen_at),
+            held_reason = CASE WHEN excluded.held_until >= COALESCE(budgets.held_until, '-infinity')
+                               THEN excluded.held_reason ELSE budgets.held_reason END,
+            held_until = GREATEST(budgets.held_until, excluded.held_until)
+    )
+    INSERT INTO budget_points (connection_id, hour, seen_at, used, allowed, calls)
+    SELECT connection_id, date_trunc('hour', at, 'UTC'), CASE WHEN used IS NOT NULL THEN at END, used, allowed, calls
+    FROM present
+    WHERE calls > 0
+    ON CONFLICT (connection_id, hour) DO UPDATE SET
+        used = CASE WHEN excluded.seen_at >= COALESCE(budget_points.seen_at, '-infinity') THEN excluded.used
+                    ELSE budget_points.used END,
+        allowed = CASE WHEN excluded.seen_at >= COALESCE(budget_points.seen_at, '-infinity') THEN excluded.allowed
+                       ELSE budget_points.allowed END,
+        seen_at = GREATEST(budget_points.seen_at, excluded.seen_at),
+        calls = budget_points.calls + excluded.calls
+    """
+).bindparams(bindparam("rows", type_=JSONB))
+
+_LOOK = text(
+    """
+    SELECT connections.id, connections.provider, connections.account_id,
+           budgets.used, budgets.allowed, budgets.seen_at, budgets.held_until, budgets.held_reason,
+           COALESCE(points.calls, 0)::bigint AS calls, COALESCE(points.seen, '[]') AS seen
+    FROM connections
+    LEFT JOIN budgets ON budgets.connection_id = connections.id
+    LEFT JOIN (
+        SELECT connection_id, sum(calls) AS calls,
+               jsonb_agg(jsonb_build_array(extract(epoch FROM seen_at), used, allowed))
+                   FILTER (WHERE seen_at >= CAST(:recent AS timestamptz)) AS seen
+        FROM budget_points
+        WHERE hour > CAST(:yesterday AS timestamptz)
+        GROUP BY connection_id
+    ) AS points ON points.connection_id = connections.id
+    WHERE CAST(:ids AS bigint[]) IS NULL OR connections.id = ANY(:ids) OR connections.account_id IN (
+        SELECT account_id FROM connections WHERE id = ANY(:ids)
+    )
+    """
+)
+
+
+class Budgets:
+    """Written by who works for an account, read by who is about to and by who looks at its health.
+
+    `terms` are those of each configured provider, by its name. Connections of one vendor's account share its budget.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def record(self, sightings: Sequence[Sighting]) -> None:
+        """Remember what was learnt, one statement for all. Connections that are gone are passed over."""
+        rows = [_row(each) for each in sightings if each.calls or each.hold is not None]
+        if not rows:
+            return
+        try:
+            with self._engine.begin() as database:
+                database.execute(_RECORD, {"rows": rows})
+        except OperationalError as error:
+            raise Retry(
+                "The store does not answer, so that the use of the accounts' API budgets could not be recorded: start "
+                "it, or correct SYNC_PIPELINES_STORE_URL.",
+                detail=str(error.orig),
+            ) from error
+
+    def holds(
+        self, wanted: Sequence[Connection], terms: Mapping[str, Terms], *, now: datetime | None = None
+    ) -> dict[int, Hold]:
+        """The present holds of these connections, by connection id; one query."""
+        now = now or datetime.now(UTC)
+        query = (
+            select(
+                connections.c.id,
+                connections.c.provider,
+                connections.c.account_id,
+                budgets.c.held_until,
+                budgets.c.held_reason,
+            )
+            .join_from(budgets, connections)
+            .where(
+                budgets.c.held_until > now,
+                connections.c.id.in_([each.id for each in wanted])
+                | connections.c.account_id.in_({each.account_id for each in wanted if each.account_id}),
+            )
+        )
+        with self._engine.connect() as database:
+            rows = database.execute(query).mappings().all()
+        found: dict[Account, Hold] = {}
+        for row in rows:
+            account, hold = _account(row, terms), Hold(until=row["held_until"], reason=row["held_reason"])
+            found[account] = max(found.get(account, hold), hold, key=lambda each: each.until)
+        accounts = {each.id: _account(_identity(each), terms) for each in wanted}
+        return {id: found[account] for id, account in accounts.items() if account in found}
+
+    def budgets_of(
+        self, ids: Sequence[int] | None, terms: Mapping[str, Terms], *, now: datetime | None = None
+    ) -> dict[int, Budget]:
+        """What is known of these connections' budgets, of all when `ids` is None; by connection id, one query."""
+        now = now or datetime.now(UTC)
+        scope = {"ids": None if ids is None else list(ids), "recent": now - RATE_OVER, "yesterday": now - DAY}
+        accounts: dict[Account, list[RowMapping]] = {}
+        with self._engine.connect() as database:
+            for row in database.execute(_LOOK, scope).mappings():
+                accounts.setdefault(_account(row, terms), []).append(row)
+        chosen = None if ids is None else set(ids)
+        found: dict[int, Budget] = {}
+        for rows in accounts.values():
+            budget = _merged(rows, terms.get(rows[0]["provider"]), now)
+            found |= {row["id"]: budget for row in rows if chosen is None or row["id"] in chosen}
+        return found
+
+    def forget(self, before: datetime) -> int:
+        """Delete the hours before a time; how many that were. A forecast needs the last day."""
+        with self._engine.begin() as database:
+            return database.execute(delete(budget_points).where(budget_points.c.hour < before)).rowcount
+
+
+def forecast(points: Iterable[Point], *, reserve: float, quota: Quota, now: datetime) -> datetime | None:
+    """When everything but the reserve will be used, at the rate of these points: ours and others' calls alike.
+
+    None if that is not before the vendor's period ends, or if the rate is not known yet. `now` if it has come to that.
+    """
+    seen = sorted(points, key=lambda point: point.seen_at)
+    begins = None
+    if not quota.rolling:
+        # A count that falls is a new day's. When exactly it began is not known, so the later moment counts.
+        falls = [number for number, (one, next) in enumerate(pairwise(seen), 1) if next.used < one.used]
+        if falls:
+            seen = seen[falls[-1] :]
+            begins = seen[0].seen_at
+    if not seen:
+        return None
+    first, last = seen[0], seen[-1]
+    left = spendable(last.allowed, reserve) - last.used
+    if left <= 0:
+        return now
+    gained, passed = last.used - first.used, last.seen_at - first.seen_at
+    # Compared as numbers of calls, since at a very low rate the moment is beyond any calendar.
+    ends_after = (begins or last.seen_at) + DAY - last.seen_at
+    if gained <= 0 or left * passed >= gained * ends_after:
+        return None
+    return max(now, last.seen_at + left * passed / gained)
+
+
+def _merged(rows: Sequence[RowMapping], terms: Terms | None, now: datetime) -> Budget:
+    """One account's budget out of what each of its connections saw."""
+    told = max((row for row in rows if row["seen_at"] is not None), key=lambda row: row["seen_at"], default=None)
+    held = max(
+        (row for row in rows if row["held_until"] is not None and row["held_until"] > now),
+        key=lambda row: row["held_until"],
+        default=None,
+    )
+    points = [
+        Point(seen_at=datetime.fromtimestamp(at, UTC), used=used, allowed=allowed)
+        for row in rows
+        for at, used, allowed in row["seen"]
+    ]
+    return Budget(
+        used=told["used"] if told else None,
+        allowed=told["allowed"] if told else None,
+        seen_at=told["seen_at"] if told else None,
+        held_until=held["held_until"] if held else None,
+        held_reason=held["held_reason"] if held else "",
+        calls=sum(row["calls"] for row in rows),
+        runs_out_at=forecast(points, reserve=terms.reserve, quota=terms.quota, now=now) if terms else None,
+    )
+
+
+def _identity(connection: Connection) -> dict[str, Any]:
+    return {"id": connection.id, "provider": connection.provider, "account_id": connection.account_id}
+
+
+def _account(row: Mapping[str, Any] | RowMapping, terms: Mapping[str, Terms]) -> Account:
+    known = terms.get(row["provider"])
+    return known.vendor if known else row["provider"], row["account_id"] or f"connection {row['id']}"
+
+
+def _row(sighting: Sighting) -> dict[str, Any]:
+    hold = sighting.hold
+    return {
+        "connection_id": sighting.connection_id,
+        "at": sighting.at.isoformat(),
+        "calls": sighting.calls,
+        "used": sighting.used,
+        "allowed": sighting.allowed,
+        "held_until": hold.until.isoformat() if hold else None,
+        "held_reason": storable(hold.reason, 1_000) if hold else "",
+    }
