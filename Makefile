@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test check format bench growth parallel lock clean
+.PHONY: help install demo dev test simulate check format bench growth parallel lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,10 @@ dev: $(INSTALLED) ## Dagster with an embedded Postgres, for your own configurati
 
 test: $(INSTALLED) ## Run the whole test suite, real Postgres included
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
+
+simulate: $(INSTALLED) ## Random lives of a customer's object, each decided by its seed (SEEDS=, FIRST=, or SEED= for one)
+	@$(BIN)/python -m sync_pipelines_tests.simulation $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) \
+	  $(if $(FIRST),--first $(FIRST)) $(if $(JOBS),--jobs $(JOBS))
 
 check: $(INSTALLED) ## Lint, format, types and the direction of imports
 	@$(BIN)/ruff check .

@@ -5,9 +5,12 @@ from sync_pipelines_tests.simulation.story import Broken
 _SCOPE = "_sync_application_id = %s AND _sync_provider_name = %s AND _sync_customer_id = %s"
 _SEEN = f"SELECT id, last_modified_at, is_deleted, _sync_run_id AS run FROM {{table}} WHERE {_SCOPE}"
 _ALL = f"SELECT * FROM {{table}} WHERE {_SCOPE} ORDER BY id"
-_BYSTANDERS = """
+_BYSTANDERS = (
+    """
 INSERT INTO {table} SELECT (jsonb_populate_record(t, %s::jsonb)).* FROM {table} t WHERE
-""" + _SCOPE
+"""
+    + _SCOPE
+)
 _OTHERS = f"""
 SELECT count(*), md5(string_agg(jsonb_strip_nulls(to_jsonb(t))::text, ',' ORDER BY id, t.*::text)) AS digest
 FROM {{table}} t WHERE NOT ({_SCOPE})
@@ -39,6 +42,8 @@ class Destination:
         return found
 
     def rows(self):
+        if not self._ground.has(self._table):
+            return []
         return self._ground.ask(_ALL, *self._scope, table=self._table)
 
     def place_bystanders(self):

@@ -42,6 +42,7 @@ SIZES = {
     QUILL: _sizes(27, _HUBSPOT) | {"owners": 2},
 }
 
+
 @dataclass
 class Ground:
     """`url` names the server for libpq, with {} where a database stands."""
@@ -106,6 +107,11 @@ class Ground:
     def close(self):
         for connection in (self._watch, self._store):
             connection.close()
+
+
+def url_of(server):
+    """An EmbeddedPostgres as a Ground names it."""
+    return server.url("{}", driver=None).replace("%7B%7D", "{}")
 
 
 @contextmanager

@@ -21,11 +21,10 @@ ACTIONS = {
     "change_records": 40,
     "let_time_pass": 10,
     "step_back": 4,
-    "break_vendor": 12,
+    "break_vendor": 8,
     "mend_vendor": 3,
     "expire_tokens": 4,
     "revoke": 1,
-    "reconnect": 3,
     "lag_search": 2,
     "change_schema": 6,
     "map": 5,
@@ -95,17 +94,19 @@ class Life:
     # What a schedule is made of
 
     def run(self):
-        full = self.rng.random() < 0.12
-        count = self.rng.choices((0, 1, 2), weights=(30, 50, 20))[0]
+        full = self.rng.random() < 0.2
+        count = self.rng.choices((0, 1, 2), weights=(15, 55, 30))[0]
         events = [self._event() for _ in range(count)]
         told = "".join(f", {event}" for event in events)
+        if self.rng.random() < 0.7:
+            self.reconnect()
         self.story.act("runs", f"run{' full' if full else ''}{told}")
         self._sync(full=full, events=events)
 
     def change_records(self):
-        told = self.records.change(RECORD_CHANGES)
-        if told:
-            self.story.act(told.split()[0], told)
+        name = self.rng.choices(list(RECORD_CHANGES), weights=list(RECORD_CHANGES.values()))[0]
+        if told := self.records.change(name):
+            self.story.act(name.replace("_", " "), told)
 
     def let_time_pass(self):
         seconds = self.rng.choice((1, 1, 30, 600, 4000))
@@ -176,11 +177,10 @@ class Life:
     # How it is done
 
     def _event(self):
-        names = [name for name in EVENTS]
-        name = self.rng.choices(names, weights=list(EVENTS.values()))[0]
+        name = self.rng.choices(list(EVENTS), weights=list(EVENTS.values()))[0]
         alone = name in ("second run after store cut", "store cut")
         step = self.rng.choice(BETWEEN if alone else (*STEPS, *FIRST_ONES))
-        return Event(step, self.rng.choice((0, 0, 0, 1, 1, 2, 4)), name)
+        return Event(step, self.rng.choice((0, 0, 0, 0, 1, 1, 2, 3)), name)
 
     def _adopt(self, setup):
         self.mode_changed = self.mode_changed or setup.mode != self.setup.mode
@@ -252,29 +252,32 @@ class Life:
         self._adopt(replace(self.setup, delete_brake=1.0, attempts=3))
         if self.process.connection().status == "expired":
             self._connect()
+        # What is under way is only read as far as its old bounds, so a run that changes nothing may still be this one.
+        self._sync()
         self._until_quiet()
         self._compare(may_be_behind=True)
-        first = self._sync(full=True)
-        if first.status != "success":
-            raise Broken(f"the last full read ended with {first.error_message}")
+        last = self._sync(full=True)
+        if last.status != "success":
+            raise Broken(f"the last full read ended with {outcome(last)}")
         self._until_quiet()
         self._compare(may_be_behind=False)
         self.destination.check_bystanders()
         self.destination.check_at_rest()
 
     def _until_quiet(self):
-        runs = []
-        while not runs or runs[-1].counts.changed or runs[-1].status != "success":
-            if len(runs) == MOST_RUNS:
-                raise Broken(f"not quiet after {MOST_RUNS} runs; the last one: {outcome(runs[-1])}")
-            runs.append(self._sync())
-            if runs[-1].status != "success" and len(runs) > 3:
-                raise Broken(f"nothing is broken any more, and a run ends with {runs[-1].error_message}")
+        """Until a run succeeds and changes nothing, not one byte."""
+        for number in range(MOST_RUNS):
+            rows = self.destination.rows()
+            run = self._sync()
+            if run.status == "success" and not run.counts.changed:
+                if self.destination.rows() != rows:
+                    raise Broken("a run told of no change and changed something")
+                return
+            if run.status != "success" and number > 2:
+                raise Broken(f"nothing is broken any more, and a run ends with {outcome(run)}")
             if self.process.connection().status == "expired":
                 self._connect()
-        rows = self.destination.rows()
-        if self._sync().counts.changed or self.destination.rows() != rows:
-            raise Broken("a run changed something after all was quiet")
+        raise Broken(f"not quiet after {MOST_RUNS} runs; the last one: {outcome(run)}")
 
     def _compare(self, *, may_be_behind):
         if may_be_behind and self.lost_records:
@@ -290,7 +293,9 @@ class Life:
         found = list(oracle.differences(self.destination.rows()))
         if found:
             when = "all was quiet" if may_be_behind else "the last full read"
-            raise Broken(f"after {when}: " + "; ".join(found[:6]) + (f" and {len(found) - 6} more" if found[6:] else ""))
+            raise Broken(
+                f"after {when}: " + "; ".join(found[:6]) + (f" and {len(found) - 6} more" if found[6:] else "")
+            )
 
 
 class _Happenings:

@@ -81,9 +81,7 @@ class Process:
             customer_id=account.id,
             provider=account.vendor,
             environment=account.environment,
-            tokens=Tokens(
-                access_token=Secret(tokens["access_token"]), refresh_token=Secret(tokens["refresh_token"])
-            ),
+            tokens=Tokens(access_token=Secret(tokens["access_token"]), refresh_token=Secret(tokens["refresh_token"])),
             api_url=account.api_url,
         )
 

@@ -98,7 +98,7 @@ def _strategy(setup, rng):
 
 
 def _chunk_rows(setup, rng):
-    return replace(setup, chunk_rows=rng.choice((1, 2, 3, 5, 8, 13, 40)))
+    return replace(setup, chunk_rows=rng.choice((1, 1, 2, 2, 3, 5, 8, 40)))
 
 
 def _bulk_above(setup, rng):
@@ -159,7 +159,9 @@ def configuration(setup, ground):
     destination = DestinationConfig(name="warehouse", schema_name=SCHEMA, password=Secret(""), **ground.warehouse)
     schema = None
     if setup.customs:
-        schema = CustomSchema(version=1, fields=tuple(SchemaField(name=name, type=TYPES[name]) for name in setup.customs))
+        schema = CustomSchema(
+            version=1, fields=tuple(SchemaField(name=name, type=TYPES[name]) for name in setup.customs)
+        )
     sync = Sync(
         name=SYNC,
         provider=setup.vendor,
