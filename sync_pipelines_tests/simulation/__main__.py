@@ -37,10 +37,8 @@ def main(arguments=None):
     seconds = time.perf_counter() - began
     print(f"\n{datetime.now(UTC):%Y-%m-%d %H:%M} UTC: {done} seeds ({seeds[0]} to {seeds[-1]}), {len(broken)} broken")
     print(_table(counts))
-    print(
-        f"{seconds:.0f} s in {wish.jobs} processes, {seconds / done:.2f} s a seed; {cpu / done:.2f} s CPU a seed without "
-        f"Postgres; the slowest, seed {slowest[1]}, took {slowest[0]:.1f} s"
-    )
+    print(f"{seconds:.0f} s in {wish.jobs} processes; {cpu / done:.2f} s CPU a seed without Postgres")
+    print(f"{seconds / done:.2f} s a seed; the slowest, seed {slowest[1]}, took {slowest[0]:.1f} s")
     for seed in sorted(broken):
         print(f"BROKEN: make simulate SEED={seed}")
     return 1 if broken else 0

@@ -3,24 +3,24 @@
 import random
 import time
 import traceback
-from contextlib import contextmanager
 from dataclasses import replace
 
 from sync_pipelines.model.errors import SyncError
 from sync_pipelines_tests.simulation import faults
 from sync_pipelines_tests.simulation.checks import Destination, check_counts, check_rows
+from sync_pipelines_tests.simulation.happenings import Happenings, drawn_event
 from sync_pipelines_tests.simulation.oracle import Oracle
-from sync_pipelines_tests.simulation.process import BETWEEN, STEPS, Event, Process, disciplined
+from sync_pipelines_tests.simulation.process import Process, disciplined
 from sync_pipelines_tests.simulation.records import Records
-from sync_pipelines_tests.simulation.setup import CHANGES, SYNC, drawn
-from sync_pipelines_tests.simulation.story import Broken, PowerCut, Story
+from sync_pipelines_tests.simulation.setup import CHANGES, drawn
+from sync_pipelines_tests.simulation.story import Broken, PowerCut, Story, outcome
 from sync_pipelines_tests.simulation.times import Times
 
 ACTIONS = {
     "run": 42,
     "change_records": 40,
     "let_time_pass": 10,
-    "step_back": 4,
+    "step_back": 5,
     "break_vendor": 8,
     "mend_vendor": 3,
     "expire_tokens": 4,
@@ -40,24 +40,12 @@ RECORD_CHANGES = {
     "purge": 9,
     "come_back": 4,
     "tie": 3,
-    "commit_late": 10,
+    "commit_late": 16,
 }
-EVENTS = {
-    "power cut": 34,
-    "records change": 24,
-    "destination cut": 12,
-    "store cut": 8,
-    "second run": 10,
-    "second run after store cut": 4,
-    "time passes": 5,
-    "tokens expire": 3,
-    "vendor breaks": 6,
-    "stop": 3,
-}
-FIRST_ONES = ("load.committed", "chunk.stored", "page.read", "full.complete", "delete.checkpointed")
-"""Where most lies behind and before a run, so chosen more often."""
 MOST_RUNS = 10
 """Until all must be quiet."""
+SHOWN = 6
+"""Differences that a story tells; the others are counted."""
 
 
 class Life:
@@ -96,10 +84,11 @@ class Life:
     def run(self):
         full = self.rng.random() < 0.2
         count = self.rng.choices((0, 1, 2), weights=(15, 55, 30))[0]
-        events = [self._event() for _ in range(count)]
+        events = [drawn_event(self.rng) for _ in range(count)]
         told = "".join(f", {event}" for event in events)
         if self.rng.random() < 0.7:
             self.reconnect()
+        self.times.go_on(self.rng.choice((0, 0, 1, 2, 20)))
         self.story.act("runs", f"run{' full' if full else ''}{told}")
         self._sync(full=full, events=events)
 
@@ -176,12 +165,6 @@ class Life:
 
     # How it is done
 
-    def _event(self):
-        name = self.rng.choices(list(EVENTS), weights=list(EVENTS.values()))[0]
-        alone = name in ("second run after store cut", "store cut")
-        step = self.rng.choice(BETWEEN if alone else (*STEPS, *FIRST_ONES))
-        return Event(step, self.rng.choice((0, 0, 0, 0, 1, 1, 2, 3)), name)
-
     def _adopt(self, setup):
         self.mode_changed = self.mode_changed or setup.mode != self.setup.mode
         self.setup = self.records.setup = setup
@@ -210,7 +193,7 @@ class Life:
     def _sync(self, *, full=False, events=()):
         """One run with its events, and the checks after it. The SyncRun, None where the process did not outlive it."""
         before = self.destination.seen()
-        happened = _Happenings(self, events)
+        happened = Happenings(self, events)
         with disciplined(self.setup):
             try:
                 run = self.process.sync(full=full, at_step=happened)
@@ -293,93 +276,8 @@ class Life:
         found = list(oracle.differences(self.destination.rows()))
         if found:
             when = "all was quiet" if may_be_behind else "the last full read"
-            raise Broken(
-                f"after {when}: " + "; ".join(found[:6]) + (f" and {len(found) - 6} more" if found[6:] else "")
-            )
-
-
-class _Happenings:
-    """The events of one run: called at each of its steps."""
-
-    def __init__(self, life, events):
-        self._life = life
-        self._events = list(events)
-        self._busy = False
-        self.steps = 0
-        self.others_worked = False
-        self.store_was_cut = False
-        self.stopped = False
-
-    def __call__(self, step, passing):
-        self.steps += 1
-        due = [event for event in self._events if (event.step, event.passing) == (step, passing)]
-        for event in due:
-            self._life.story.act(f"event: {event.name}", f"  at {step} {passing}: {event.name}")
-            self._life.story.depth += 1
-            try:
-                getattr(self, "_" + event.name.replace(" ", "_"))()
-            finally:
-                self._life.story.depth -= 1
-
-    def _power_cut(self):
-        # Nothing of what the engine still does on its way out may reach a server.
-        self._life.ground.cut_lines(self._life.ground.store_name, self._life.ground.warehouse_name)
-        raise PowerCut
-
-    def _records_change(self):
-        self._life.change_records()
-
-    def _destination_cut(self):
-        self._life.ground.cut_lines(self._life.ground.warehouse_name)
-
-    def _store_cut(self):
-        self.store_was_cut = True
-        self._life.ground.cut_lines(self._life.ground.store_name)
-
-    def _second_run(self):
-        """By another process, which must find the lease taken."""
-        run = self._other_run()
-        if run.status != "skipped" and not self.store_was_cut:
-            raise Broken(f"the work was done twice at once: {outcome(run)}")
-
-    def _second_run_after_store_cut(self):
-        """With the store's session the lease has gone, so both may work: the fence in the destination decides."""
-        self._store_cut()
-        self._other_run()
-
-    def _other_run(self):
-        life = self._life
-        other = Process(life.ground, life.times, life.setup)
-        try:
-            run = other.sync()
-        finally:
-            other.end()
-        self.others_worked = self.others_worked or run.status != "skipped"
-        life.story.tell(f"  the other: {outcome(run)}")
-        return run
-
-    def _time_passes(self):
-        self._life.let_time_pass()
-
-    def _tokens_expire(self):
-        self._life.expire_tokens()
-
-    def _vendor_breaks(self):
-        self._life.break_vendor()
-
-    def _stop(self):
-        self.stopped = True
-        self._life.process.project.stop.set()
-
-
-def outcome(run):
-    if run is None:
-        return "and the process is gone"
-    counts = run.counts
-    numbers = {name: getattr(counts, name) for name in counts.__dataclass_fields__ if getattr(counts, name)}
-    told = " ".join(f"{name} {number}" for name, number in numbers.items()) or "nothing read"
-    problem = f" ({run.error_type}: {run.error_message})" if run.error_message else ""
-    return f"{run.status}{' full' if run.full else ''}: {told}{problem}"
+            more = f" and {len(found) - SHOWN} more" if found[SHOWN:] else ""
+            raise Broken(f"after {when}: {'; '.join(found[:SHOWN])}{more}")
 
 
 def lived(ground, seed):

@@ -4,7 +4,6 @@ import logging
 import uuid
 from collections import Counter
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from unittest.mock import patch
@@ -19,35 +18,6 @@ from sync_pipelines.providers.salesforce import bulk
 from sync_pipelines.settings import DEVELOPMENT_KEY, Settings
 from sync_pipelines_tests.simulation.reading import read_in_turns
 from sync_pipelines_tests.simulation.setup import SYNC, configuration
-
-IN_TRANSACTION = ("load.fenced", "load.keys_sent", "load.staged", "load.upserted", "load.checkpointed") + (
-    "delete.marked",
-    "delete.checkpointed",
-)
-BETWEEN = (
-    "described",
-    "destination.opened",
-    "page.read",
-    "chunk.ready",
-    "load.committed",
-    "chunk.stored",
-    "full.complete",
-    "delete.committed",
-    "full.deleted",
-)
-STEPS = (*BETWEEN, *IN_TRANSACTION)
-
-
-@dataclass(frozen=True)
-class Event:
-    """Something that happens when a step is passed for the n-th time (from 0) in a run."""
-
-    step: str
-    passing: int
-    name: str
-
-    def __str__(self):
-        return f"{self.name} at {self.step} {self.passing}"
 
 
 class Process:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def read_in_turns(source, size_of, *, ahead):
-    """In place of `engine.ahead.read_ahead`: the items in their order, `ahead` of them made before one is handed out."""
+    """In place of `engine.ahead.read_ahead`: items in their order, `ahead` of them made before one is handed out."""
     try:
         yield _in_turns(source, ahead)
     finally:

@@ -1,7 +1,7 @@
 """The customer's CRM: random changes of its records, and what has to be remembered of them.
 
-A record is left alone while something of it is still to come (a late change), and while its newest stamp lies ahead of a
-vendor's clock that stepped back: then its next version would bear the earlier stamp, and the row rightly stays.
+A record is left alone while something of it is still to come (a late change), and while its newest stamp lies ahead
+of a vendor's clock that stepped back: then its next version would bear the earlier stamp, and the row rightly stays.
 """
 
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from sync_pipelines_tests.fixtures.place import ACME, BRIGHTWATER, HARBOR, KESTREL, LUMEN, QUILL
 
-TEXTS = ("Ödön 🥇", 'O\'Hara "the" Second', "tab\there", "a;b", "x" * 300, "  padded ", "null", "0", "NULL", "\\N", "é")
+TEXTS = ("Ödön 🥇", 'O\'Hara "the" Second', "tab\there", "a;b", "x" * 300, "  padded ", "null", "0", "\\N", "é")
 NUMBERS = (0, 1, -7.5, 12345678901.25, 0.1, 1e9, None)
 WORDS = ("true", "no", "YES", "perhaps", "", None)
 DAYS = ("2026-02-28", "2024-02-29", "03/04/2026", "", None, "1764547200000")
@@ -201,7 +201,7 @@ class Records:
 
     def _fields(self):
         """New values of a few fields, as this vendor would hold them."""
-        values = {name: TEXTS for name in FIELDS[self.setup.vendor, self.setup.word]}
+        values = dict.fromkeys(FIELDS[self.setup.vendor, self.setup.word], TEXTS)
         if self.setup.mapped:
             values |= CUSTOM_VALUES[self.setup.customer]
         names = self.rng.sample(sorted(values.keys() - self.hidden), self.rng.randint(1, 3))

@@ -69,7 +69,7 @@ def drawn(rng, accounts):
         word=word,
         vendor_object=vendor_object,
         mapped=word != "opportunity",
-        overlap=rng.choice((0, 1, 5, 60, 600, 600)),
+        overlap=rng.choice((0, 1, 60, 600, 600, 600)),
         skew=rng.choice((0, 0, 600, -600, 5)),
         page=max(1, size // rng.choice((1, 3, 6, 12))),
         bulk_page=max(2, size // rng.choice((1, 2, 5))),

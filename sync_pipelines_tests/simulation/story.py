@@ -42,3 +42,13 @@ class Story:
         """For a person who has to find out why."""
         head = f"Seed {self.seed}" + (f": BROKEN\n  {self.broken}" if self.broken else "")
         return "\n".join((head, *(f"  {line}" for line in self.lines), f"Again: make simulate SEED={self.seed}"))
+
+
+def outcome(run):
+    if run is None:
+        return "and the process is gone"
+    counts = run.counts
+    numbers = {name: getattr(counts, name) for name in counts.__dataclass_fields__ if getattr(counts, name)}
+    told = " ".join(f"{name} {number}" for name, number in numbers.items()) or "nothing read"
+    problem = f" ({run.error_type}: {run.error_message})" if run.error_message else ""
+    return f"{run.status}{' full' if run.full else ''}: {told}{problem}"
