@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 import time
 from collections import Counter
@@ -60,4 +61,6 @@ def _table(counts):
 
 
 if __name__ == "__main__":
+    # So that Postgres is stopped too when somebody ends us.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     sys.exit(main())
