@@ -283,7 +283,7 @@ class Life:
 def lived(ground, seed):
     """The Story of a seed's life; `broken` says which promise it broke, if any."""
     story = Story(seed)
-    began, cpu = time.perf_counter(), time.process_time()
+    began, cpu, chance = time.perf_counter(), time.process_time(), random.getstate()
     life = Life(ground, story)
     try:
         with life.times.in_force():
@@ -295,5 +295,6 @@ def lived(ground, seed):
     finally:
         if life.process is not None:
             life.process.end()
+        random.setstate(chance)
     story.seconds, story.cpu = time.perf_counter() - began, time.process_time() - cpu
     return story
