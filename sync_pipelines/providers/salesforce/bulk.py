@@ -25,6 +25,8 @@ LONGEST_JOB: Final = 3 * 3600.0
 CELLS_PER_PAGE: Final = 500_000
 """10,000 rows of 50 fields: a page of a few megabytes, however wide the object is."""
 MOST_ROWS: Final = 10_000
+FEWEST_ROWS: Final = 200
+"""Of a page: fewer would cost more calls than they save memory."""
 ENCODED_TOGETHER: Final = 500
 """Rows. A page's cells as Python objects would take several times the memory of their texts."""
 COMPLETE: Final = "JobComplete"
@@ -112,7 +114,7 @@ def _created_job(root: str, crm_object: CrmObject, query: Query) -> Flow:
 
 def _read_results(root: str, query: Query, job: str, locator: str | None) -> Flow:
     """True when read to the end, False when the job or the locator is gone."""
-    rows = max(200, min(MOST_ROWS, CELLS_PER_PAGE // len(query.fields)))
+    rows = max(FEWEST_ROWS, min(MOST_ROWS, CELLS_PER_PAGE // len(query.fields)))
     while locator != LAST:
         params = {"maxRecords": str(rows)} | ({"locator": locator} if locator else {})
         response: Response = yield Get(

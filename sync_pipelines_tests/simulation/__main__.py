@@ -1,0 +1,66 @@
+"""The command behind `make simulate`."""
+
+import argparse
+import os
+import signal
+import sys
+import time
+from collections import Counter
+from datetime import UTC, datetime
+
+from sync_pipelines_tests.simulation.many_lives import lives
+
+MOST_JOBS = 4
+SHOWN_IN_FULL = 3
+"""Broken lives whose story is printed; of the others only the seed."""
+
+
+def main(arguments=None):
+    """0 when every life kept every promise."""
+    wish = _wish(arguments)
+    seeds = [wish.seed] if wish.seed is not None else list(range(wish.first, wish.first + wish.seeds))
+    began = time.perf_counter()
+    counts, broken, slowest, cpu, done = Counter(), [], (0.0, None), 0.0, 0
+    with lives(seeds, min(wish.jobs, len(seeds))) as stories:
+        for story in stories:
+            done += 1
+            counts += story.counts
+            cpu += story.cpu
+            slowest = max(slowest, (story.seconds, story.seed))
+            if story.broken:
+                broken.append(story.seed)
+                if len(broken) <= SHOWN_IN_FULL:
+                    print(story.told(), flush=True)
+            elif wish.seed is not None:
+                print(story.told())
+            if done % 100 == 0:
+                print(f"{done} of {len(seeds)} seeds, {len(broken)} broken", flush=True)
+    seconds = time.perf_counter() - began
+    print(f"\n{datetime.now(UTC):%Y-%m-%d %H:%M} UTC: {done} seeds ({seeds[0]} to {seeds[-1]}), {len(broken)} broken")
+    print(_table(counts))
+    print(f"{seconds:.0f} s in {wish.jobs} processes; {cpu / done:.2f} s CPU a seed without Postgres")
+    print(f"{seconds / done:.2f} s a seed; the slowest, seed {slowest[1]}, took {slowest[0]:.1f} s")
+    for seed in sorted(broken):
+        print(f"BROKEN: make simulate SEED={seed}")
+    return 1 if broken else 0
+
+
+def _wish(arguments):
+    parser = argparse.ArgumentParser(prog="make simulate", description=__doc__)
+    parser.add_argument("--seeds", type=int, default=100, help="how many")
+    parser.add_argument("--first", type=int, default=1, help="where to begin")
+    parser.add_argument("--seed", type=int, help="only this one, its story told")
+    parser.add_argument("-j", "--jobs", type=int, default=min(MOST_JOBS, os.cpu_count() or 1), help="processes")
+    return parser.parse_args(arguments)
+
+
+def _table(counts):
+    kinds = sorted(kind for kind in counts if kind not in ("actions", "steps", "requests"))
+    head = ("actions", "steps", "requests")
+    return "\n".join(f"  {kind:30} {counts[kind]:>10,}" for kind in (*head, *kinds))
+
+
+if __name__ == "__main__":
+    # So that Postgres is stopped too when somebody ends us.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    sys.exit(main())

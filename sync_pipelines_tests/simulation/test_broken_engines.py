@@ -1,0 +1,116 @@
+"""The simulation finds what it is there to find: with an engine that was broken on purpose, some seed tells it soon."""
+
+from dataclasses import replace
+
+import pytest
+
+from sync_pipelines.destinations.postgres import checkpoints, statements
+from sync_pipelines.destinations.postgres.landing import PostgresLanding
+from sync_pipelines.engine import inbound
+from sync_pipelines.engine.chunk import Chunk
+from sync_pipelines.model.destination import NO_ROWS
+from sync_pipelines.store.leases import Leases
+from sync_pipelines_tests.simulation.life import lived
+
+MOST_SEEDS = 60
+
+
+@pytest.fixture(autouse=True)
+def rendered_anew():
+    """Statements are rendered once for each layout; a broken one must not stay."""
+    statements.statements_of.cache_clear()
+    yield
+    statements.statements_of.cache_clear()
+
+
+def overlap_is_ignored(monkeypatch):
+    begin = inbound._begin
+
+    def broken(work, known, *rest):
+        found = begin(work, known, *rest)
+        started_now = found.reading is not known.reading and found.reading.since is not None
+        return replace(found, reading=replace(found.reading, since=known.read_until)) if started_now else found
+
+    monkeypatch.setattr(inbound, "_begin", broken)
+
+
+def checkpoint_is_saved_before_the_rows(monkeypatch):
+    load = PostgresLanding.load
+
+    def broken(self, batch, checkpoint, **more):
+        load(self, NO_ROWS, checkpoint)
+        return load(self, batch, replace(checkpoint, version=self.checkpoint.version), **more)
+
+    monkeypatch.setattr(PostgresLanding, "load", broken)
+
+
+def deletes_are_forgotten(monkeypatch):
+    monkeypatch.setattr(PostgresLanding, "_delete", lambda self, lent, values, *, hard: 0)
+
+
+def deletes_reach_every_customer(monkeypatch):
+    everybody = "t.{application_id} = %(application_id)s AND t.{provider_name} = %(provider)s AND %(customer_id)s <> ''"
+    monkeypatch.setattr(statements, "_SCOPE", everybody)
+
+
+def bounds_move_when_a_reading_goes_on(monkeypatch):
+    begin = inbound._begin
+
+    def broken(work, known, mark, vendor, account):
+        found = begin(work, known, mark, vendor, account)
+        goes_on = known.reading is not None and found.reading.id == known.reading.id
+        return replace(found, reading=replace(found.reading, started_at=vendor.vendor_now())) if goes_on else found
+
+    monkeypatch.setattr(inbound, "_begin", broken)
+
+
+def ids_seen_before_a_crash_are_not_kept(monkeypatch):
+    monkeypatch.setattr(
+        checkpoints, "_COUNT", "SELECT %(reading)s::text IS NULL OR seen FROM {checkpoints} WHERE {ours}"
+    )
+    remember = checkpoints.Checkpoints.remember
+    monkeypatch.setattr(
+        checkpoints.Checkpoints, "remember", lambda self, connection, moved, ids: remember(self, connection, moved, [])
+    )
+
+
+def the_lease_is_given_to_everybody(monkeypatch):
+    monkeypatch.setattr(Leases, "_take", lambda self, key: object())
+    monkeypatch.setattr(Leases, "_give_back", lambda self, key, session: None)
+
+
+def the_oldest_of_two_versions_wins(monkeypatch):
+    monkeypatch.setattr(Chunk, "_replaces", lambda self, candidate, known: False)
+
+
+def a_new_mapping_asks_for_nothing(monkeypatch):
+    monkeypatch.setattr(inbound, "asks_full_read", lambda old, new: False)
+
+
+def the_last_chunk_is_dropped_now_and_then(monkeypatch):
+    batch = Chunk.batch
+
+    def broken(self, **options):
+        if self.resume is None and len(self._texts) > 2:
+            self._texts.popitem()
+        return batch(self, **options)
+
+    monkeypatch.setattr(Chunk, "batch", broken)
+
+
+BROKEN = (
+    overlap_is_ignored,
+    checkpoint_is_saved_before_the_rows,
+    deletes_are_forgotten,
+    deletes_reach_every_customer,
+    bounds_move_when_a_reading_goes_on,
+    the_lease_is_given_to_everybody,
+    a_new_mapping_asks_for_nothing,
+    the_last_chunk_is_dropped_now_and_then,
+)
+
+
+@pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: broken.__name__)
+def test_a_broken_engine_is_found_out(ground, monkeypatch, broken):
+    broken(monkeypatch)
+    assert any(lived(ground, seed).broken for seed in range(1, MOST_SEEDS + 1))
