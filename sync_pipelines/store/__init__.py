@@ -5,17 +5,19 @@ from sqlalchemy import Engine
 from sync_pipelines.model.connection import Connection
 from sync_pipelines.model.secret import Secret
 from sync_pipelines.store.audit import Audit, AuditEntry
+from sync_pipelines.store.completeness import Completeness
 from sync_pipelines.store.connections import Connections
 from sync_pipelines.store.credentials import CredentialsSafe, StoredCredentials
 from sync_pipelines.store.database import check_current, make_engine, store_url
 from sync_pipelines.store.due import Claim, Due, DueWork
+from sync_pipelines.store.freshness import Freshness, Late
 from sync_pipelines.store.leases import Leases
 from sync_pipelines.store.mappings import Mappings
 from sync_pipelines.store.rescheduling import Outcome
 from sync_pipelines.store.runs import Runs
 from sync_pipelines.store.sealing import KeyRing
 
-__all__ = ["AuditEntry", "Claim", "DueWork", "Outcome", "Store", "StoredCredentials"]
+__all__ = ["AuditEntry", "Claim", "DueWork", "Late", "Outcome", "Store", "StoredCredentials"]
 
 
 class Store:
@@ -31,6 +33,8 @@ class Store:
         self.mappings = Mappings(self._engine)
         self.runs = Runs(self._engine)
         self.due = Due(self._engine)
+        self.completeness = Completeness(self._engine)
+        self.freshness = Freshness(self._engine)
         self.leases = Leases(self._engine)
         self.audit = Audit(self._engine)
 
