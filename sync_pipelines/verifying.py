@@ -42,6 +42,8 @@ def verify(
     found: list[Comparison] = []
     for each in chosen:
         covered = [one for one in connections if each in declared.objects_of(one.customer_id)]
+        if not customers:
+            project.store.completeness.keep_only(sync, each.object, [one.id for one in covered])
         for start in range(0, len(covered), AT_ONCE):
             if project.stop.is_set():
                 return found

@@ -47,9 +47,7 @@ def verify(
     show(name, found)
     gaps = [one for one in found if one.status == GAP]
     if asked:
-        say(
-            f"A full read was asked for {len(asked)} of {len(gaps)} gap(s); Dagster starts it at the sensor's next look."
-        )
+        say(f"A full read was asked for {len(asked)} of {len(gaps)} gap(s); Dagster starts it at its sensor's look.")
     elif mend and gaps:
         say("A full read was asked for all of these gaps not long ago.")
     if gaps:

@@ -9,7 +9,7 @@ from sync_pipelines.config import configuration_files
 from sync_pipelines.config.source import read_sources
 from sync_pipelines.model.sync import Sync
 from sync_pipelines.orchestration.assets import Subject, multi_asset_of
-from sync_pipelines.orchestration.checks import Checked, check_job_of, checks_of, daily_check, freshness_sensor
+from sync_pipelines.orchestration.checks import Checked, check_job_of, checks_of, checks_sensor, daily_check
 from sync_pipelines.orchestration.jobs import job_of
 from sync_pipelines.orchestration.names import refuse_ambiguous_names
 from sync_pipelines.orchestration.resources import SyncProject
@@ -24,7 +24,7 @@ def definitions_of(project: Project, resource: SyncProject | None = None) -> dg.
     places = declared_places(project.settings.syncs_dir)
     assets: list[dg.AssetsDefinition] = []
     sensors: list[dg.SensorDefinition] = []
-    jobs, checks, schedules, fresh = [], [], [], []
+    jobs, checks, schedules, checked = [], [], [], []
     for sync in syncs:
         subjects = subjects_of(project, sync, places)
         job = job_of(sync, [subject.key for subject in subjects])
@@ -34,12 +34,10 @@ def definitions_of(project: Project, resource: SyncProject | None = None) -> dg.
         checks.append(checks_of(sync, subjects))
         jobs.append(check_job_of(sync, [subject.key for subject in subjects]))
         schedules.append(daily_check(sync, jobs[-1]))
-        if sync.freshness is not None:
-            fresh.append(Checked(sync=sync, subjects=subjects))
+        checked.append(Checked(sync=sync, subjects=subjects))
     if syncs:
         sensors.append(connections_sensor(sorted({sync.provider for sync in syncs}), project.settings))
-    if fresh:
-        sensors.append(freshness_sensor(fresh))
+        sensors.append(checks_sensor(checked))
     return dg.Definitions(
         assets=assets,
         asset_checks=checks,

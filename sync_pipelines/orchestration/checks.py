@@ -1,4 +1,4 @@
-"""Asset checks: `complete`, counted by a job of its own, and `fresh`, which a sensor tells without a run."""
+"""Asset checks: `complete`, counted by a job of its own, and `fresh`. A sensor tells both without a run."""
 
 import hashlib
 import json
@@ -14,11 +14,10 @@ from sync_pipelines.model.completeness import Comparison
 from sync_pipelines.model.sync import Sync
 from sync_pipelines.orchestration.assets import Subject
 from sync_pipelines.orchestration.names import PROVIDER_TAG, SYNC_TAG, snake
-from sync_pipelines.orchestration.partitions import connections_of
 from sync_pipelines.orchestration.resources import SyncProject
 from sync_pipelines.orchestration.verdicts import Verdict, completeness_verdict, freshness_verdict
 from sync_pipelines.project import Project
-from sync_pipelines.store import Store
+from sync_pipelines.store import Standing, Store
 from sync_pipelines.verifying import repair, verify
 
 if TYPE_CHECKING:
@@ -28,20 +27,15 @@ COMPLETE: Final = "complete"
 FRESH: Final = "fresh"
 NIGHT_HOURS: Final = 6
 """The daily check of a sync begins in one of so many hours after midnight, UTC."""
-FRESHNESS_SECONDS: Final = 60
+TICK_SECONDS: Final = 60
 TOLD_AGAIN_AFTER: Final = timedelta(hours=1)
-"""A result of `fresh` that stays the same is written so often."""
-
-_PARTITION: Final = "dagster/partition"
-_FIRST, _LAST = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+"""A result that stays the same is written so often."""
 
 
 class CheckedConnections(dg.Config):
     """Whom a check is about."""
 
-    connections: list[str] = Field(
-        default_factory=list, description="Customer ids; empty: the partitions of the run, and without any everybody"
-    )
+    connections: list[str] = Field(default_factory=list, description="Customer ids; empty: everybody")
     repair: bool = Field(default=True, description="Ask for a full read where rows are missing or too many")
 
 
@@ -64,10 +58,9 @@ def checks_of(sync: Sync, subjects: Sequence[Subject]) -> dg.AssetChecksDefiniti
         chosen = context.op_execution_context.selected_asset_check_keys
         project = sync_project.open()
         project.store.check_current()
-        customers = config.connections or _customers_of_run(context, sync)
         for key, subject in by_key.items():
             if dg.AssetCheckKey(key, COMPLETE) in chosen:
-                verdict = _count(context, project, subject, customers, mend=config.repair)
+                verdict = _count(context, project, subject, config)
                 yield _result(subject, COMPLETE, verdict)
         late = freshness_verdicts(project.store, Checked(sync=sync, subjects=subjects), datetime.now(UTC))
         for key, verdict in late.items():
@@ -118,53 +111,66 @@ def daily_check(sync: Sync, job: "UnresolvedAssetJobDefinition") -> dg.ScheduleD
     )
 
 
-def freshness_sensor(checked: Sequence[Checked]) -> dg.SensorDefinition:
-    """Tells the `fresh` checks of these syncs, which all have an objective. Starts no run."""
+def checks_sensor(checked: Sequence[Checked]) -> dg.SensorDefinition:
+    """Tells what the store knows of these syncs. Starts no run.
+
+    `complete` too: a run of single partitions plans the checks of its asset but leaves them out, which would hide the
+    last result, and the command line counts without Dagster.
+    """
 
     @dg.sensor(
-        name="freshness",
-        minimum_interval_seconds=FRESHNESS_SECONDS,
+        name="checks",
+        minimum_interval_seconds=TICK_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Tells which customers are later than their sync's freshness objective.",
+        description="Tells the checks of completeness and freshness when their results change, without a run.",
     )
-    def freshness(context: dg.SensorEvaluationContext, sync_project: SyncProject) -> dg.SensorResult:
+    def checks(context: dg.SensorEvaluationContext, sync_project: SyncProject) -> dg.SensorResult:
         store = sync_project.open().store
         store.check_current()
-        events, cursor = freshness_tick(store, checked, context.cursor, datetime.now(UTC))
+        events, cursor = tick(store, checked, context.cursor, datetime.now(UTC))
         return dg.SensorResult(
             asset_events=events, cursor=cursor, skip_reason=None if events else "Nothing has changed."
         )
 
-    return freshness
+    return checks
 
 
-def freshness_tick(
+def tick(
     store: Store, checked: Sequence[Checked], cursor: str | None, now: datetime
 ) -> tuple[list[dg.AssetCheckEvaluation], str]:
     """The results that are worth an event, and what to remember until the next tick."""
     remembered: dict[str, Any] = json.loads(cursor) if cursor else {}
     told: dict[str, Any] = {}
     events = []
-    for each in checked:
-        for key, verdict in freshness_verdicts(store, each, now).items():
-            name = key.to_user_string()
-            before, at = remembered.get(name, (None, None))
-            if before == verdict.mark and now - datetime.fromisoformat(at) < TOLD_AGAIN_AFTER:
-                told[name] = [before, at]
-                continue
-            told[name] = [verdict.mark, now.isoformat()]
-            events.append(
-                dg.AssetCheckEvaluation(
-                    asset_key=key,
-                    check_name=FRESH,
-                    passed=verdict.passed,
-                    severity=verdict.severity,
-                    description=verdict.description,
-                    metadata=verdict.metadata,
-                    blocking=False,
-                )
+    for key, check, verdict in _verdicts(store, checked, now):
+        name = f"{key.to_user_string()} {check}"
+        before, at = remembered.get(name, (None, None))
+        if before == verdict.mark and now - datetime.fromisoformat(at) < TOLD_AGAIN_AFTER:
+            told[name] = [before, at]
+            continue
+        told[name] = [verdict.mark, now.isoformat()]
+        events.append(
+            dg.AssetCheckEvaluation(
+                asset_key=key,
+                check_name=check,
+                passed=verdict.passed,
+                severity=verdict.severity,
+                description=verdict.description,
+                metadata=verdict.metadata,
+                blocking=False,
             )
+        )
     return events, json.dumps(told)
+
+
+def _verdicts(store: Store, checked: Sequence[Checked], now: datetime) -> Iterator[tuple[dg.AssetKey, str, Verdict]]:
+    for each in checked:
+        standings = store.completeness.standings(each.sync.name)
+        for subject in each.subjects:
+            if (standing := standings.get(subject.declared.object)) is not None:
+                yield subject.key, COMPLETE, completeness_verdict(standing)
+        for key, verdict in freshness_verdicts(store, each, now).items():
+            yield key, FRESH, verdict
 
 
 def freshness_verdicts(store: Store, checked: Checked, now: datetime) -> Mapping[dg.AssetKey, Verdict]:
@@ -182,30 +188,18 @@ def freshness_verdicts(store: Store, checked: Checked, now: datetime) -> Mapping
 
 
 def _count(
-    context: dg.AssetCheckExecutionContext, project: Project, subject: Subject, customers: Sequence[str], *, mend: bool
+    context: dg.AssetCheckExecutionContext, project: Project, subject: Subject, config: CheckedConnections
 ) -> Verdict:
-    """Count these customers (everybody when none is named) and judge all that is known of the object."""
+    """Count the chosen customers, ask for repairs, and judge all that is known of the object."""
     sync, name = subject.sync.name, subject.declared.object
 
     def tell(counted: Sequence[Comparison]) -> None:
         context.log.info(f"Counted {subject.spoken} of {len(counted)} customers.")
 
-    found = verify(project, sync, [name], customers, run_id=context.run.run_id, on_counted=tell)
-    asked = repair(project, sync, found) if mend else []
-    covered = {connection.customer_id for connection in project.connections(sync)}
-    known = [one for one in project.store.completeness.list(sync, object=name) if one.customer_id in covered]
-    return completeness_verdict(known, len(asked))
-
-
-def _customers_of_run(context: dg.AssetCheckExecutionContext, sync: Sync) -> list[str]:
-    """Those whose partitions were synced in the same run, as the UI starts it."""
-    tags = context.run.tags
-    if _PARTITION in tags:
-        return [tags[_PARTITION]]
-    if _FIRST in tags and _LAST in tags:
-        keys = context.op_execution_context.instance.get_dynamic_partitions(str(connections_of(sync.provider).name))
-        return list(keys[keys.index(tags[_FIRST]) : keys.index(tags[_LAST]) + 1])
-    return []
+    found = verify(project, sync, [name], config.connections, run_id=context.run.run_id, on_counted=tell)
+    asked = repair(project, sync, found) if config.repair else []
+    standing = project.store.completeness.standings(sync).get(name, Standing())
+    return completeness_verdict(standing, len(asked))
 
 
 def _result(subject: Subject, check: str, verdict: Verdict) -> dg.AssetCheckResult:

@@ -8,13 +8,14 @@ from typing import Any, Final
 
 import dagster as dg
 
-from sync_pipelines.model.completeness import COMPLETE, GAP, UNKNOWN, Comparison
+from sync_pipelines.model.completeness import Comparison
 from sync_pipelines.orchestration.reports import LONGEST_MESSAGE, markdown_table
-from sync_pipelines.store import Late
+from sync_pipelines.store import Late, Standing
 from sync_pipelines.store.freshness import EXPIRED, LATE, PAUSED, Rest
 
 LISTED: Final = 100
-"""Customers that one result names; the rest is a number, so that the event log stays small."""
+"""Customers in a table; the rest is a number, so that the event log stays small."""
+NAMED: Final = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +27,7 @@ class Verdict:
     metadata: Mapping[str, Any]
     warning: bool = False
     names: tuple[str, ...] = ()
-    """Whom it is about."""
+    """What tells it from another verdict of the same kind."""
 
     @property
     def mark(self) -> str:
@@ -39,29 +40,38 @@ class Verdict:
         return dg.AssetCheckSeverity.WARN if self.warning else dg.AssetCheckSeverity.ERROR
 
 
-def completeness_verdict(found: Sequence[Comparison], asked: int = 0) -> Verdict:
-    """Of the newest comparisons of one object. `asked`: repairs that were asked for just now."""
-    by_status = {status: [one for one in found if one.status == status] for status in (COMPLETE, GAP, UNKNOWN)}
-    gaps, unknown = by_status[GAP], by_status[UNKNOWN]
-    counts = {"customers": len(found), "complete": len(by_status[COMPLETE]), "gaps": len(gaps)}
-    metadata: dict[str, Any] = {**counts, "not_counted": len(unknown), "repairs_asked": asked}
-    metadata["records_at_source"] = sum(one.source or 0 for one in found)
-    metadata["rows_in_destination"] = sum(one.destination or 0 for one in found if one.source is not None)
+def completeness_verdict(standing: Standing, asked: int = 0) -> Verdict:
+    """Of one object. `asked`: repairs that were asked for just now."""
+    gaps, unknown = standing.largest_gaps, standing.not_counted
+    metadata: dict[str, Any] = {
+        "customers": standing.customers,
+        "complete": standing.complete,
+        "gaps": standing.gaps,
+        "not_counted": standing.unknown,
+        "repairs_asked": asked,
+        "records_at_source": standing.source,
+        "rows_in_destination": standing.destination,
+    }
     if gaps:
         metadata["gaps_by_customer"] = _gaps(gaps)
     if unknown:
-        rows = [(one.customer_id, one.message) for one in unknown[:LISTED]]
+        rows = [(one.customer_id, one.message) for one in unknown]
         metadata["not_counted_because"] = markdown_table(("customer", "reason"), rows, LONGEST_MESSAGE)
-    if gaps:
-        verb = "differs" if len(gaps) == 1 else "differ"
-        description = f"{_of(len(gaps), len(found))} {verb} from the account: {_named(gaps)}."
-    elif found and len(unknown) == len(found):
-        return Verdict(
-            passed=False, warning=True, description="Nobody could be counted; see the reasons.", metadata=metadata
-        )
+    nobody = standing.customers > 0 and standing.unknown == standing.customers
+    if standing.gaps:
+        verb = "differs" if standing.gaps == 1 else "differ"
+        words = f"{_of(standing.gaps, standing.customers)} {verb} from the account: {_named(gaps, standing.gaps)}."
+    elif nobody:
+        words = "Nobody could be counted; see the reasons."
     else:
-        description = f"{_of(len(by_status[COMPLETE]), len(found))} complete."
-    return Verdict(passed=not gaps, description=description, metadata=metadata)
+        words = f"{_of(standing.complete, standing.customers)} complete."
+    return Verdict(
+        passed=not standing.gaps and not nobody,
+        warning=nobody,
+        description=words,
+        metadata=metadata,
+        names=(words, *(f"{one.customer_id} {one.difference} {one.repair_asked_at}" for one in gaps)),
+    )
 
 
 def freshness_verdict(late: Sequence[Late], rest: Rest, objective: timedelta, now: datetime) -> Verdict:
@@ -79,9 +89,9 @@ def freshness_verdict(late: Sequence[Late], rest: Rest, objective: timedelta, no
             metadata[f"{why}_customers"] = markdown_table(("customer", "last success", "reason"), rows, LONGEST_MESSAGE)
     words = []
     if parts[LATE]:
-        words.append(f"{len(parts[LATE])} later than {objective}: {_named(parts[LATE])}")
+        words.append(f"{len(parts[LATE])} later than {objective}: {_named(parts[LATE], len(parts[LATE]))}")
     if parts[EXPIRED]:
-        words.append(f"{len(parts[EXPIRED])} must reconnect: {_named(parts[EXPIRED])}")
+        words.append(f"{len(parts[EXPIRED])} must reconnect: {_named(parts[EXPIRED], len(parts[EXPIRED]))}")
     if parts[PAUSED]:
         words.append(f"{len(parts[PAUSED])} paused")
     return Verdict(
@@ -100,22 +110,21 @@ def age(late: Late, now: datetime) -> str:
 
 
 def _gaps(gaps: Sequence[Comparison]) -> dg.MarkdownMetadataValue:
-    largest = sorted(gaps, key=lambda one: abs(one.difference or 0), reverse=True)[:LISTED]
     columns = ("customer", "source", "destination", "difference", "repair asked", "reason")
     return markdown_table(
         columns,
         [
             (one.customer_id, one.source, one.destination, one.difference, one.repair_asked_at or "", one.message)
-            for one in largest
+            for one in gaps
         ],
         LONGEST_MESSAGE,
     )
 
 
-def _named(ones: Sequence[Comparison] | Sequence[Late], most: int = 5) -> str:
-    names = [one.customer_id for one in ones]
-    rest = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + rest
+def _named(ones: Sequence[Comparison] | Sequence[Late], number: int) -> str:
+    """The first of so many."""
+    rest = f" and {number - NAMED:,} more" if number > NAMED else ""
+    return ", ".join(one.customer_id for one in ones[:NAMED]) + rest
 
 
 def _of(part: int, whole: int) -> str:

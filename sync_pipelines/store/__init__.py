@@ -5,7 +5,7 @@ from sqlalchemy import Engine
 from sync_pipelines.model.connection import Connection
 from sync_pipelines.model.secret import Secret
 from sync_pipelines.store.audit import Audit, AuditEntry
-from sync_pipelines.store.completeness import Completeness
+from sync_pipelines.store.completeness import Completeness, Standing
 from sync_pipelines.store.connections import Connections
 from sync_pipelines.store.credentials import CredentialsSafe, StoredCredentials
 from sync_pipelines.store.database import check_current, make_engine, store_url
@@ -17,7 +17,7 @@ from sync_pipelines.store.rescheduling import Outcome
 from sync_pipelines.store.runs import Runs
 from sync_pipelines.store.sealing import KeyRing
 
-__all__ = ["AuditEntry", "Claim", "DueWork", "Late", "Outcome", "Store", "StoredCredentials"]
+__all__ = ["AuditEntry", "Claim", "DueWork", "Late", "Outcome", "Standing", "Store", "StoredCredentials"]
 
 
 class Store:

@@ -1,17 +1,20 @@
 """The last count of each object of each connection at the source and in the destination."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Engine, RowMapping, bindparam, func, select, text, update
+from sqlalchemy import Engine, RowMapping, bindparam, delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import JSONB
 
-from sync_pipelines.model.completeness import Comparison
+from sync_pipelines.model.completeness import GAP, UNKNOWN, Comparison
 from sync_pipelines.store.storable import storable
 from sync_pipelines.store.tables import completeness, connections
 
 LONGEST_MESSAGE = 1_000
+LISTED = 100
+"""Customers of each status that a standing names."""
 
 _RECORD = text(
     """
@@ -37,6 +40,30 @@ _RECORD = text(
 ).bindparams(bindparam("rows", type_=JSONB))
 """Of those that are still connected. The message of a gap is one line; why it was not counted again is the second."""
 
+_SUMS = text(
+    """
+    SELECT object, count(*) FILTER (WHERE status = 'complete') AS complete,
+      count(*) FILTER (WHERE status = 'gap') AS gaps,
+      count(*) FILTER (WHERE status = 'unknown') AS unknown,
+      COALESCE(sum(source_count) FILTER (WHERE destination_count IS NOT NULL), 0)::bigint AS source,
+      COALESCE(sum(destination_count) FILTER (WHERE source_count IS NOT NULL), 0)::bigint AS destination
+    FROM completeness WHERE sync = :sync GROUP BY object
+    """
+)
+_WORST = text(
+    """
+    SELECT * FROM (
+        SELECT completeness.*, connections.customer_id, row_number() OVER (
+            PARTITION BY object, completeness.status
+            ORDER BY abs(source_count - destination_count) DESC NULLS LAST, connections.customer_id
+        ) AS place
+        FROM completeness JOIN connections ON connections.id = connection_id
+        WHERE sync = :sync AND completeness.status <> 'complete'
+    ) AS ranked
+    WHERE place <= :most ORDER BY object, place
+    """
+)
+
 _REJECTED = text(
     """
     SELECT asked.customer_id, COALESCE(sum(runs.rejected), 0)::bigint
@@ -56,6 +83,27 @@ _REJECTED = text(
     """
 )
 """From the last full read on; it may have taken several runs, of which only the last was a success."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """What the newest counts of one object come to.
+
+    `source` and `destination` are sums of what was counted on both sides. `gaps` and `unknown`: the numbers; the first
+    of them, the largest gaps before others, are in `largest_gaps` and `not_counted`.
+    """
+
+    complete: int = 0
+    gaps: int = 0
+    unknown: int = 0
+    source: int = 0
+    destination: int = 0
+    largest_gaps: tuple[Comparison, ...] = ()
+    not_counted: tuple[Comparison, ...] = ()
+
+    @property
+    def customers(self) -> int:
+        return self.complete + self.gaps + self.unknown
 
 
 class Completeness:
@@ -97,6 +145,32 @@ class Completeness:
             query = query.where(connections.c.customer_id == func.any(list(customers)))
         with self._engine.connect() as database:
             return [_comparison(row) for row in database.execute(query).mappings()]
+
+    def standings(self, sync: str) -> dict[str, Standing]:
+        """By object, of those that were ever counted."""
+        with self._engine.connect() as database:
+            sums = database.execute(_SUMS, {"sync": sync}).mappings().all()
+            rows = database.execute(_WORST, {"sync": sync, "most": LISTED}).mappings().all()
+        worst = [_comparison(row) for row in rows]
+        return {
+            row["object"]: Standing(
+                largest_gaps=tuple(one for one in worst if (one.object, one.status) == (row["object"], GAP)),
+                not_counted=tuple(one for one in worst if (one.object, one.status) == (row["object"], UNKNOWN)),
+                **{name: row[name] for name in ("complete", "gaps", "unknown", "source", "destination")},
+            )
+            for row in sums
+        }
+
+    def keep_only(self, sync: str, object: str, connection_ids: Sequence[int]) -> None:
+        """Forget what was counted of connections whose object the sync does not cover any more."""
+        with self._engine.begin() as database:
+            database.execute(
+                delete(completeness).where(
+                    completeness.c.sync == sync,
+                    completeness.c.object == object,
+                    completeness.c.connection_id != func.all(list(connection_ids)),
+                )
+            )
 
     def mark_asked(self, sync: str, object: str, connection_ids: Sequence[int], at: datetime) -> None:
         """Remember that full reads were asked for because of gaps."""
