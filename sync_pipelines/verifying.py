@@ -45,7 +45,7 @@ def verify(
         if not customers:
             project.store.completeness.keep_only(sync, each.object, [one.id for one in covered])
         for start in range(0, len(covered), AT_ONCE):
-            if project.stop.is_set():
+            if project.stops.is_set():
                 return found
             part = covered[start : start + AT_ONCE]
             kept = _verify_part(project, declared, each, part, run_id)
@@ -65,7 +65,7 @@ def repair(project: Project, sync: str, found: Sequence[Comparison], now: dateti
     if not asked:
         return []
     store = project.store
-    store.due.plan([project.sync(sync)], project.connections(sync))
+    project.plan(sync)
     for name, gaps in asked.items():
         customers = [each.customer_id for each in gaps]
         store.due.request(sync, customers, [name], full=True, actor=ACTOR, now=now)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
@@ -14,6 +15,7 @@ from sync_pipelines.orchestration.jobs import job_of
 from sync_pipelines.orchestration.names import refuse_ambiguous_names
 from sync_pipelines.orchestration.resources import SyncProject
 from sync_pipelines.orchestration.sensors import connections_sensor, due_sensor
+from sync_pipelines.orchestration.steering import steering_job
 from sync_pipelines.project import Project
 
 
@@ -24,7 +26,8 @@ def definitions_of(project: Project, resource: SyncProject | None = None) -> dg.
     places = declared_places(project.settings.syncs_dir)
     assets: list[dg.AssetsDefinition] = []
     sensors: list[dg.SensorDefinition] = []
-    jobs, checks, schedules, checked = [], [], [], []
+    jobs: list[Any] = []
+    checks, schedules, checked = [], [], []
     for sync in syncs:
         subjects = subjects_of(project, sync, places)
         job = job_of(sync, [subject.key for subject in subjects])
@@ -36,6 +39,7 @@ def definitions_of(project: Project, resource: SyncProject | None = None) -> dg.
         schedules.append(daily_check(sync, jobs[-1]))
         checked.append(Checked(sync=sync, subjects=subjects))
     if syncs:
+        jobs.append(steering_job)
         sensors.append(connections_sensor(sorted({sync.provider for sync in syncs}), project.settings))
         sensors.append(checks_sensor(checked))
     return dg.Definitions(
