@@ -6,7 +6,19 @@ from typing import Annotated
 
 import typer
 
-from sync_pipelines.cli import budget, connect, health, local, mapping, metrics, project_verbs, prune, run, steer
+from sync_pipelines.cli import (
+    budget,
+    connect,
+    health,
+    local,
+    mapping,
+    metrics,
+    project_verbs,
+    prune,
+    run,
+    steer,
+    verify,
+)
 from sync_pipelines.cli.printing import plain
 from sync_pipelines.model.errors import SyncError
 
@@ -45,5 +57,5 @@ def main(
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
-for group in (project_verbs, run, steer, connect, mapping, health, budget, metrics, prune, local):
+for group in (project_verbs, run, steer, verify, connect, mapping, health, budget, metrics, prune, local):
     group.register(app)

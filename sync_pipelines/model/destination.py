@@ -1,12 +1,14 @@
 """A place where customers' copies land: the few calls that each one answers."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Protocol, TypeAlias
 
 from sync_pipelines.model.checkpoint import Checkpoint
 from sync_pipelines.model.common_model import Column
+from sync_pipelines.model.completeness import Stock
 from sync_pipelines.model.run import Counts
 
 Observer: TypeAlias = Callable[[str], None]
@@ -129,6 +131,8 @@ class Destination(Protocol):
     """Where rows go. Errors: DestinationBusy (comes back by itself) or DestinationError (a person must act)."""
 
     name: str
+    where: Hashable
+    """Equal for destinations whose customers share their tables."""
 
     def check(self) -> None:
         """Can we connect, and create tables? Raises with what to do if not."""
@@ -136,6 +140,13 @@ class Destination(Protocol):
 
     def open(self, scope: Scope, table: Table, run_id: str, observe: Observer) -> AbstractContextManager[Landing]:
         """Create or alter the table to have these columns, and open this scope in it."""
+        ...
+
+    def stocks(self, scopes: Sequence[Scope], table: Table, lately: timedelta) -> list[Stock]:
+        """How many rows each of these scopes has here, in their order; makes nothing, and counts all in one go.
+
+        The scopes differ in their customer alone. `lately` goes before each scope's own `read_until`.
+        """
         ...
 
     def close(self) -> None:

@@ -166,12 +166,15 @@ class Provider:
     describe: Describe
     read: Read
     count: Callable[[CrmObject], Flow] | None
+    """How many records exist now, deleted ones not counted."""
     identify: Callable[[], Flow]
     classify: Classify
     refresh: Callable[[str, str, Secret], Request]
     """(client id, client secret, refresh token) -> the token request."""
     token_from: Callable[[Response], Tokens]
     custom_object: Callable[[str], CrmObject]
+    changed: Callable[[CrmObject, datetime], Flow] | None = None
+    """How many records were created, changed or deleted since a time of the vendor's clock. None: it cannot tell."""
     overlap: timedelta = timedelta(minutes=10)
     category: str = "crm"
     usage: Callable[[Mapping[str, str]], tuple[int, int] | None] = lambda headers: None

@@ -10,6 +10,7 @@ from sync_pipelines.config import configuration_files
 from sync_pipelines.config.source import read_sources
 from sync_pipelines.model.sync import Sync
 from sync_pipelines.orchestration.assets import Subject, multi_asset_of
+from sync_pipelines.orchestration.checks import Checked, check_job_of, checks_of, checks_sensor, daily_check
 from sync_pipelines.orchestration.jobs import job_of
 from sync_pipelines.orchestration.names import refuse_ambiguous_names
 from sync_pipelines.orchestration.resources import SyncProject
@@ -27,19 +28,27 @@ def definitions_of(project: Project, resource: SyncProject | None = None) -> dg.
     assets: list[dg.AssetsDefinition] = []
     sensors: list[dg.SensorDefinition] = []
     jobs: list[Any] = []
+    checks, schedules, checked = [], [], []
     for sync in syncs:
         subjects = subjects_of(project, sync, places)
         job = job_of(sync, [subject.key for subject in subjects])
         assets.append(multi_asset_of(sync, subjects))
         jobs.append(job)
         sensors.append(due_sensor(sync, subjects, job, project.settings))
+        checks.append(checks_of(sync, subjects))
+        jobs.append(check_job_of(sync, [subject.key for subject in subjects]))
+        schedules.append(daily_check(sync, jobs[-1]))
+        checked.append(Checked(sync=sync, subjects=subjects))
     if syncs:
         jobs.append(steering_job)
         sensors.append(connections_sensor(sorted({sync.provider for sync in syncs}), project.settings))
         sensors.append(retention_sensor())
+        sensors.append(checks_sensor(checked))
     return dg.Definitions(
         assets=assets,
+        asset_checks=checks,
         jobs=jobs,
+        schedules=schedules,
         sensors=sensors,
         resources={"sync_project": resource or SyncProject()},
         executor=dg.in_process_executor,

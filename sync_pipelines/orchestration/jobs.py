@@ -22,7 +22,7 @@ def job_of(sync: Sync, keys: Sequence[dg.AssetKey]) -> UnresolvedAssetJobDefinit
     """Without partitions in its launch: the connections come in the run config, so that any of them fit one run."""
     return dg.define_asset_job(
         job_name(sync.name),
-        selection=dg.AssetSelection.assets(*keys),
+        selection=dg.AssetSelection.assets(*keys).without_checks(),
         description=f"Every object of {sync.name} for the connections that the run config names.",
         executor_def=dg.in_process_executor,
         tags={SYNC_TAG: sync.name, PROVIDER_TAG: sync.provider},

@@ -52,9 +52,14 @@ def run_metadata(run: SyncRun, table: Table | None) -> dict[str, Any]:
 
 def sample_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> dg.MarkdownMetadataValue:
     """Rows as a markdown table, every cell cut short and made harmless to the table around it."""
-    if not rows:
-        return dg.MetadataValue.md("No rows.")
-    cells = [["" if value is None else _cell(value) for value in row] for row in rows]
+    return markdown_table(columns, rows) if rows else dg.MetadataValue.md("No rows.")
+
+
+def markdown_table(
+    columns: Sequence[str], rows: Sequence[Sequence[object]], longest: int = LONGEST_CELL
+) -> dg.MarkdownMetadataValue:
+    """Cells longer than `longest` characters are cut."""
+    cells = [["" if value is None else _cell(value, longest) for value in row] for row in rows]
     headers = [_cell(column) for column in columns]
     return dg.MetadataValue.md(tabulate(cells, headers=headers, tablefmt="pipe", disable_numparse=True))
 
@@ -112,6 +117,6 @@ def _harmless(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|").replace("`", "\\`")
 
 
-def _cell(value: object) -> str:
+def _cell(value: object, longest: int = LONGEST_CELL) -> str:
     text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-    return _harmless(_short(text, LONGEST_CELL))
+    return _harmless(_short(text, longest))

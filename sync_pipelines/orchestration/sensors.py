@@ -72,11 +72,13 @@ def request_for(claim: Claim, sync: Sync, subjects: Sequence[Subject]) -> dg.Run
     """One run for a claim: its connections in each of its objects. The claim's id makes it launch once."""
     chosen = [subject for subject in subjects if not claim.objects or subject.declared.object in claim.objects]
     config: Mapping[str, Any] = {"connections": list(claim.customers), "full": claim.full}
+    # A selection of assets would bring their checks along, which count everybody's records.
+    part: dict[str, Any] = {"asset_selection": [subject.key for subject in chosen], "asset_check_keys": []}
     return dg.RunRequest(
         run_key=str(claim.id),
         run_config={"ops": {step_name(sync.name): {"config": config}}},
         tags={CLAIM_TAG: str(claim.id), SYNC_TAG: sync.name, PROVIDER_TAG: sync.provider},
-        asset_selection=[subject.key for subject in chosen] if len(chosen) < len(subjects) else None,
+        **(part if len(chosen) < len(subjects) else {}),
     )
 
 

@@ -7,10 +7,12 @@ from sync_pipelines.model.connection import Connection
 from sync_pipelines.model.secret import Secret
 from sync_pipelines.store.audit import Audit, AuditEntry
 from sync_pipelines.store.budgets import Budgets
+from sync_pipelines.store.completeness import Completeness, Standing
 from sync_pipelines.store.connections import Connections
 from sync_pipelines.store.credentials import CredentialsSafe, StoredCredentials
 from sync_pipelines.store.database import check_current, make_engine, store_url
 from sync_pipelines.store.due import Claim, Due, DueWork
+from sync_pipelines.store.freshness import Freshness, Late
 from sync_pipelines.store.health import Health
 from sync_pipelines.store.leases import Leases
 from sync_pipelines.store.lifecycle import Lifecycle, SyncState
@@ -20,7 +22,17 @@ from sync_pipelines.store.retention import Retention
 from sync_pipelines.store.runs import Runs
 from sync_pipelines.store.sealing import KeyRing
 
-__all__ = ["AuditEntry", "Claim", "DueWork", "Outcome", "Store", "StoredCredentials", "SyncState"]
+__all__ = [
+    "AuditEntry",
+    "Claim",
+    "DueWork",
+    "Late",
+    "Outcome",
+    "Standing",
+    "Store",
+    "StoredCredentials",
+    "SyncState",
+]
 
 
 class Store:
@@ -37,6 +49,8 @@ class Store:
         self.runs = Runs(self._engine)
         self.budgets = Budgets(self._engine)
         self.due = Due(self._engine)
+        self.completeness = Completeness(self._engine)
+        self.freshness = Freshness(self._engine)
         self.lifecycle = Lifecycle(self._engine)
         self.leases = Leases(self._engine)
         self.audit = Audit(self._engine)

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from itertools import count
 
@@ -11,11 +12,13 @@ from hypothesis import strategies as st
 
 from sync_pipelines.model.checkpoint import Checkpoint, Reading
 from sync_pipelines.model.common_model import Column
+from sync_pipelines.model.completeness import Stock
 from sync_pipelines.model.errors import DeleteBrake, LeaseLost
 from sync_pipelines.model.run import Counts
 from sync_pipelines_tests.destinations.cases import (
     CONTACTS,
     DONE,
+    START,
     alive,
     at,
     ignore,
@@ -28,6 +31,8 @@ from sync_pipelines_tests.destinations.cases import (
     scope,
     stored,
 )
+
+LATELY = timedelta(minutes=10)
 
 # As docs/operating.md says it.
 PARTITIONED = """
@@ -511,6 +516,46 @@ def test_every_step_is_told_in_its_order(destination):
 
 def test_check_finds_nothing_wrong(destination):
     destination.check()
+
+
+def test_a_place_without_tables_holds_nothing_and_gets_none(destination_kind, open_again, sql):
+    destination = open_again()
+    assert destination.stocks([scope("acme"), scope("bolt")], CONTACTS, LATELY) == [Stock(live=0)] * 2
+    assert destination.stocks([], CONTACTS, LATELY) == []
+    assert sql("SELECT to_regnamespace('crm') IS NULL") == [(True,)]
+
+
+def test_the_stock_of_a_scope_is_its_own_living_rows(destination):
+    for customer, found in (("acme", [*rows(1, 2, 3), row("4", deleted=True)]), ("bolt", rows(1))):
+        with destination.open(scope(customer), CONTACTS, "run-1", ignore) as landing:
+            load(landing, found, DONE)
+    with destination.open(scope("acme", application_id="another"), CONTACTS, "run-1", ignore) as landing:
+        load(landing, rows(1, 2), DONE)
+    stocks = destination.stocks([scope("nobody"), scope("acme"), scope("bolt")], CONTACTS, LATELY)
+    assert stocks == [
+        Stock(live=0),
+        Stock(live=3, lately=4, read_until=START),
+        Stock(live=1, lately=1, read_until=START),
+    ]
+
+
+def test_a_stock_tells_what_changed_since_a_while_before_the_read(destination):
+    with destination.open(scope(), CONTACTS, "run-1", ignore) as landing:
+        changed = [row("1", minute=-11), row("2", minute=-10), row("3", minute=5), row("4", minute=1, deleted=True)]
+        load(landing, [*changed, row("5", minute=None)], DONE)
+    assert destination.stocks([scope()], CONTACTS, LATELY) == [Stock(live=4, lately=3, read_until=START)]
+
+
+def test_the_stock_of_a_first_read_under_way_has_no_position(destination):
+    with destination.open(scope(), CONTACTS, "run-1", ignore) as landing:
+        load(landing, rows(1, 2), reading())
+    assert destination.stocks([scope()], CONTACTS, LATELY) == [Stock(live=2)]
+
+
+def test_only_destinations_that_share_their_tables_are_in_one_place(open_again):
+    assert open_again("acme").where == open_again("bolt").where
+    apart = {"schema_name": "crm_${CUSTOMER_ID}"}
+    assert open_again("acme", **apart).where != open_again("bolt", **apart).where
 
 
 customers = count(1)

@@ -17,7 +17,7 @@ from sync_pipelines_tests.fixtures.place import ACME, CUSTOM_SCHEMA, LUMEN, QUIL
 VERBS = (
     *("sync", "trigger", "runs", "connect", "connections", "disconnect", "demo", "dev", "sandbox", "check", "migrate"),
     *("state", "pause", "resume", "cancel", "archive", "restore"),
-    *("mapping set", "mapping show", "key new", "key rotate"),
+    *("mapping set", "mapping show", "key new", "key rotate", "verify", "fresh"),
 )
 ACCOUNT = {"object": "account", "custom_schema": CUSTOM_SCHEMA}
 
@@ -225,3 +225,46 @@ def refusal_of(cli, line):
     with pytest.raises(ConfigurationError) as refused:
         cli(line, catch_exceptions=False)
     return str(refused.value)
+
+
+def test_verify_shows_both_counts_and_ends_with_one_when_there_is_a_gap(cli, place):
+    place.connect(ACME)
+    place.sync()
+    code, text = cli("verify crm")
+    assert code == 0
+    assert "complete" in text
+    place.execute(
+        "DELETE FROM crm.crm_contact WHERE id IN (SELECT id FROM crm.crm_contact WHERE NOT is_deleted LIMIT 2)"
+    )
+    code, text = cli(f"verify crm --customer {ACME} --object contact")
+    assert code == 1
+    assert "-2" in text
+    assert "2 records of the account are not in the destination" in text
+    assert "full read" not in text
+    code, text = cli("verify crm --repair")
+    assert (code, "A full read was asked for 1 of 1 gap(s)" in text) == (1, True)
+    code, text = cli("verify crm --repair")
+    assert (code, "not long ago" in text) == (1, True)
+    (claim,) = place.project.store.due.claim()
+    assert (claim.customers, claim.objects, claim.full) == ((ACME,), ("contact",), True)
+
+
+def test_fresh_names_who_is_later_than_the_objective(cli, place):
+    code, text = cli("fresh")
+    assert (code, "No freshness objective is set" in text) == (0, True)
+    place.write_sync(freshness="1 hour")
+    place.connect(ACME, "brightwater-clinics")
+    code, text = cli("fresh crm")
+    assert (code, "Nobody is late." in text) == (0, True)
+    with place.store.connect() as database:
+        database.execute(
+            "UPDATE connections SET connected_at = now() - interval '2 hours' WHERE customer_id = %s", [ACME]
+        )
+    code, text = cli("fresh")
+    assert code == 1
+    assert ACME in text
+    assert "brightwater" not in text
+    store = place.project.store
+    store.connections.set_status(store.connections.get(ACME, "salesforce"), "expired", "access was revoked")
+    code, text = cli("fresh")
+    assert (code, "expired" in text, "access was revoked" in text) == (0, True, True)

@@ -291,6 +291,27 @@ def test_a_full_read_brings_every_record_once_with_its_values_and_goes_on_after_
     goes_on_after_any_page(reader, pages)
 
 
+@every_object
+def test_the_vendor_counts_what_lives_and_what_changed(open_reader, provider, name):
+    reader = open_reader(provider, "2*size+1", name)
+
+    def counted():
+        return reader.ask(reader.provider.count(reader.object))
+
+    def changed(since):
+        return reader.ask(reader.provider.changed(reader.object, since))
+
+    assert counted() == reader.size
+    since, _ = reader.changed(updated=2)
+    told = reader.object.cursor_field is not None
+    assert (counted(), changed(since)) == (reader.size, 2 if told else None)
+    later, gone = reader.changed(deleted=4)
+    # Who cannot be deleted is deactivated, and counts on.
+    deleted = len(gone["deleted"]) if reader.object.shape.deleted else 0
+    lately = len(gone["deleted"]) if told else None
+    assert (counted(), changed(later)) == (reader.size - deleted, lately)
+
+
 @every_edge
 @pytest.mark.parametrize(("provider", "name"), BULK_OBJECTS)
 def test_the_bulk_way_gives_the_very_same_records(open_reader, provider, name, edge):

@@ -126,4 +126,29 @@ def test_salesforce_counts_what_is_not_deleted():
     vendor = Vendor(answer({"totalSize": 42, "done": True, "records": []}))
     talk = Conversation(PROVIDERS["salesforce"], vendor)
     assert talk.ask(PROVIDERS["salesforce"].count(PROVIDERS["salesforce"].find_object("lead"))) == 42
-    assert vendor.requests[0].url.path.endswith("/query")
+    assert vendor.requests[0].url.path.endswith("/queryAll"), "archived tasks and events are not deleted"
+    assert vendor.requests[0].url.params["q"] == "SELECT COUNT() FROM Lead WHERE IsDeleted = false"
+
+
+def test_salesforce_counts_objects_that_cannot_be_deleted():
+    refusal = answer(
+        [{"message": "No such column 'IsDeleted' on entity 'Shift__x'", "errorCode": "INVALID_FIELD"}], 400
+    )
+    vendor = Vendor(refusal, answer({"totalSize": 7, "done": True, "records": []}))
+    talk = Conversation(PROVIDERS["salesforce"], vendor)
+    assert talk.ask(PROVIDERS["salesforce"].count(PROVIDERS["salesforce"].find_object("Shift__x"))) == 7
+    assert vendor.requests[1].url.params["q"] == "SELECT COUNT() FROM Shift__x"
+
+
+def test_salesforce_falls_back_to_an_older_kind_of_time_of_change():
+    def refusal(name):
+        message = f"No such column '{name}' on entity 'Odd__c'"
+        return answer([{"message": message, "errorCode": "INVALID_FIELD"}], 400)
+
+    changed, odd = PROVIDERS["salesforce"].changed, PROVIDERS["salesforce"].find_object("Odd__c")
+    since = datetime(2026, 5, 1, tzinfo=UTC)
+    vendor = Vendor(refusal("SystemModstamp"), answer({"totalSize": 3, "done": True, "records": []}))
+    assert Conversation(PROVIDERS["salesforce"], vendor).ask(changed(odd, since)) == 3
+    assert "LastModifiedDate >= 2026-05-01T00:00:00.000Z" in vendor.requests[1].url.params["q"]
+    vendor = Vendor(*(refusal(name) for name in ("SystemModstamp", "LastModifiedDate", "CreatedDate")))
+    assert Conversation(PROVIDERS["salesforce"], vendor).ask(changed(odd, since)) is None

@@ -277,7 +277,9 @@ def test_a_refusal_in_another_language_is_understood_by_describing_again():
 def test_a_refused_field_that_nobody_can_name_ends_the_read():
     org = org_of(2)
     plan = plan_of(org)
-    org.faults.append(lambda request: refused(400, "INVALID_FIELD") if "queryAll" in request.url.path else None)
+    org.faults.append(
+        lambda request: refused(400, "INVALID_FIELD") if "SELECT Id" in request.url.params.get("q", "") else None
+    )
     with pytest.raises(ProtocolError, match="does not say which"):
         run(org, plan)
 

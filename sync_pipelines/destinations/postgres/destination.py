@@ -1,15 +1,19 @@
 """Postgres as a Destination: check, open, close."""
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Final
 
 from sync_pipelines.destinations.postgres.checkpoints import Checkpoints
 from sync_pipelines.destinations.postgres.failures import told_as_ours
 from sync_pipelines.destinations.postgres.landing import Opening, PostgresLanding
+from sync_pipelines.destinations.postgres.layout import Layout
 from sync_pipelines.destinations.postgres.place import Place
 from sync_pipelines.destinations.postgres.pool import Pool, Pools
 from sync_pipelines.destinations.postgres.ready import ready_tables
+from sync_pipelines.destinations.postgres.stocks import count_stocks
+from sync_pipelines.model.completeness import Stock
 from sync_pipelines.model.destination import Landing, Observer, Scope, Table
 from sync_pipelines.model.errors import DestinationError
 
@@ -32,6 +36,7 @@ class PostgresDestination:
 
     def __init__(self, place: Place) -> None:
         self.name = place.name
+        self.where: Hashable = (place.server, place.database, place.schema)
         self._place = place
         self._pool: Pool | None = _pools.take(place.server)
 
@@ -69,6 +74,11 @@ class PostgresDestination:
             observe("destination.opened")
             yield landing
             landing.refresh_statistics()
+
+    def stocks(self, scopes: Sequence[Scope], table: Table, lately: timedelta) -> list[Stock]:
+        place = self._place
+        with told_as_ours(place), self._open_pool.lend(place) as lent:
+            return count_stocks(lent.connection, Layout(place.schema, table), scopes, lately)
 
     def close(self) -> None:
         if self._pool is not None:

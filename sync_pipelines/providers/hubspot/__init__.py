@@ -15,7 +15,8 @@ from sync_pipelines.model.common_model import Addresses, Compute, Emails, FirstO
 from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.provider import CrmObject, Hosts, Limits, OAuth2, Provider, RecordShape
 from sync_pipelines.providers.hubspot.answers import DAILY_PAUSE, classify, token_from, token_request, usage, window
-from sync_pipelines.providers.hubspot.describing import OWNERS, count, describe, identify
+from sync_pipelines.providers.hubspot.counting import changed, count
+from sync_pipelines.providers.hubspot.describing import OWNERS, describe, identify
 from sync_pipelines.providers.hubspot.paths import paths_of
 from sync_pipelines.providers.hubspot.reading import read
 
@@ -200,6 +201,7 @@ def hubspot(version: str = "v3") -> Provider:
         describe=partial(describe, paths),
         read=partial(read, paths),
         count=partial(count, paths),
+        changed=partial(changed, paths),
         identify=partial(identify, paths),
         classify=classify,
         refresh=partial(token_request, paths.oauth),

@@ -1,11 +1,11 @@
-"""Questions to HubSpot: which properties and stages, how many records, whose portal."""
+"""Questions to HubSpot: which properties and stages, whose portal."""
 
 from typing import Final
 
 import msgspec
 
-from sync_pipelines.model.errors import ProtocolError, SkipObject
-from sync_pipelines.model.flow import Flow, Get, Post
+from sync_pipelines.model.errors import SkipObject
+from sync_pipelines.model.flow import Flow, Get
 from sync_pipelines.model.provider import Account, CrmObject, ObjectSchema, VendorField
 from sync_pipelines.providers.hubspot.paths import Paths
 
@@ -73,10 +73,6 @@ class _Pipelines(msgspec.Struct):
     results: list[_Pipeline]
 
 
-class _Found(msgspec.Struct):
-    total: int
-
-
 class OwnersPage(msgspec.Struct):
     results: list[msgspec.Raw]
     paging: Paging | None = None
@@ -113,29 +109,6 @@ def _field(told: _Property) -> VendorField:
         calculated=told.calculated,
         choices=tuple(option.value for option in told.options or () if option.value is not None and not option.hidden),
     )
-
-
-def count(paths: Paths, crm_object: CrmObject) -> Flow:
-    """How many records exist now, archived ones not counted; by the search index, so seconds late."""
-    if crm_object.name == OWNERS:
-        return (yield from _count_owners(paths))
-    body = {"filterGroups": [], "sorts": [], "properties": [], "limit": 1, "after": "0"}
-    response = yield Post(paths.of(paths.records, crm_object.name) + "/search", body, family="search")
-    return response.decode(_Found).total
-
-
-def _count_owners(paths: Paths) -> Flow:
-    total, after = 0, ""
-    while True:
-        params = {"limit": "100", "archived": "false"} | ({"after": after} if after else {})
-        page: OwnersPage = (yield Get(paths.owners, params=params)).decode(OwnersPage)
-        total += len(page.results)
-        following = next_after(page.paging)
-        if following is None:
-            return total
-        if following == after:
-            raise ProtocolError("HubSpot sent the same page token twice; run the sync again.")
-        after = following
 
 
 def next_after(paging: Paging | None) -> str | None:

@@ -1,7 +1,6 @@
 """Reading HubSpot: lists for everything, search for what changed, the archived list for what was deleted."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -10,6 +9,7 @@ import msgspec
 from sync_pipelines.model.errors import ProtocolError
 from sync_pipelines.model.flow import Flow, Get, Notice, Page, PageToken, Post, Response
 from sync_pipelines.model.provider import ReadPlan
+from sync_pipelines.providers.hubspot.counting import filter_on
 from sync_pipelines.providers.hubspot.describing import OWNERS, OwnersPage, next_after
 from sync_pipelines.providers.hubspot.paths import Paths
 from sync_pipelines.providers.hubspot.records import (
@@ -176,11 +176,11 @@ def _search_body(plan: ReadPlan, last_id: str | None) -> dict[str, Any]:
     """All five keys and sorts as texts: what the specification demands, although the API takes less."""
     filters = []
     if plan.since:
-        filters.append(_filter(str(plan.object.cursor_field), "GTE", _milliseconds(plan.since)))
+        filters.append(filter_on(str(plan.object.cursor_field), "GTE", plan.since))
     if plan.until:
-        filters.append(_filter(str(plan.object.cursor_field), "LT", _milliseconds(plan.until)))
+        filters.append(filter_on(str(plan.object.cursor_field), "LT", plan.until))
     if last_id:
-        filters.append(_filter("hs_object_id", "GT", last_id))
+        filters.append(filter_on("hs_object_id", "GT", last_id))
     return {
         "filterGroups": [{"filters": filters}],
         "sorts": ["hs_object_id"],
@@ -188,11 +188,3 @@ def _search_body(plan: ReadPlan, last_id: str | None) -> dict[str, Any]:
         "limit": min(plan.page_size or SEARCH_PAGE, SEARCH_PAGE),
         "after": "0",
     }
-
-
-def _filter(name: str, operator: str, value: str) -> dict[str, str]:
-    return {"propertyName": name, "operator": operator, "value": value}
-
-
-def _milliseconds(moment: datetime) -> str:
-    return str(int(moment.timestamp() * 1000))

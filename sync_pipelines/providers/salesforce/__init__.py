@@ -15,7 +15,7 @@ from sync_pipelines.model.common_model import Addresses, Compute, Emails, Phones
 from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.provider import CrmObject, Hosts, Limits, OAuth2, Provider, RecordShape
 from sync_pipelines.providers.salesforce.answers import OAUTH_PATH, classify, token_from, token_request, usage
-from sync_pipelines.providers.salesforce.describing import count, describe, identify
+from sync_pipelines.providers.salesforce.describing import changed, count, describe, identify
 from sync_pipelines.providers.salesforce.reading import read
 
 API_VERSION: Final = "67.0"
@@ -177,6 +177,7 @@ def salesforce(version: str = API_VERSION) -> Provider:
         describe=partial(describe, root),
         read=partial(read, root),
         count=partial(count, root),
+        changed=partial(changed, root),
         identify=identify,
         classify=classify,
         refresh=token_request,

@@ -1,5 +1,6 @@
 """Questions to Salesforce: which fields, how many records, whose org."""
 
+from datetime import datetime
 from typing import Final
 from urllib.parse import quote
 
@@ -8,7 +9,7 @@ import msgspec
 from sync_pipelines.model.errors import InvalidField, ProtocolError, SkipObject
 from sync_pipelines.model.flow import Flow, Get, Notice
 from sync_pipelines.model.provider import Account, CrmObject, ObjectSchema, VendorField
-from sync_pipelines.providers.salesforce.soql import Query, long_id
+from sync_pipelines.providers.salesforce.soql import CURSORS, Query, long_id, moment
 
 UNSELECTABLE: Final = frozenset({"address", "location", "base64"})
 """Compound and binary types: Bulk refuses them, and their parts are fields of their own."""
@@ -91,8 +92,31 @@ def _field(told: _Field) -> VendorField:
 
 
 def count(root: str, crm_object: CrmObject) -> Flow:
-    """How many records exist now, deleted ones not counted."""
-    response = yield Get(f"{root}/query", params={"q": " ".join(("SELECT COUNT() FROM", crm_object.name))})
+    """How many records exist now, deleted ones not counted.
+
+    By queryAll, as records are read: `query` would leave away archived tasks and events, which are not deleted.
+    """
+    if crm_object.shape.deleted is not None:
+        try:
+            return (yield from _total(root, crm_object, "IsDeleted = false"))
+        except InvalidField:
+            pass  # one of the few objects that cannot be deleted
+    return (yield from _total(root, crm_object))
+
+
+def changed(root: str, crm_object: CrmObject, since: datetime) -> Flow:
+    """How many records were created, changed or deleted since; None for an object that has no time of change."""
+    for cursor in CURSORS:
+        try:
+            return (yield from _total(root, crm_object, f"{cursor} >= {moment(since)}"))
+        except InvalidField:
+            continue
+    return None
+
+
+def _total(root: str, crm_object: CrmObject, condition: str = "") -> Flow:
+    statement = f"SELECT COUNT() FROM {crm_object.name}{f' WHERE {condition}' if condition else ''}"  # noqa: S608
+    response = yield Get(f"{root}/queryAll", params={"q": statement})
     return response.decode(QueryPage).total
 
 

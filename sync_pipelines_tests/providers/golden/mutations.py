@@ -42,6 +42,7 @@ def mutated(declared, *, ask=None, hear=None):
         describe=wrapped(declared.describe),
         read=wrapped(declared.read),
         count=wrapped(declared.count),
+        changed=wrapped(declared.changed),
         identify=wrapped(declared.identify),
         refresh=token_request,
         token_from=lambda response: declared.token_from(hear(response) if hear else response),

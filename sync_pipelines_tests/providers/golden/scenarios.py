@@ -96,6 +96,12 @@ def salesforce_counts(declared):
     assert session.quota == (28, 5000)
 
 
+def salesforce_counts_what_changed(declared):
+    session, transport = play(declared, ["count changed"])
+    assert session.ask(declared.changed(declared.find_object("Contact"), SINCE)) == 2
+    everything_was_played(transport)
+
+
 def salesforce_reads_everything_by_rest(declared):
     session, transport = play(declared, ["count", "query all", "query next page"])
     records, _ = records_and_notices(session, declared.read(salesforce_plan(declared)))
@@ -170,6 +176,9 @@ def salesforce_tells_when_the_refresh_is_refused(declared):
     assert credentials.expired
 
 
+COUNTING = {"q": None, "path": "/services/data/v67.0/queryAll"}
+
+
 def _salesforce_error(name, error, ask, **instead):
     def scenario(declared):
         session, transport = play(declared, [Step(name, instead)])
@@ -184,6 +193,7 @@ SALESFORCE = (
     salesforce_describes,
     salesforce_identifies,
     salesforce_counts,
+    salesforce_counts_what_changed,
     salesforce_reads_everything_by_rest,
     salesforce_reads_what_changed,
     salesforce_goes_on_after_an_expired_locator,
@@ -193,8 +203,8 @@ SALESFORCE = (
     salesforce_tells_when_the_refresh_is_refused,
     _salesforce_error("describe unknown object", SkipObject, lambda p: p.describe(p.find_object("Unicorn__c"))),
     _salesforce_error("request limit exceeded", Wait, lambda p: p.describe(p.find_object("Contact"))),
-    _salesforce_error("malformed query", ProtocolError, lambda p: p.count(p.find_object("Contact")), q=None),
-    _salesforce_error("invalid type", SkipObject, lambda p: p.count(p.find_object("Unicorn__c")), q=None),
+    _salesforce_error("malformed query", ProtocolError, lambda p: p.count(p.find_object("Contact")), **COUNTING),
+    _salesforce_error("invalid type", SkipObject, lambda p: p.count(p.find_object("Unicorn__c")), **COUNTING),
 )
 
 
@@ -305,6 +315,36 @@ def hubspot_searches_what_changed(declared):
     )
 
 
+def hubspot_counts(declared):
+    session, transport = hubspot_play(declared, ["count by search"])
+    assert session.ask(declared.count(declared.find_object("contacts"))) == 25017, "more than any paging would reach"
+    everything_was_played(transport)
+
+
+def hubspot_counts_owners(declared):
+    steps = ["owners", Step("owners", {"after": "41629780"}, {"results": []})]
+    session, transport = hubspot_play(declared, steps)
+    owners = exchanges("hubspot")["owners"].response["body"]["results"]
+    assert session.ask(declared.count(declared.find_object("owners"))) == len(owners)
+    everything_was_played(transport)
+
+
+def hubspot_counts_what_changed(declared):
+    """What search finds, and of the archived those that became so since."""
+    since = {
+        "filterGroups": [
+            {"filters": [{"propertyName": "lastmodifieddate", "operator": "GTE", "value": "1777593600000"}]}
+        ]
+    }
+    for moment, expected in ((SINCE, 4), (datetime(2026, 5, 10, tzinfo=UTC), 3)):
+        since["filterGroups"][0]["filters"][0]["value"] = str(int(moment.timestamp() * 1000))
+        instead = {**since, "sorts": [], "properties": [], "limit": 1}
+        steps = [Step("list archived", {"properties": None}), Step("search first page", instead)]
+        session, transport = hubspot_play(declared, steps)
+        assert session.ask(declared.changed(declared.find_object("contacts"), moment)) == expected
+        everything_was_played(transport)
+
+
 def hubspot_reads_wide_objects_by_batch(declared):
     """With more property names than a URL holds, the list only tells ids and batch/read tells the rest."""
     names = [f"property_with_a_rather_long_name_{number:04d}" for number in range(300)]
@@ -394,6 +434,9 @@ HUBSPOT = (
     hubspot_lists_everything,
     hubspot_lists_with_companies,
     hubspot_searches_what_changed,
+    hubspot_counts,
+    hubspot_counts_owners,
+    hubspot_counts_what_changed,
     hubspot_reads_wide_objects_by_batch,
     hubspot_lists_owners,
     hubspot_refreshes_an_expired_token,
