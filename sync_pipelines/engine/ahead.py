@@ -4,6 +4,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import chain, islice
 from typing import Final, Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -66,6 +67,22 @@ def read_ahead(
     finally:
         items.give_up()
         thread.join()
+
+
+@contextmanager
+def read_ahead_if_long(
+    source: Iterator[Item], size_of: Callable[[Item], int], is_last: Callable[[Item], bool]
+) -> Iterator[Iterator[Item]]:
+    """`read_ahead`, without its thread where the first item says that it is the last one.
+
+    Most reads find little or nothing, and a thread costs as much as a question to a database.
+    """
+    first = list(islice(source, 1))
+    if not first or is_last(first[0]):
+        yield chain(first, source)
+        return
+    with read_ahead(source, size_of) as rest:
+        yield chain(first, rest)
 
 
 def _produce(source: Iterator[Item], size_of: Callable[[Item], int], items: _Queue[Item]) -> None:

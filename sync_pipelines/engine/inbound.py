@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from sync_pipelines.engine.ahead import read_ahead
+from sync_pipelines.engine.ahead import read_ahead_if_long
 from sync_pipelines.engine.chunk import Chunk, ChunkPlan, TextBatch, chunks_of
 from sync_pipelines.engine.keys import key_reader
 from sync_pipelines.engine.layout import FieldPlan, asks_full_read, fingerprint, plan_fields, table_of
@@ -223,7 +223,7 @@ class _Read:
         resumed, total, rest = reading.resume is not None, None, Chunk(self.chunks)
         if not reading.complete:
             flow = self.work.provider.read(self._read_plan(reading))
-            with read_ahead(chunks_of(self.vendor.read(flow), self.chunks), _size) as steps:
+            with read_ahead_if_long(chunks_of(self.vendor.read(flow), self.chunks), _size, _is_last) as steps:
                 for step in steps:
                     if isinstance(step, Notice):
                         self.tally.notice(step.message)
@@ -233,7 +233,7 @@ class _Read:
                     if step.pages:
                         rejected = reading.rejected + len(step.refused)
                         reading = replace(reading, resume=step.resume, rejected=rejected)
-                    if step.resume is None or not step.is_full:
+                    if _is_last(step):
                         rest = step
                         continue
                     checkpoint = self._store(step, replace(checkpoint, reading=reading))
@@ -333,3 +333,8 @@ class _Read:
 
 def _size(step: Chunk | Notice) -> int:
     return step.bytes if isinstance(step, Chunk) else 0
+
+
+def _is_last(step: Chunk | Notice) -> bool:
+    """A chunk that ends where the read ends. The last one of a read may look like another one by chance."""
+    return isinstance(step, Chunk) and (step.resume is None or not step.is_full)

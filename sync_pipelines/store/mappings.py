@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Engine, RowMapping, Select, func, insert, select, text
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.mapping import Mapping
@@ -33,7 +34,7 @@ class Mappings:
         spelled = {name.casefold(): name for name in objects}
         newest = (
             select(*_COLUMNS)
-            .distinct(mappings.c.customer_id, mappings.c.object)
+            .ext(distinct_on(mappings.c.customer_id, mappings.c.object))
             .where(
                 mappings.c.provider == provider,
                 mappings.c.object == func.any(list(spelled)),
