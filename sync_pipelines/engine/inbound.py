@@ -52,7 +52,7 @@ class Vendor(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """One connection's object of one sync, ready to be done. `full` forces a full read."""
+    """One connection's object of one sync, ready to be done. `full` forces a full read; `due_at` is when it was due."""
 
     sync: Sync
     declared: SyncObject
@@ -63,6 +63,7 @@ class Work:
     mapping: FieldMapping | None = None
     full: bool = False
     chunk_rows: int = 5_000
+    due_at: datetime | None = None
 
     @property
     def crm_object(self) -> CrmObject:

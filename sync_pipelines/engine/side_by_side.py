@@ -16,8 +16,9 @@ from datetime import UTC, datetime
 from typing import Any, Final, Protocol, TypeAlias
 
 from sync_pipelines.engine.inbound import Describe, Tally, Vendor, Work, sync_object
+from sync_pipelines.engine.stopping import Stops
 from sync_pipelines.model.destination import Destination, Observer
-from sync_pipelines.model.errors import Reauthorize, SkipObject, SyncError, Wait
+from sync_pipelines.model.errors import Reauthorize, SkipObject, Stopped, SyncError, Wait
 from sync_pipelines.model.run import SyncRun
 
 log = logging.getLogger(__name__)
@@ -53,7 +54,7 @@ class Surroundings:
     lease: Callable[[Work], AbstractContextManager[bool]]
     describe: Callable[[Work, Session], Describe]
     observe: Observer
-    stop: threading.Event
+    stops: Stops
     record: Callable[[Sequence[SyncRun]], None] | None = None
     """Stores outcomes, several at a time."""
     let_go: Callable[[Any], None] = _close
@@ -98,7 +99,7 @@ def sync_side_by_side(
                     on_done(run)
         except BaseException:
             # The run is being ended: work that waits for its turn must not be waited for.
-            around.stop.set()
+            around.stops.set()
             _rescue(list(unrecorded.values()), around)
             raise
     return [outcomes[at] for at in range(len(work))]
@@ -177,7 +178,9 @@ def sync_one(work: Work, around: Surroundings) -> SyncRun:
     started, tally = datetime.now(UTC), Tally()
     if work.connection.status == "expired":
         return _outcome(work, started, tally, "skipped", error=Reauthorize(_reconnect(work)))
-    if around.stop.is_set():
+    if around.stops.is_cancelled(work.connection.customer_id):
+        return _outcome(work, started, tally, "cancelled", message=_CANCELLED)
+    if around.stops.is_set():
         return _outcome(work, started, tally, "skipped", message="The run was cancelled before this connection's turn.")
     session: Session | None = None
     try:
@@ -192,6 +195,10 @@ def sync_one(work: Work, around: Surroundings) -> SyncRun:
         return _outcome(work, started, tally, "success", session=session)
     except SkipObject as problem:
         return _outcome(work, started, tally, "skipped", session=session, error=problem)
+    except Stopped as problem:
+        if around.stops.is_cancelled(work.connection.customer_id):
+            return _outcome(work, started, tally, "cancelled", session=session, message=_CANCELLED)
+        return _outcome(work, started, tally, "error", session=session, error=problem)
     except SyncError as problem:
         log.warning(
             "%s %s of %s failed (%s): %s %s",
@@ -211,6 +218,9 @@ def sync_one(work: Work, around: Surroundings) -> SyncRun:
     finally:
         if session is not None:
             around.let_go(session)
+
+
+_CANCELLED = "Somebody cancelled it; what was stored stays, and the next run goes on from there."
 
 
 def _reconnect(work: Work) -> str:
@@ -250,4 +260,5 @@ def _outcome(
         vendor_calls=session.calls if session is not None else 0,
         quota={"used": quota[0], "allowed": quota[1]} if quota else {},
         account_id=tally.account_id,
+        due_at=work.due_at,
     )

@@ -3,6 +3,7 @@
 import unicodedata
 from collections.abc import Mapping as MappingOf
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Engine, RowMapping, Select, func, insert, select, text
@@ -11,6 +12,7 @@ from sqlalchemy.dialects.postgresql import distinct_on
 from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.mapping import Mapping
 from sync_pipelines.store.audit import note
+from sync_pipelines.store.mending import mend_customer
 from sync_pipelines.store.tables import mappings
 
 _COLUMNS = [mappings.c[name] for name in ("customer_id", "provider", "object", "version", "fields")]
@@ -67,6 +69,7 @@ class Mappings:
                 return old
             version = old.version + 1 if old else 1
             database.execute(insert(mappings).values(**who, version=version, fields=rules, actor=actor))
+            mend_customer(database, customer_id, provider, datetime.now(UTC))
             note(
                 database,
                 actor=actor,

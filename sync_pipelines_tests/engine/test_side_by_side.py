@@ -8,6 +8,7 @@ import pytest
 from sync_pipelines.engine import side_by_side as side_by_side_module
 from sync_pipelines.engine.inbound import Work
 from sync_pipelines.engine.side_by_side import Surroundings, sync_side_by_side
+from sync_pipelines.engine.stopping import Stops
 from sync_pipelines.model.connection import Connection
 from sync_pipelines.model.errors import SkipObject
 from sync_pipelines.model.sync import Sync, SyncObject
@@ -43,7 +44,7 @@ def named(work):
     return f"{work.declared.object} {work.connection.customer_id}"
 
 
-def side_by_side(work, do, *, at_once, on_done=lambda run: None, stop=None):
+def side_by_side(work, do, *, at_once, on_done=lambda run: None, stops=None):
     """`do` is what becomes of each piece of work, in the thread that does it."""
 
     def session(item):
@@ -56,7 +57,7 @@ def side_by_side(work, do, *, at_once, on_done=lambda run: None, stop=None):
         lease=lambda item: nullcontext(True),
         describe=lambda item, session: None,
         observe=lambda step: None,
-        stop=stop or threading.Event(),
+        stops=stops or Stops(),
     )
     return sync_side_by_side(work, around, at_once=at_once, on_done=on_done)
 
@@ -131,24 +132,24 @@ def test_a_bug_in_one_connection_leaves_the_others_alone():
 
 
 def test_a_run_that_is_ended_begins_nothing_more():
-    begun, stop = [], threading.Event()
+    begun, stops = [], Stops()
 
     def begin(item):
         begun.append(named(item))
         if len(begun) > 1:
-            stop.wait(PATIENCE)
+            stops.of(item.connection.customer_id).wait(PATIENCE)
 
     def fail(run):
         raise KeyboardInterrupt
 
     work = work_of({"contacts": [f"c{number}" for number in range(20)]})
     with pytest.raises(KeyboardInterrupt):
-        side_by_side(work, begin, at_once=1, on_done=fail, stop=stop)
-    assert stop.is_set()
+        side_by_side(work, begin, at_once=1, on_done=fail, stops=stops)
+    assert stops.is_set()
     assert len(begun) <= 2
 
 
-def recorded(work, record, *, at_once, on_done, do=lambda item: None, stop=None):
+def recorded(work, record, *, at_once, on_done, do=lambda item: None, stops=None):
     def session(item):
         do(item)
         raise SkipObject("This is all that there was to do.")
@@ -159,7 +160,7 @@ def recorded(work, record, *, at_once, on_done, do=lambda item: None, stop=None)
         lease=lambda item: nullcontext(True),
         describe=lambda item, session: None,
         observe=lambda step: None,
-        stop=stop or threading.Event(),
+        stops=stops or Stops(),
         record=record,
     )
     return sync_side_by_side(work, around, at_once=at_once, on_done=on_done)
@@ -197,7 +198,7 @@ def test_a_slow_one_does_not_keep_the_others_from_being_recorded():
 
 
 def test_what_ended_before_a_run_is_ended_is_recorded(monkeypatch):
-    batches, stop = [], threading.Event()
+    batches, stops = [], Stops()
     quick = threading.Event()
 
     def do(item):
@@ -220,7 +221,7 @@ def test_what_ended_before_a_run_is_ended_is_recorded(monkeypatch):
             at_once=2,
             on_done=lambda run: None,
             do=do,
-            stop=stop,
+            stops=stops,
         )
     assert [run.customer_id for batch in batches for run in batch] == ["first"]
-    assert stop.is_set()
+    assert stops.is_set()
