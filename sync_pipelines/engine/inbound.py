@@ -16,7 +16,7 @@ from sync_pipelines.engine.ahead import read_ahead_if_long
 from sync_pipelines.engine.chunk import Chunk, ChunkPlan, TextBatch, chunks_of
 from sync_pipelines.engine.keys import key_reader
 from sync_pipelines.engine.layout import FieldPlan, asks_full_read, fingerprint, plan_fields, table_of
-from sync_pipelines.engine.mapping import RecordMapper
+from sync_pipelines.engine.mapping import LaterMapper, RecordMapper
 from sync_pipelines.model.checkpoint import Checkpoint, Reading
 from sync_pipelines.model.connection import Connection
 from sync_pipelines.model.destination import NO_ROWS, Destination, Landing, Observer, Scope, Table
@@ -131,13 +131,15 @@ def sync_object(
 
 def _chunk_plan(work: Work, schema: ObjectSchema, table: Table, plan: FieldPlan, mark: str) -> ChunkPlan:
     crm_object = work.crm_object
-    mapper = RecordMapper(
-        crm_object,
-        schema,
-        table.columns,
-        common=work.declared.common_schema and crm_object.common_name is not None,
-        custom=plan.custom,
-        additional=plan.additional,
+    mapper = LaterMapper(
+        lambda: RecordMapper(
+            crm_object,
+            schema,
+            table.columns,
+            common=work.declared.common_schema and crm_object.common_name is not None,
+            custom=plan.custom,
+            additional=plan.additional,
+        )
     )
     # All that decides a row besides the record's text.
     seed = msgspec.json.encode((mark, schema.lookups), order="sorted").decode()
