@@ -79,7 +79,10 @@ def read_ahead_if_long(
     """
     first = list(islice(source, 1))
     if not first or is_last(first[0]):
-        yield chain(first, source)
+        try:
+            yield chain(first, source)
+        finally:
+            _close(source)
         return
     with read_ahead(source, size_of) as rest:
         yield chain(first, rest)
@@ -100,9 +103,13 @@ def _fill(items: _Queue[Item], source: Iterator[Item], size_of: Callable[[Item],
             if not items.put(item, size_of(item)):
                 break
     finally:
-        close = getattr(source, "close", None)
-        if close is not None:
-            close()
+        _close(source)
+
+
+def _close(source: Iterator[Item]) -> None:
+    close = getattr(source, "close", None)
+    if close is not None:
+        close()
 
 
 def _taken(items: _Queue[Item]) -> Iterator[Item]:

@@ -1,3 +1,5 @@
+import threading
+import time
 from datetime import timedelta
 
 import pytest
@@ -180,6 +182,29 @@ def test_keys_are_told_apart_and_who_is_gone_counts_nowhere(store, connect, run)
         ("other", "contact", "salesforce", "acme", 1),
     ]
     assert len(store.runs.list()) == 6
+
+
+def test_a_customer_who_disconnects_meanwhile_spoils_nothing_for_the_others(store, database, connect, run):
+    leaving = connect("leaving")
+    connect("staying")
+    recording = threading.Thread(
+        target=store.runs.record, args=([run(customer_id="leaving"), run(customer_id="staying")],)
+    )
+    with database.connect() as watch, store._engine.connect() as other:
+        other.execute(text("DELETE FROM connections WHERE id = :id"), {"id": leaving.id})
+        recording.start()
+        deadline = time.monotonic() + 30
+        waiting = (
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        )
+        while watch.execute(waiting).fetchone() == (0,):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        other.commit()
+    recording.join(30)
+    assert len(store.runs.list()) == 2
+    with store._engine.connect() as database_:
+        assert database_.scalar(text("SELECT count(*) FROM progress")) == 1
 
 
 def test_it_is_one_statement_for_any_number_of_outcomes(store, connect, run, statements):
