@@ -130,8 +130,6 @@ def _per_attempt(found: dict[str, Any]) -> dict[str, float]:
         "cpu_ms": 1000 * (found["client_cpu"] + found["postgres_cpu"]),
         "stand_in_ms": 1000 * found["server_cpu"],
         "vendor_calls": found["calls"],
-        "store_transactions": found["store_transactions"],
-        "destination_transactions": found["destination_transactions"],
         "wal_bytes": found["wal_bytes"],
     }
     return {name: round(value / attempts, 3) for name, value in per.items()}

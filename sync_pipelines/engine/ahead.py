@@ -4,6 +4,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import chain, islice
 from typing import Final, Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -68,6 +69,25 @@ def read_ahead(
         thread.join()
 
 
+@contextmanager
+def read_ahead_if_long(
+    source: Iterator[Item], size_of: Callable[[Item], int], is_last: Callable[[Item], bool]
+) -> Iterator[Iterator[Item]]:
+    """`read_ahead`, without its thread where the first item says that it is the last one.
+
+    Most reads find little or nothing, and a thread costs as much as a question to a database.
+    """
+    first = list(islice(source, 1))
+    if not first or is_last(first[0]):
+        try:
+            yield chain(first, source)
+        finally:
+            _close(source)
+        return
+    with read_ahead(source, size_of) as rest:
+        yield chain(first, rest)
+
+
 def _produce(source: Iterator[Item], size_of: Callable[[Item], int], items: _Queue[Item]) -> None:
     error: BaseException | None = None
     try:
@@ -83,9 +103,13 @@ def _fill(items: _Queue[Item], source: Iterator[Item], size_of: Callable[[Item],
             if not items.put(item, size_of(item)):
                 break
     finally:
-        close = getattr(source, "close", None)
-        if close is not None:
-            close()
+        _close(source)
+
+
+def _close(source: Iterator[Item]) -> None:
+    close = getattr(source, "close", None)
+    if close is not None:
+        close()
 
 
 def _taken(items: _Queue[Item]) -> Iterator[Item]:

@@ -6,7 +6,7 @@ from typing import Final, TypeAlias
 
 from sync_pipelines.engine.cleaning import NotARecord, decode_record
 from sync_pipelines.engine.keys import Key
-from sync_pipelines.engine.mapping import RecordMapper
+from sync_pipelines.engine.mapping import LaterMapper, RecordMapper
 from sync_pipelines.model.destination import Columns
 from sync_pipelines.model.errors import RejectRecord, Wait
 from sync_pipelines.model.flow import Notice, Page, PageToken
@@ -25,7 +25,7 @@ class TextBatch:
 
     def __init__(
         self,
-        mapper: RecordMapper,
+        mapper: RecordMapper | LaterMapper,
         ids: Sequence[str],
         hashes: Sequence[int],
         texts: Sequence[bytes],
@@ -54,7 +54,7 @@ class ChunkPlan:
     """
 
     key_of: Callable[[bytes], Key]
-    mapper: RecordMapper
+    mapper: RecordMapper | LaterMapper
     most_rows: int
     mirror: bool
 

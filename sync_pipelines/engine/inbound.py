@@ -12,11 +12,11 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from sync_pipelines.engine.ahead import read_ahead
+from sync_pipelines.engine.ahead import read_ahead_if_long
 from sync_pipelines.engine.chunk import Chunk, ChunkPlan, TextBatch, chunks_of
 from sync_pipelines.engine.keys import key_reader
 from sync_pipelines.engine.layout import FieldPlan, asks_full_read, fingerprint, plan_fields, table_of
-from sync_pipelines.engine.mapping import RecordMapper
+from sync_pipelines.engine.mapping import LaterMapper, RecordMapper
 from sync_pipelines.model.checkpoint import Checkpoint, Reading
 from sync_pipelines.model.connection import Connection
 from sync_pipelines.model.destination import NO_ROWS, Destination, Landing, Observer, Scope, Table
@@ -52,7 +52,7 @@ class Vendor(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """One connection's object of one sync, ready to be done. `full` forces a full read. `due_at`: since when."""
+    """One connection's object of one sync, ready to be done. `full` forces a full read; `due_at` is when it was due."""
 
     sync: Sync
     declared: SyncObject
@@ -131,13 +131,15 @@ def sync_object(
 
 def _chunk_plan(work: Work, schema: ObjectSchema, table: Table, plan: FieldPlan, mark: str) -> ChunkPlan:
     crm_object = work.crm_object
-    mapper = RecordMapper(
-        crm_object,
-        schema,
-        table.columns,
-        common=work.declared.common_schema and crm_object.common_name is not None,
-        custom=plan.custom,
-        additional=plan.additional,
+    mapper = LaterMapper(
+        lambda: RecordMapper(
+            crm_object,
+            schema,
+            table.columns,
+            common=work.declared.common_schema and crm_object.common_name is not None,
+            custom=plan.custom,
+            additional=plan.additional,
+        )
     )
     # All that decides a row besides the record's text.
     seed = msgspec.json.encode((mark, schema.lookups), order="sorted").decode()
@@ -224,7 +226,7 @@ class _Read:
         resumed, total, rest = reading.resume is not None, None, Chunk(self.chunks)
         if not reading.complete:
             flow = self.work.provider.read(self._read_plan(reading))
-            with read_ahead(chunks_of(self.vendor.read(flow), self.chunks), _size) as steps:
+            with read_ahead_if_long(chunks_of(self.vendor.read(flow), self.chunks), _size, _is_last) as steps:
                 for step in steps:
                     if isinstance(step, Notice):
                         self.tally.notice(step.message)
@@ -234,7 +236,7 @@ class _Read:
                     if step.pages:
                         rejected = reading.rejected + len(step.refused)
                         reading = replace(reading, resume=step.resume, rejected=rejected)
-                    if step.resume is None or not step.is_full:
+                    if _is_last(step):
                         rest = step
                         continue
                     checkpoint = self._store(step, replace(checkpoint, reading=reading))
@@ -334,3 +336,8 @@ class _Read:
 
 def _size(step: Chunk | Notice) -> int:
     return step.bytes if isinstance(step, Chunk) else 0
+
+
+def _is_last(step: Chunk | Notice) -> bool:
+    """A chunk that ends where the read ends. The last one of a read may look like another one by chance."""
+    return isinstance(step, Chunk) and (step.resume is None or not step.is_full)

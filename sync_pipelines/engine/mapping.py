@@ -7,6 +7,7 @@ by row. A value that does not fit leaves its column null and is kept in the row'
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -54,6 +55,23 @@ class _Plan(NamedTuple):
     places: tuple[int, ...]
     cast: Cast
     twin: int | None = None
+
+
+class LaterMapper:
+    """A RecordMapper that is compiled when the first record wants it: most reads of most connections bring none."""
+
+    def __init__(self, make: Callable[[], "RecordMapper"]) -> None:
+        self._make = make
+
+    @cached_property
+    def _made(self) -> "RecordMapper":
+        return self._make()
+
+    def __call__(self, texts: Sequence[bytes], hashes: Sequence[int], *, carefully: bool = False) -> Mapped:
+        return self._made(texts, hashes, carefully=carefully)
+
+    def modified_at(self, text: bytes) -> Any:
+        return self._made.modified_at(text)
 
 
 class RecordMapper:

@@ -167,6 +167,9 @@ class VendorSession:
             # A broken answer may repeat what we sent too, and the error shows where it begins.
             self._auth.mask(error)
             raise
+        except Exception:
+            self.failed = True
+            raise
         finally:
             flow.close()
 

@@ -26,7 +26,7 @@ class KeptSessions:
     def lend(self, connection: Connection) -> VendorSession:
         """A session with nothing counted yet. Hand it to `take_back` when the work is done."""
         with self._lock:
-            found = next((idle for idle in self._idle if idle.connection is connection), None)
+            found = next((idle for idle in self._idle if idle.connection.id == connection.id), None)
             if found is not None:
                 self._idle.remove(found)
         if found is None:

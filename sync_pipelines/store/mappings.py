@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Engine, RowMapping, Select, func, insert, select, text
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.mapping import Mapping
@@ -35,7 +36,7 @@ class Mappings:
         spelled = {name.casefold(): name for name in objects}
         newest = (
             select(*_COLUMNS)
-            .distinct(mappings.c.customer_id, mappings.c.object)
+            .ext(distinct_on(mappings.c.customer_id, mappings.c.object))
             .where(
                 mappings.c.provider == provider,
                 mappings.c.object == func.any(list(spelled)),

@@ -34,6 +34,8 @@ _ADD = text(
     JOIN connections ON connections.customer_id = new.customer_id AND connections.provider = new.provider
     -- In one order everywhere, so that two who record at once wait for each other and never in a circle.
     ORDER BY new.sync, new.object, connections.id
+    -- Who disconnects at this moment is waited for and left out; without it the foreign key would refuse the batch.
+    FOR KEY SHARE OF connections
     ON CONFLICT (sync, object, connection_id) DO UPDATE SET
         last_attempt_at = GREATEST(old.last_attempt_at, excluded.last_attempt_at),
         last_status = CASE WHEN excluded.last_attempt_at >= old.last_attempt_at

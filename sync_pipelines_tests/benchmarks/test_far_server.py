@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 
+from benchmarks import idle
 from benchmarks.far_server import FASTEST, SLOWEST, FarVendors, Resident, Seen, Town, latency, most_within
 from benchmarks.pages import write_pages
 
@@ -22,7 +23,7 @@ def ask(vendors, target, token):
     return answer.status, msgspec.json.decode(b"".join(bytes(piece) for piece in answer.pieces))
 
 
-@pytest.mark.parametrize("name", ["contacts", "companies", "products"])
+@pytest.mark.parametrize("name", idle.OBJECTS["hubspot"])
 def test_every_account_has_its_own_number_of_records_of_each_object(vendors, name):
     for resident in (SMALL, LARGE):
         status, page = ask(vendors, f"/crm/v3/objects/{name}?limit=100", resident.token)
@@ -54,3 +55,13 @@ def test_requests_are_counted_in_rolling_windows():
         "most_under_way": 3,
         "windows": {"api in 10 s": 0, "search in 10 s": 3, "search in 1 s": 2},
     }
+
+
+@pytest.mark.parametrize("name", idle.OBJECTS["salesforce"])
+def test_an_idle_account_has_every_object_of_salesforce(vendors, name):
+    status, told = ask(vendors, f"/services/data/v67.0/sobjects/{name}/describe", SMALL.token)
+    assert (status, told["queryable"]) == (200, True)
+
+
+def test_deals_have_pipelines(vendors):
+    assert ask(vendors, "/crm/v3/pipelines/deals", SMALL.token) == (200, {"results": []})

@@ -573,3 +573,19 @@ def test_whatever_the_order_the_newest_version_of_each_record_stays(destination,
         for id, minute in (pair for versions in loads for pair in versions):
             newest[id] = max(minute, newest.get(id, 0))
         assert names(landing) == {id: f"{id}{minute}" for id, minute in newest.items()}
+
+
+def test_a_position_that_only_moves_is_stored_and_fenced(destination):
+    with destination.open(scope(), CONTACTS, "run-1", ignore) as landing:
+        load(landing, rows(1), DONE)
+    with destination.open(scope(), CONTACTS, "run-2", ignore) as slow:
+        for _ in range(12):
+            with destination.open(scope(), CONTACTS, "run-3", ignore) as quick:
+                later = replace(quick.checkpoint, incrementals=quick.checkpoint.incrementals + 1)
+                assert load(quick, [], later) == Counts()
+                assert quick.checkpoint.version == later.version + 1
+        with pytest.raises(LeaseLost):
+            load(slow, [], replace(slow.checkpoint, incrementals=99))
+    with destination.open(scope(), CONTACTS, "run-4", ignore) as landing:
+        assert landing.checkpoint == quick.checkpoint
+        assert landing.checkpoint.incrementals == DONE.incrementals + 12

@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 
+from sync_pipelines.destinations.postgres import ready
 from sync_pipelines.model.common_model import COMMON_COLUMNS, Column
 from sync_pipelines.model.destination import Table
 from sync_pipelines.model.errors import ConfigurationError, DestinationBusy, DestinationError
@@ -389,3 +390,41 @@ def test_a_table_behind_a_view_can_be_partitioned_and_the_next_sync_makes_the_vi
     with destination.open(scope(), COMMON_CONTACT, "run-2", ignore) as landing:
         assert load(landing, [entry], DONE, table=COMMON_CONTACT).unchanged == 1
     assert sql("SELECT id, first_name FROM crm.crm_contact") == [("1", "Ann")]
+
+
+def open_once(destination, customer, run_id, table=CONTACTS):
+    with destination.open(scope(customer), table, run_id, ignore):
+        pass
+
+
+def test_a_run_looks_at_a_table_once_and_the_next_run_again(open_again, sql):
+    destination, other = open_again(), open_again("globex")
+    open_once(destination, "acme", "run-1")
+    sql("ALTER TABLE crm.crm_contact DROP COLUMN first_name")
+    open_once(other, "globex", "run-1")
+    assert "first_name" not in columns_of(sql)
+    open_once(other, "globex", "run-2")
+    assert "first_name" in columns_of(sql)
+
+
+def test_a_table_is_looked_at_again_after_an_error(open_again, sql):
+    destination = open_again()
+    open_once(destination, "acme", "run-1")
+    sql("ALTER TABLE crm.crm_contact DROP COLUMN first_name")
+    with pytest.raises(ZeroDivisionError), destination.open(scope(), CONTACTS, "run-1", ignore):
+        raise ZeroDivisionError
+    open_once(destination, "acme", "run-1")
+    assert "first_name" in columns_of(sql)
+
+
+def test_a_table_is_looked_at_again_after_a_while(open_again, sql, monkeypatch):
+    monkeypatch.setattr(ready, "TRUSTED_SECONDS", 0.0)
+    destination = open_again()
+    open_once(destination, "acme", "run-1")
+    sql("ALTER TABLE crm.crm_contact DROP COLUMN first_name")
+    open_once(destination, "acme", "run-1")
+    assert "first_name" in columns_of(sql)
+
+
+def columns_of(sql):
+    return [name for (name,) in sql("SELECT attname FROM pg_attribute WHERE attrelid = 'crm.crm_contact'::regclass")]

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from sync_pipelines.engine.ahead import read_ahead
+from sync_pipelines.engine.ahead import read_ahead, read_ahead_if_long
 
 PATIENCE = 20
 """Seconds after which a test that waits for what never comes fails."""
@@ -148,3 +148,25 @@ def test_an_error_at_closing_the_source_reaches_the_consumer():
     consumer.start()
     consumer.join(PATIENCE)
     assert taken == ["the line is gone"]
+
+
+def test_a_short_read_needs_no_thread_and_a_long_one_is_read_ahead():
+    def source(names):
+        for name in names:
+            made_in.append(threading.current_thread())
+            yield name
+
+    for names, alone in ((["last"], True), ([], True), (["one", "two", "last"], False)):
+        made_in = []
+        with read_ahead_if_long(source(names), len, lambda name: name == "last") as items:
+            assert list(items) == names
+        assert all(thread is threading.current_thread() for thread in made_in) == alone
+
+
+def test_an_error_of_a_short_read_comes_out_of_it():
+    def source():
+        raise ZeroDivisionError
+        yield
+
+    with pytest.raises(ZeroDivisionError), read_ahead_if_long(source(), len, bool) as items:
+        list(items)

@@ -5,6 +5,7 @@ from contextlib import nullcontext
 
 import pytest
 
+from sync_pipelines.engine import side_by_side as side_by_side_module
 from sync_pipelines.engine.inbound import Work
 from sync_pipelines.engine.side_by_side import Surroundings, sync_side_by_side
 from sync_pipelines.engine.stopping import Stops
@@ -146,3 +147,81 @@ def test_a_run_that_is_ended_begins_nothing_more():
         side_by_side(work, begin, at_once=1, on_done=fail, stops=stops)
     assert stops.is_set()
     assert len(begun) <= 2
+
+
+def recorded(work, record, *, at_once, on_done, do=lambda item: None, stops=None):
+    def session(item):
+        do(item)
+        raise SkipObject("This is all that there was to do.")
+
+    around = Surroundings(
+        session=session,
+        destination=lambda item: None,
+        lease=lambda item: nullcontext(True),
+        describe=lambda item, session: None,
+        observe=lambda step: None,
+        stops=stops or Stops(),
+        record=record,
+    )
+    return sync_side_by_side(work, around, at_once=at_once, on_done=on_done)
+
+
+def test_outcomes_are_recorded_in_batches_before_they_are_told():
+    batches, told = [], []
+
+    def done(run):
+        assert run in [one for batch in batches for one in batch]
+        told.append(run)
+
+    work = work_of({"contacts": [f"c{number}" for number in range(120)]})
+    runs = recorded(work, batches.append, at_once=4, on_done=done)
+    assert sorted(map(id, told)) == sorted(map(id, runs))
+    assert len(batches) < 20
+    assert sum(map(len, batches)) == 120
+    assert max(map(len, batches)) <= 50
+
+
+def test_a_slow_one_does_not_keep_the_others_from_being_recorded():
+    through = threading.Event()
+    waited = []
+
+    def do(item):
+        if named(item) == "contacts slow":
+            waited.append(through.wait(PATIENCE))
+
+    def done(run):
+        if run.customer_id == "quick":
+            through.set()
+
+    recorded(work_of({"contacts": ["slow", "quick"]}), lambda runs: None, at_once=2, on_done=done, do=do)
+    assert waited == [True]
+
+
+def test_what_ended_before_a_run_is_ended_is_recorded(monkeypatch):
+    batches, stops = [], Stops()
+    quick = threading.Event()
+
+    def do(item):
+        if named(item) == "contacts second":
+            quick.wait(PATIENCE)
+            raise KeyboardInterrupt
+
+    original = side_by_side_module._next_few
+
+    def noticed(ended, most):
+        for one in original(ended, most):
+            yield one
+            quick.set()
+
+    monkeypatch.setattr(side_by_side_module, "_next_few", noticed)
+    with pytest.raises(KeyboardInterrupt):
+        recorded(
+            work_of({"contacts": ["first", "second"]}),
+            batches.append,
+            at_once=2,
+            on_done=lambda run: None,
+            do=do,
+            stops=stops,
+        )
+    assert [run.customer_id for batch in batches for run in batch] == ["first"]
+    assert stops.is_set()

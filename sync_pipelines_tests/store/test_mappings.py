@@ -59,3 +59,15 @@ def test_who_changed_a_mapping_is_remembered(store):
     entry = store.audit.list("mapping acme/salesforce/contact")[0]
 
     assert (entry.actor, entry.old["fields"], entry.new["fields"]) == ("ada", {"tier": "A"}, {"tier": "B"})
+
+
+def test_the_newest_of_many_at_once(store):
+    store.mappings.save("acme", "salesforce", "Contact", {"tier": "Old__c"})
+    newest = store.mappings.save("acme", "salesforce", "Contact", {"tier": "Tier__c"})
+    other = store.mappings.save("globex", "salesforce", "account", {"size": "Size__c"})
+    store.mappings.save("globex", "hubspot", "Contact", {"tier": "tier"})
+    store.mappings.save("initech", "salesforce", "Contact", {"tier": "T__c"})
+
+    found = store.mappings.current_of("salesforce", ["Contact", "Account"], ["acme", "globex", "nobody"])
+
+    assert found == {("acme", "Contact"): newest, ("globex", "Account"): other}

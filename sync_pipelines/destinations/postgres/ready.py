@@ -22,7 +22,7 @@ _Key: TypeAlias = tuple[str, Place, Table]
 
 
 class ReadyTables:
-    """By run, place and table. Another run looks for itself, as does who opens the server anew. Safe for threads."""
+    """By run, place and table: another run looks for itself. Safe for threads."""
 
     def __init__(self) -> None:
         self._known: OrderedDict[_Key, tuple[Layout, float]] = OrderedDict()
