@@ -30,6 +30,7 @@ ACTIONS = {
     "map": 5,
     "reconfigure": 6,
     "restart": 2,
+    "settle": 9,
 }
 RECORD_CHANGES = {
     "update": 30,
@@ -75,9 +76,9 @@ class Life:
         if self.setup.page < 200:
             self._short_pages()
         self.map()
-        for _ in range(self.rng.randint(8, 18)):
+        for _ in range(self.rng.randint(8, 16)):
             getattr(self, self.rng.choices(list(ACTIONS), weights=list(ACTIONS.values()))[0])()
-        self._come_to_rest()
+        self._come_to_the_end()
 
     # What a schedule is made of
 
@@ -90,7 +91,11 @@ class Life:
             self.reconnect()
         self.times.go_on(self.rng.choice((0, 0, 1, 2, 20)))
         self.story.act("runs", f"run{' full' if full else ''}{told}")
-        self._sync(full=full, events=events)
+        run = self._sync(full=full, events=events)
+        if (run is None or run.status == "error") and self.rng.random() < 0.6:
+            # What happens while a reading waits to be gone on with is what its frozen bounds are for.
+            self.change_records()
+            self.let_time_pass()
 
     def change_records(self):
         name = self.rng.choices(list(RECORD_CHANGES), weights=list(RECORD_CHANGES.values()))[0]
@@ -163,6 +168,21 @@ class Life:
         self._start()
         self.story.act("restarts", "the process is started anew")
 
+    def settle(self):
+        """Whatever is broken is mended; then runs until nothing changes. A full read later on might heal a defect."""
+        self.story.act("settled", "everything is mended")
+        self.ground.control.clear_faults(self.setup.customer)
+        self._short_pages()
+        self.times.go_on(self.records.back_by + 2)
+        self._adopt(replace(self.setup, delete_brake=1.0, attempts=3))
+        if self.process.connection().status == "expired":
+            self._connect()
+        # What is under way is only read as far as its old bounds, so a run that changes nothing may still be this one.
+        self._sync()
+        self._until_quiet()
+        self._compare(may_be_behind=True)
+        self.destination.check_at_rest()
+
     # How it is done
 
     def _adopt(self, setup):
@@ -226,26 +246,15 @@ class Life:
             if run.error_message.startswith("An unexpected error"):
                 raise Broken(run.error_message)
 
-    def _come_to_rest(self):
-        """Whatever was broken is mended; then runs until nothing changes, and once more with a full read."""
-        self.story.tell("everything is mended")
-        self.ground.control.clear_faults(self.setup.customer)
-        self._short_pages()
+    def _come_to_the_end(self):
         self.times.go_on(4000)
-        self._adopt(replace(self.setup, delete_brake=1.0, attempts=3))
-        if self.process.connection().status == "expired":
-            self._connect()
-        # What is under way is only read as far as its old bounds, so a run that changes nothing may still be this one.
-        self._sync()
-        self._until_quiet()
-        self._compare(may_be_behind=True)
+        self.settle()
         last = self._sync(full=True)
         if last.status != "success":
             raise Broken(f"the last full read ended with {outcome(last)}")
         self._until_quiet()
         self._compare(may_be_behind=False)
         self.destination.check_bystanders()
-        self.destination.check_at_rest()
 
     def _until_quiet(self):
         """Until a run succeeds and changes nothing, not one byte."""

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from sync_pipelines.destinations.postgres import checkpoints, statements
+from sync_pipelines.destinations.postgres import statements
 from sync_pipelines.destinations.postgres.landing import PostgresLanding
 from sync_pipelines.engine import inbound
 from sync_pipelines.engine.chunk import Chunk
@@ -49,8 +49,9 @@ def deletes_are_forgotten(monkeypatch):
 
 
 def deletes_reach_every_customer(monkeypatch):
-    everybody = "t.{application_id} = %(application_id)s AND t.{provider_name} = %(provider)s AND %(customer_id)s <> ''"
-    monkeypatch.setattr(statements, "_SCOPE", everybody)
+    everybody = "t.{application_id} = %(application_id)s AND t.{provider_name} = %(provider)s"
+    for name in ("_MARK_UNSEEN", "_REMOVE_UNSEEN"):
+        monkeypatch.setattr(statements, name, getattr(statements, name).replace("{scope}", everybody))
 
 
 def bounds_move_when_a_reading_goes_on(monkeypatch):
@@ -64,23 +65,9 @@ def bounds_move_when_a_reading_goes_on(monkeypatch):
     monkeypatch.setattr(inbound, "_begin", broken)
 
 
-def ids_seen_before_a_crash_are_not_kept(monkeypatch):
-    monkeypatch.setattr(
-        checkpoints, "_COUNT", "SELECT %(reading)s::text IS NULL OR seen FROM {checkpoints} WHERE {ours}"
-    )
-    remember = checkpoints.Checkpoints.remember
-    monkeypatch.setattr(
-        checkpoints.Checkpoints, "remember", lambda self, connection, moved, ids: remember(self, connection, moved, [])
-    )
-
-
 def the_lease_is_given_to_everybody(monkeypatch):
     monkeypatch.setattr(Leases, "_take", lambda self, key: object())
     monkeypatch.setattr(Leases, "_give_back", lambda self, key, session: None)
-
-
-def the_oldest_of_two_versions_wins(monkeypatch):
-    monkeypatch.setattr(Chunk, "_replaces", lambda self, candidate, known: False)
 
 
 def a_new_mapping_asks_for_nothing(monkeypatch):
