@@ -120,6 +120,15 @@ CASES = {
             },
         ),
     ),
+    "all-wait": Case(
+        "warning",
+        f"Failing: account, contact: {VENDOR_OUT}",
+        "It comes back",
+        tried(
+            contact={"failing": 1, "last_error_type": "rate_limit"},
+            account={"failing": 1, "last_error_type": "rate_limit"},
+        ),
+    ),
     "given-up": Case("error", "It fails since .*: The disk is full.", "Mend your database", error_state),
     "in-a-row": Case(
         "warning",

@@ -135,7 +135,8 @@ judged AS (
             WHEN connection_status = 'expired' THEN 'expired'
             WHEN connection_status = 'error' THEN 'broken'
             WHEN error_since IS NOT NULL THEN 'given up'
-            WHEN objects > 0 AND failing_objects = objects THEN 'all fail'
+            -- A vendor that asks to wait is no fault, however many objects wait.
+            WHEN objects > 0 AND failing_objects = objects AND error_type IS DISTINCT FROM 'rate_limit' THEN 'all fail'
             WHEN failing_objects > 0 THEN 'some fail'
             WHEN failures_in_row > 0 THEN 'fails'
             WHEN gaps > 0 THEN 'gap'
