@@ -28,8 +28,12 @@ _CATCH_UP_SECONDS: Final = 900.0
 
 _NOT_LOADED: Final = "SELECT customer_id, error_message FROM runs WHERE status != 'success' LIMIT 1"
 _BEFORE: Final = "SELECT count(*) FROM due WHERE scheduled_at < %s"
-_ASKED: Final = """
-    SELECT count(*) FROM due WHERE customer_id = ANY(%s) AND (asked_at IS NOT NULL OR claim_id IS NOT NULL)
+_BEHIND: Final = """
+    SELECT count(*) FROM unnest(%s::text[]) AS customer
+    WHERE (
+        SELECT count(DISTINCT object) FROM runs
+        WHERE customer_id = customer AND finished_at >= %s AND started_at >= %s AND status = 'success'
+    ) < %s
 """
 _PLAN: Final = """
     SELECT customer_id, scheduled_at + CASE WHEN scheduled_at < %(began)s THEN %(every)s ELSE interval '0' END FROM due
@@ -153,7 +157,7 @@ def _settle(place: Place, database: psycopg.Connection[Any], left: str, *values:
 
 def _catch_up(place: Place, say: Callable[[str], None]) -> None:
     """Records that changed after their customer's turn are fetched too, so that everything can be compared."""
-    numbers = {one.number for one in place.vendors.changes()}
+    frozen, numbers = datetime.now(UTC), {one.number for one in place.vendors.changes()}
     say(f"{len(numbers)} accounts have changed; they are synced once more before everything is compared.")
     place.vendors.play(Play(failing=True))
     customers = [customer_of(number) for number in numbers]
@@ -162,4 +166,4 @@ def _catch_up(place: Place, say: Callable[[str], None]) -> None:
         if theirs:
             place.project.store.due.request(vendor, theirs, actor="scale")
     with place.database(STORE) as database:
-        _settle(place, database, _ASKED, customers)
+        _settle(place, database, _BEHIND, customers, frozen, frozen, OBJECTS_EACH)

@@ -21,7 +21,7 @@ from sync_pipelines.model.errors import SyncError
 from sync_pipelines.model.run import SyncRun
 from sync_pipelines.model.sync import Schedule, Sync, SyncObject
 from sync_pipelines.orchestration.claims import claim_of, kept
-from sync_pipelines.orchestration.events import record_failed_partitions, record_materializations
+from sync_pipelines.orchestration.events import keep_connected, record_failed_partitions, record_materializations
 from sync_pipelines.orchestration.names import snake, step_name
 from sync_pipelines.orchestration.partitions import connections_of
 from sync_pipelines.orchestration.pulse import pulse
@@ -147,6 +147,7 @@ def run_objects(
     partitions: dg.DynamicPartitionsDefinition,
 ) -> None:
     """Sync these objects of this run's connections, and tell Dagster of each. dg.Failure at the end when any failed."""
+    keep_connected(context.instance)
     customers = _customers(context, config)
     claim = claim_of(context.run)
     results = [Results(subject, _having(subject, customers)) for subject in subjects]

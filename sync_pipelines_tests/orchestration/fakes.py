@@ -77,7 +77,8 @@ class FakeProject:
         self.launches = 0
         self.raises = None
         lifecycle = SimpleNamespace(refuse_archived=lambda sync: None, cancelled=lambda sync, since: frozenset())
-        self.store = store or SimpleNamespace(check_current=lambda: None, lifecycle=lifecycle)
+        due = SimpleNamespace(due_times=lambda claim: {})
+        self.store = store or SimpleNamespace(check_current=lambda: None, lifecycle=lifecycle, due=due)
         self.stops = Stops()
         self.closed = 0
 

@@ -1,6 +1,9 @@
 """Holds our one private corner of Dagster to the installed version, and its fallback to the public API."""
 
+from types import SimpleNamespace
+
 import dagster as dg
+import psycopg2
 import pytest
 
 from sync_pipelines.orchestration import events
@@ -94,3 +97,34 @@ def test_a_renamed_parameter_is_noticed(monkeypatch):
     module = events.importlib.import_module(events.PRIVATE_MODULE)
     monkeypatch.setattr(module.DagsterEvent, "asset_materialization", lambda step, materialization: None)
     assert events.private_api_differs.__wrapped__() == ("DagsterEvent.asset_materialization",)
+
+
+@pytest.fixture
+def connects(monkeypatch):
+    """One for each connection that is opened to Postgres by Dagster's driver."""
+    opened, connect = [], psycopg2.connect
+    monkeypatch.setattr(psycopg2, "connect", lambda *args, **rest: opened.append(1) or connect(*args, **rest))
+    return opened
+
+
+def test_a_process_that_is_kept_connected_opens_few_connections(postgres_instance, connects):
+    def ask():
+        connects.clear()
+        postgres_instance.add_dynamic_partitions(PARTITIONS.name, ["a", "b"])
+        for _ in range(20):
+            assert postgres_instance.has_dynamic_partition(PARTITIONS.name, "a")
+        return len(connects)
+
+    assert ask() > 20
+    events.keep_connected(postgres_instance)
+    assert ask() <= 3
+
+
+def test_what_is_written_while_connected_is_there(postgres_instance):
+    events.keep_connected(postgres_instance)
+    assert shown(postgres_instance) == dict.fromkeys("abc", "MATERIALIZED") | {"d": "FAILED", "e": None}
+
+
+def test_an_instance_that_cannot_be_kept_connected_is_left_alone():
+    events.keep_connected(SimpleNamespace())
+    events.keep_connected(SimpleNamespace(optimize_for_webserver=lambda timeout: pytest.fail("another signature")))
