@@ -200,7 +200,7 @@ def write_project(folder):
             "name": sync,
             "provider": provider,
             "destination": "warehouse",
-            "schedule": {"every": "1 day"},
+            "schedule": {"every": "365 days"},
             "objects": ["contact", "account"],
         }
         (folder / "syncs" / "syncs" / f"{sync}.yaml").write_text(yaml.safe_dump(document))
