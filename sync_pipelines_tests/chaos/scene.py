@@ -31,7 +31,7 @@ OBJECTS = {HUB: ("contacts", "companies"), FORCE: ("Contact", "Account")}
 PROVIDERS = {HUB: "hubspot", FORCE: "salesforce"}
 CUSTOMERS = 18
 PAGE = 5
-SILENT_SECONDS = 12
+SILENT_SECONDS = 20
 DEADLINE_SECONDS = 150
 BEHIND_SECONDS = 900
 """By which the vendors' clock is behind ours at first."""
