@@ -31,9 +31,9 @@ OBJECTS = {HUB: ("contacts", "companies"), FORCE: ("Contact", "Account")}
 PROVIDERS = {HUB: "hubspot", FORCE: "salesforce"}
 CUSTOMERS = 18
 PAGE = 5
-SILENT_SECONDS = 12
+SILENT_SECONDS = 20
 DEADLINE_SECONDS = 150
-BEHIND_SECONDS = 600
+BEHIND_SECONDS = 900
 """By which the vendors' clock is behind ours at first."""
 
 SETTINGS = {
@@ -147,7 +147,7 @@ class Scene:
             connection.execute("UPDATE due SET retry_at = now() WHERE retry_at IS NOT NULL")
 
     def at_rest(self, *syncs):
-        """Once every work of these syncs ended well since the scenario began, and nothing is claimed any more."""
+        """Once every work of these syncs ended well since the scenario began, and nothing is under way or waits."""
         self.until("all work is done", lambda: self._done(syncs))
 
     def _done(self, syncs):
@@ -158,7 +158,10 @@ class Scene:
             ended.setdefault((run.sync, run.customer_id, run.object), run.status)
         well = {(sync, customer) for (sync, customer, _), status in ended.items() if status == "success"}
         others = [status for status in ended.values() if status != "success"]
-        return wanted <= well and not others and not self.project.store.due.open_claims()
+        return wanted <= well and not others and not self._unfinished()
+
+    def _unfinished(self):
+        return [work for work in self.project.store.due.list() if work.attempts or work.claim_id]
 
     def wrong(self):
         """Everything that is not as it should be, at rest. Empty when all is well."""
@@ -168,9 +171,8 @@ class Scene:
             for run in self.project.store.runs.list(limit=10_000)
             if run.status != "skipped"
         ]
-        retries = [work for work in self.project.store.due.list() if work.attempts or work.claim_id]
         (shown,) = self.until("the pages answer", lambda: [self._shown_wrong()])
-        return [*unequal, *self.journal.twice_at_once(), *overlaps(works), *retries, *shown]
+        return [*unequal, *self.journal.twice_at_once(), *overlaps(works), *self._unfinished(), *shown]
 
     def _shown_wrong(self):
         """What Dagster shows that it should not."""
@@ -198,7 +200,7 @@ def write_project(folder):
             "name": sync,
             "provider": provider,
             "destination": "warehouse",
-            "schedule": {"every": "1 day"},
+            "schedule": {"every": "365 days"},
             "objects": ["contact", "account"],
         }
         (folder / "syncs" / "syncs" / f"{sync}.yaml").write_text(yaml.safe_dump(document))
