@@ -89,9 +89,18 @@ def claim_of(run: dg.DagsterRun) -> str | None:
     return run.tags.get(CLAIM_TAG) if run.parent_run_id is None else None
 
 
+def refuse_ended_run(context: dg.AssetExecutionContext) -> None:
+    """dg.Failure when the run has ended: a queue may hand out a step after its run was cancelled or given up."""
+    run = context.instance.get_run_by_id(context.run_id)
+    if run is not None and run.status in ENDED:
+        raise dg.Failure(
+            description=f"This run is over ({run.status.value}), so its step does not begin.", allow_retries=False
+        )
+
+
 @contextmanager
 def kept(project: Project, claim: str | None) -> Iterator[None]:
-    """Keep a claim from expiring while we work on it. Nothing happens for a run without one."""
+    """Keep a claim from expiring while we work on it or wait for who does. Nothing happens for a run without one."""
     if claim is None:
         yield
         return
