@@ -1,9 +1,11 @@
 """A project opened: configuration, store and what is needed to run its syncs. Dagster and the CLI begin here."""
 
+import hashlib
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from sync_pipelines.config import Configuration, load_configuration
@@ -11,6 +13,7 @@ from sync_pipelines.destinations import open_destination
 from sync_pipelines.engine.inbound import Describe, Work
 from sync_pipelines.engine.layout import table_of
 from sync_pipelines.engine.side_by_side import Session, Surroundings, sync_side_by_side
+from sync_pipelines.engine.stopping import Stops
 from sync_pipelines.http_client.client import VendorSession
 from sync_pipelines.model.connection import Connection
 from sync_pipelines.model.destination import Destination, Observer, Row, Scope, Table
@@ -31,7 +34,7 @@ def ignore(step: str) -> None:
 class Project:
     """Opened by `open_project`; close it when done. Safe to use from several threads.
 
-    `sleep` is how vendor sessions wait; None waits for real, until `stop` is set.
+    `sleep` is how vendor sessions wait; None waits for real, until one of `stops` is set.
     """
 
     def __init__(
@@ -39,7 +42,7 @@ class Project:
     ) -> None:
         self.settings = settings
         self.configuration = configuration
-        self.stop = threading.Event()
+        self.stops = Stops()
         self._sleep = sleep
         self._store: Store | None = None
         self._destinations: dict[tuple[str, str, str | None], Destination] = {}
@@ -82,6 +85,21 @@ class Project:
         known = ", ".join(item.object for item in objects)
         raise ConfigurationError(f"The sync {sync} has no object {object_name}. It has: {known}.")
 
+    def plan(self, name: str) -> None:
+        """Bring what is planned of a sync in line with its configuration and its connections."""
+        self.store.due.plan([self.sync(name)], marks={name: self._mark(name)})
+
+    def _mark(self, name: str) -> str:
+        """A text that changes with the provider and the destination of a sync, their secrets included, and tells
+        nothing of them."""
+        sync = self.sync(name)
+        provider = self.configuration.providers[sync.provider]
+        destination = self.configuration.destinations[sync.destination]
+        key = self.settings.key_ring[0].reveal().encode()[:64]
+        secrets = f"{provider.client.client_secret.reveal()}\0{destination.password.reveal()}"
+        text = f"{provider!r}\0{destination!r}\0{secrets}"
+        return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), key=key, digest_size=16).hexdigest()
+
     def provider_of(self, sync: Sync) -> Provider:
         return self.providers[sync.provider]
 
@@ -117,7 +135,7 @@ class Project:
             timeout=self.settings.request_timeout_seconds,
             attempts=self.settings.retry_attempts,
             sleep=self._sleep,
-            stop=self.stop,
+            stop=self.stops.of(connection.customer_id),
         )
 
     def destination(self, sync: Sync, customer_id: str) -> Destination:
@@ -168,11 +186,13 @@ class Project:
         full: bool = False,
         observe: Observer = ignore,
         on_done: Callable[[SyncRun], None] = lambda run: None,
+        due_at: Mapping[str, datetime] | None = None,
     ) -> list[SyncRun]:
         """Sync objects of customers, {object: customers}, all side by side, and store every outcome.
 
         One SyncRun for each object and customer, in the order given. Accounts share the places evenly and objects take
-        turns, so that no object and no large account keeps the others waiting for a place.
+        turns, so that no object and no large account keeps the others waiting for a place. `due_at`: by customer, when
+        this work had been due.
         """
         connections = {item.customer_id: item for item in self.connections(sync)}
         wanted = [(name, customer) for name, customers in objects.items() for customer in customers]
@@ -186,6 +206,7 @@ class Project:
         first_time = {item.connection.customer_id: item.connection for item in work if not item.connection.account_id}
 
         def done(run: SyncRun) -> None:
+            run = replace(run, due_at=(due_at or {}).get(run.customer_id))
             self.store.runs.record([run])
             if run.customer_id in first_time and run.account_id is not None:
                 self.store.connections.set_account(first_time.pop(run.customer_id), run.account_id)
@@ -215,7 +236,7 @@ class Project:
             ),
             describe=self._describe,
             observe=observe,
-            stop=self.stop,
+            stops=self.stops,
         )
 
     def _describe(self, work: Work, session: Session) -> Describe:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from sync_pipelines.cli import connect, local, mapping, project_verbs, run
+from sync_pipelines.cli import connect, local, mapping, project_verbs, run, steer
 from sync_pipelines.cli.printing import plain
 from sync_pipelines.model.errors import SyncError
 
@@ -45,5 +45,5 @@ def main(
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
-for group in (project_verbs, run, connect, mapping, local):
+for group in (project_verbs, run, steer, connect, mapping, local):
     group.register(app)

@@ -6,9 +6,10 @@ from typing import Annotated
 import typer
 
 from sync_pipelines.cli.printing import console, say, table
+from sync_pipelines.cli.steer import whoami
 from sync_pipelines.model.run import SyncRun
 
-STATUSES = ("success", "error", "skipped")
+STATUSES = ("success", "error", "skipped", "cancelled")
 NUMBERS = ("created", "updated", "same", "deleted", "rejected", "misfits", "calls", "s")
 
 Customers = Annotated[list[str] | None, typer.Option("--customer", "-c", help="Only this customer; may be repeated.")]
@@ -33,6 +34,7 @@ def sync(
     with opened(with_store=True) as project:
         declared = project.sync(name)
         wanted = [project.declared(name, item).object for item in object_name or [o.object for o in declared.objects]]
+        project.store.lifecycle.refuse_archived(name)
         customers = [item.customer_id for item in project.connections(name, customer or [])]
         if not customers:
             say(f"Nobody is connected to {declared.provider} yet: see `sync-pipelines connect --help`.")
@@ -41,8 +43,10 @@ def sync(
         finished: list[SyncRun] = []
         with console.status("") as status:
             for item in wanted:
-                status.update(f"{name}: {item} of {len(customers)} customer(s) ...")
-                finished += project.sync_connections(name, item, customers, run_id=run_id, full=full)
+                having = [each for each in customers if item in (o.object for o in declared.objects_of(each))]
+                status.update(f"{name}: {item} of {len(having)} customer(s) ...")
+                if having:
+                    finished += project.sync_connections(name, item, having, run_id=run_id, full=full)
     show_runs(f"{name}, run {run_id}", finished)
     if any(run.status == "error" for run in finished):
         raise typer.Exit(1)
@@ -60,16 +64,22 @@ def trigger(
     with opened(with_store=True) as project:
         objects = [project.declared(name, item).object for item in object_name or []]
         customers = [item.customer_id for item in project.connections(name, customer or [])]
-        project.store.due.plan([project.sync(name)], project.connections(name))
-        project.store.due.request(name, customers=customers, objects=objects or None, full=full)
-    say(f"{name} is due for {len(customers)} customer(s); Dagster starts it at the sensor's next look.")
+        project.plan(name)
+        project.store.lifecycle.refuse_archived(name)
+        project.store.due.request(name, customers=customers, objects=objects or None, full=full, actor=whoami())
+        paused = project.store.lifecycle.state(name).state == "paused"
+    when = f"it starts when the sync is resumed: `sync-pipelines resume {name}`" if paused else _SOON
+    say(f"{name} is due for {len(customers)} customer(s); {when}.")
+
+
+_SOON = "Dagster starts it at the sensor's next look"
 
 
 def runs(
     sync_name: Annotated[str | None, typer.Option("--sync", help="Only this sync.")] = None,
     customer: Annotated[str | None, typer.Option("--customer", "-c", help="Only this customer.")] = None,
     object_name: Annotated[str | None, typer.Option("--object", "-o", help="Only this object.")] = None,
-    status: Annotated[str | None, typer.Option(help="success, error or skipped.")] = None,
+    status: Annotated[str | None, typer.Option(help="success, error, skipped or cancelled.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many, newest first.")] = 30,
     details: Annotated[bool, typer.Option("--details", help="Show notices and rejected records too.")] = False,
 ) -> None:

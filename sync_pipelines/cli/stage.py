@@ -55,7 +55,7 @@ class Stage:
         if self._dagster is not None:
             self._dagster.stop()
         if self._project is not None:
-            self._project.stop.set()
+            self._project.stops.set()
             self._project.close()
         self.postgres.stop()
 

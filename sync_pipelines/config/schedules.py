@@ -18,7 +18,10 @@ PRESETS = {
     "weekly": Schedule(every=timedelta(weeks=1)),
     "manual": Schedule(),
 }
-"""Words for the most usual schedules. `daily` is 24 hours after the last time; a time of day needs a cron line."""
+"""Words for the most usual schedules. Without a time of day or a time zone they are intervals, over which customers are
+spread; with one, `daily` and `weekly` (on Monday) come at that time."""
+
+_AT = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
 
 _UNITS = {"s": 1, "sec": 1, "second": 1, "m": 60, "min": 60, "minute": 60, "h": 3600, "hour": 3600, "hr": 3600}
 _UNITS |= {"d": 86_400, "day": 86_400, "w": 604_800, "week": 604_800}
@@ -71,8 +74,19 @@ def parse_timezone(written: Any) -> str:
         raise refusing("is not a known time zone: write an IANA name such as `Europe/Paris` or `UTC`") from error
 
 
+def parse_time_of_day(written: Any) -> str:
+    """`06:30`. YAML reads an unquoted 6:30 as a number of minutes, so that is meant too."""
+    if isinstance(written, int) and not isinstance(written, bool) and 0 <= written < 24 * 60:
+        written = f"{written // 60}:{written % 60:02}"
+    if not isinstance(written, str) or not _AT.fullmatch(written):
+        raise refusing("must be a time of day such as `06:30`")
+    return written
+
+
 class ScheduleDocument(Document):
     """One of: `every`, `cron` (with `timezone`), `preset`, or `type` with `interval_minutes` or `cron`.
+
+    `preset: daily` and `weekly` take `at` and `timezone`.
 
     A single word (`hourly`, `daily`, `weekly`, `manual`) may stand for the whole.
     """
@@ -81,6 +95,9 @@ class ScheduleDocument(Document):
     cron: Annotated[str, BeforeValidator(parse_cron)] | None = None
     timezone: Annotated[str, BeforeValidator(parse_timezone)] = "UTC"
     preset: Annotated[str, Choice({word: word for word in PRESETS})] | None = None
+    at: Annotated[str, BeforeValidator(parse_time_of_day)] | None = Field(
+        None, description="Time of day of `preset: daily` or `weekly`, in `timezone`"
+    )
     type: Annotated[str, Choice({word: word for word in ("interval", "cron", "manual")})] | None = None
     interval_minutes: float | None = Field(None, gt=0, le=_LONGEST.total_seconds() / 60)
     spread: Duration | None = Field(
@@ -104,10 +121,18 @@ class ScheduleDocument(Document):
             raise refusing(
                 "must say when exactly once: `every`, `cron`, `interval_minutes`, or one word such as `hourly`"
             )
+        if self.at is not None and self.preset not in ("daily", "weekly"):
+            raise refusing(
+                "has `at`, which goes with `preset: daily` or `preset: weekly`: a cron line holds its own time"
+            )
         return self
 
     def schedule(self) -> Schedule:
         """The schedule that is meant."""
+        if self.preset in ("daily", "weekly") and (self.at is not None or "timezone" in self.model_fields_set):
+            hour, minute = (self.at or "0:00").split(":")
+            day = "*" if self.preset == "daily" else "1"
+            return Schedule(cron=f"{int(minute)} {int(hour)} * * {day}", timezone=self.timezone, spread=self.spread)
         if self.preset is not None:
             return replace(PRESETS[self.preset], spread=self.spread)
         if self.interval_minutes is not None:

@@ -14,8 +14,9 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from sync_pipelines.engine.inbound import Describe, Tally, Vendor, Work, sync_object
+from sync_pipelines.engine.stopping import Stops
 from sync_pipelines.model.destination import Destination, Observer
-from sync_pipelines.model.errors import Reauthorize, SkipObject, SyncError, Wait
+from sync_pipelines.model.errors import Reauthorize, SkipObject, Stopped, SyncError, Wait
 from sync_pipelines.model.run import SyncRun
 
 log = logging.getLogger(__name__)
@@ -42,7 +43,7 @@ class Surroundings:
     lease: Callable[[Work], AbstractContextManager[bool]]
     describe: Callable[[Work, Session], Describe]
     observe: Observer
-    stop: threading.Event
+    stops: Stops
 
 
 def sync_side_by_side(
@@ -70,7 +71,7 @@ def sync_side_by_side(
                 on_done(run)
         except BaseException:
             # The run is being ended: work that waits for its turn must not be waited for.
-            around.stop.set()
+            around.stops.set()
             raise
     return [outcomes[at] for at in range(len(work))]
 
@@ -124,7 +125,9 @@ def sync_one(work: Work, around: Surroundings) -> SyncRun:
     started, tally = datetime.now(UTC), Tally()
     if work.connection.status == "expired":
         return _outcome(work, started, tally, "skipped", error=Reauthorize(_reconnect(work)))
-    if around.stop.is_set():
+    if around.stops.is_cancelled(work.connection.customer_id):
+        return _outcome(work, started, tally, "cancelled", message=_CANCELLED)
+    if around.stops.is_set():
         return _outcome(work, started, tally, "skipped", message="The run was cancelled before this connection's turn.")
     session: Session | None = None
     try:
@@ -139,6 +142,10 @@ def sync_one(work: Work, around: Surroundings) -> SyncRun:
         return _outcome(work, started, tally, "success", session=session)
     except SkipObject as problem:
         return _outcome(work, started, tally, "skipped", session=session, error=problem)
+    except Stopped as problem:
+        if around.stops.is_cancelled(work.connection.customer_id):
+            return _outcome(work, started, tally, "cancelled", session=session, message=_CANCELLED)
+        return _outcome(work, started, tally, "error", session=session, error=problem)
     except SyncError as problem:
         log.warning(
             "%s %s of %s failed (%s): %s %s",
@@ -158,6 +165,9 @@ def sync_one(work: Work, around: Surroundings) -> SyncRun:
     finally:
         if session is not None:
             session.close()
+
+
+_CANCELLED = "Somebody cancelled it; what was stored stays, and the next run goes on from there."
 
 
 def _reconnect(work: Work) -> str:

@@ -35,7 +35,8 @@ class Rejection:
 
 @dataclass(frozen=True, kw_only=True)
 class SyncRun:
-    """`status`: success, error, or skipped (somebody else holds the lease, or the connection has expired).
+    """`status`: success, error, cancelled (somebody stopped it at a checkpoint), or skipped (somebody else holds the
+    lease, the connection has expired, or the object is not there).
 
     `run_id` is shared by all connections and objects of one execution (Dagster's run id there). Times are ours, UTC.
     """

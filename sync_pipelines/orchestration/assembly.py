@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
@@ -14,6 +15,7 @@ from sync_pipelines.orchestration.jobs import job_of
 from sync_pipelines.orchestration.names import refuse_ambiguous_names
 from sync_pipelines.orchestration.resources import SyncProject
 from sync_pipelines.orchestration.sensors import connections_sensor, due_sensor
+from sync_pipelines.orchestration.steering import steering_job
 from sync_pipelines.project import Project
 
 
@@ -25,7 +27,7 @@ def definitions_of(project: Project, resource: SyncProject | None = None) -> dg.
     executor = executor_of(project.settings)
     assets: list[dg.AssetsDefinition] = []
     sensors: list[dg.SensorDefinition] = []
-    jobs = []
+    jobs: list[Any] = []
     for sync in syncs:
         subjects = subjects_of(project, sync, places)
         job = job_of(sync, [subject.key for subject in subjects], executor)
@@ -33,6 +35,7 @@ def definitions_of(project: Project, resource: SyncProject | None = None) -> dg.
         jobs.append(job)
         sensors.append(due_sensor(sync, subjects, job, project.settings))
     if syncs:
+        jobs.append(steering_job)
         sensors.append(connections_sensor(sorted({sync.provider for sync in syncs}), project.settings))
     return dg.Definitions(
         assets=assets,

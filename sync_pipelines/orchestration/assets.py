@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from uuid import UUID
 
 import dagster as dg
 from dagster import AssetExecutionContext
@@ -140,7 +141,7 @@ def run_objects(
     refuse_ended_run(context)
     customers = _customers(context, config)
     claim = claim_of(context.run)
-    results = [Results(subject, customers) for subject in subjects]
+    results = [Results(subject, _having(subject, customers)) for subject in subjects]
     cause: Exception | None = None
 
     def tell(each: Results) -> None:
@@ -148,8 +149,8 @@ def run_objects(
 
     try:
         project = sync_project.open()
-        with kept(project, claim):
-            attempt(context, project, results, full=config.full, on_settled=tell)
+        with kept(project, subjects[0].sync.name, claim):
+            attempt(context, project, results, full=config.full, on_settled=tell, claim=claim)
     except Exception as error:
         cause = error
         for each in results:
@@ -166,15 +167,19 @@ def attempt(
     *,
     full: bool,
     on_settled: Callable[[Results], None],
+    claim: str | None = None,
 ) -> None:
     """Sync those that are connected; who is not is a failure of that one alone. `on_settled`: an object is through."""
     project.store.check_current()
-    sync, customers = results[0].subject.sync, results[0].customers
+    sync = results[0].subject.sync
+    project.store.lifecycle.refuse_archived(sync.name)
     connected = {connection.customer_id for connection in project.connections(sync.name)}
-    present = [customer for customer in customers if customer in connected]
+    present: dict[str, list[str]] = {}
     for each in results:
-        for stranger in (customer for customer in customers if customer not in connected):
+        for stranger in (customer for customer in each.customers if customer not in connected):
             each.fail(stranger, _not_connected(sync, stranger))
+        if here := [customer for customer in each.customers if customer in connected]:
+            present[each.subject.declared.object] = here
     by_object = {each.subject.declared.object: each for each in results}
 
     def take(run: SyncRun) -> None:
@@ -184,8 +189,18 @@ def attempt(
             on_settled(each)
 
     if present:
-        objects = dict.fromkeys(by_object, present)
-        project.sync_objects(sync.name, objects, run_id=context.run.run_id, full=full, on_done=take)
+        due_at = project.store.due.due_times(UUID(claim)) if claim is not None else {}
+        project.sync_objects(sync.name, present, run_id=context.run.run_id, full=full, due_at=due_at, on_done=take)
+
+
+def _having(subject: Subject, customers: Sequence[str]) -> list[str]:
+    """Those for whom this object is synced: a customer may have only some of them."""
+    overrides = subject.sync.overrides
+    return [
+        customer
+        for customer in customers
+        if customer not in overrides or subject.declared in subject.sync.objects_of(customer)
+    ]
 
 
 def _not_connected(sync: Sync, customer: str) -> str:
@@ -238,8 +253,8 @@ def _tell(
     results.told = True
     try:
         for run in results.runs:
-            if run.status == "skipped":
-                context.log.warning(f"{run.object} of {run.customer_id} was skipped: {run.error_message}")
+            if run.status in ("skipped", "cancelled"):
+                context.log.warning(f"{run.object} of {run.customer_id} was {run.status}: {run.error_message}")
         _materialize(context, sync_project, partitions, results, everything=everything)
     except Exception as error:
         log.exception("Dagster could not be told what became of %s", results.subject.spoken)

@@ -20,6 +20,7 @@ from dagster_celery.make_app import make_app
 from dagster_celery.tasks import create_task
 
 from sync_pipelines.orchestration.claims import claim_of, kept
+from sync_pipelines.orchestration.names import SYNC_TAG
 from sync_pipelines.project import opened
 from sync_pipelines.settings import Settings, read_settings
 
@@ -105,7 +106,8 @@ class WatchingExecutor(CeleryExecutor):
     """dagster-celery's executor with watched steps. Keeps the run's claim, since a step may wait long in its queue."""
 
     def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[dg.DagsterEvent]:
-        with opened() as project, kept(project, claim_of(plan_context.dagster_run)):
+        run = plan_context.dagster_run
+        with opened() as project, kept(project, run.tags.get(SYNC_TAG, ""), claim_of(run)):
             yield from core_celery_execution_loop(plan_context, execution_plan, step_execution_fn=_send)
 
 

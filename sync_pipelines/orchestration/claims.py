@@ -2,8 +2,10 @@
 
 import logging
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
@@ -13,16 +15,16 @@ from sync_pipelines.model.run import SyncRun
 from sync_pipelines.model.sync import Sync
 from sync_pipelines.orchestration.names import CLAIM_TAG
 from sync_pipelines.project import Project
-from sync_pipelines.store import Outcome, Store
+from sync_pipelines.store import Claim, Outcome, Store
+from sync_pipelines.store.treatment import treatment_of, worst
 
 log = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS: Final = 60.0
+WATCH_SECONDS: Final = 5.0
+"""How often a run looks whether somebody wants it stopped."""
 
 ENDED: Final = frozenset({dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED})
-
-USELESS_TO_REPEAT: Final = frozenset({"configuration", "auth_expired"})
-"""Error types that a person has to mend first; their work comes back with its schedule, not before."""
 
 
 def close_ended_claims(store: Store, instance: dg.DagsterInstance, sync: Sync) -> None:
@@ -39,18 +41,29 @@ def close_ended_claims(store: Store, instance: dg.DagsterInstance, sync: Sync) -
             continue
         claim = claims[claim_id]
         if run.status in ENDED:
-            objects = claim.objects or tuple(declared.object for declared in sync.objects)
-            finished = store.runs.list(run_id=run.run_id, sync=sync.name, limit=len(objects) * len(claim.customers))
+            most = len(sync.objects) * len(claim.customers)
+            finished = store.runs.list(run_id=run.run_id, sync=sync.name, limit=most)
             repeat = run.status != dg.DagsterRunStatus.CANCELED
-            store.due.done(claim.id, outcomes_of(claim.customers, objects, finished, repeat=repeat))
+            outcomes = outcomes_of(claim.customers, objects_claimed(sync, claim), finished, repeat=repeat)
+            store.due.done(claim.id, outcomes)
         elif run.status == dg.DagsterRunStatus.QUEUED:
             waiting.append(claim.id)
     if waiting:
         store.due.heartbeat(waiting)
 
 
+def objects_claimed(sync: Sync, claim: Claim) -> Callable[[str], Sequence[str]]:
+    """Which objects a claim is for, by customer."""
+
+    def of_customer(customer: str) -> Sequence[str]:
+        own = [declared.object for declared in sync.objects_of(customer)]
+        return [name for name in own if name in claim.objects] if claim.objects else own
+
+    return of_customer
+
+
 def outcomes_of(
-    customers: Sequence[str], objects: Sequence[str], finished: Sequence[SyncRun], *, repeat: bool
+    customers: Sequence[str], objects_of: Callable[[str], Sequence[str]], finished: Sequence[SyncRun], *, repeat: bool
 ) -> list[Outcome]:
     """What each customer's objects came to. What has no SyncRun was cut off by the end of the run.
 
@@ -58,27 +71,51 @@ def outcomes_of(
     """
     by_work = {(run.customer_id, run.object): run for run in finished}
     return [
-        _outcome(customer, {name: by_work.get((customer, name)) for name in objects}, repeat=repeat)
+        _outcome(customer, {name: by_work.get((customer, name)) for name in objects_of(customer)}, repeat=repeat)
         for customer in customers
     ]
 
 
 def _outcome(customer: str, runs: dict[str, SyncRun | None], *, repeat: bool) -> Outcome:
-    failed = tuple(name for name, run in runs.items() if _must_come_back(run))
-    errors = {run.error_type for name in failed if (run := runs[name]) is not None}
-    useless = bool(errors) and errors <= USELESS_TO_REPEAT
+    failed = {name: run for name, run in runs.items() if _must_come_back(run)}
+    if failed and not repeat:
+        failed = {name: run for name, run in failed.items() if run is not None and run.status == "error"}
+        if not failed:
+            return Outcome(customer_id=customer, undecided=True)
+    # Where trying again helps some, those are tried again, and their class decides when.
+    helped = {name: run for name, run in failed.items() if treatment_of(_class(run)).first is not None}
+    told = helped or failed
+    error_type = worst(_class(run) for run in told.values())
     moments = [run.retry_at for run in runs.values() if run is not None and run.retry_at is not None]
     return Outcome(
         customer_id=customer,
         failed=bool(failed),
-        failed_objects=failed,
+        failed_objects=tuple(told),
+        error_type=error_type,
+        error_message=_message(told, error_type),
         retry_at=max(moments, default=None),
-        retry=repeat and not useless,
+        retry=repeat and bool(helped),
+        partly=any(not _must_come_back(run) for run in runs.values()),
+        undecided=any(run is not None and run.status == "cancelled" for run in runs.values()),
     )
 
 
+def _class(run: SyncRun | None) -> str | None:
+    return run.error_type if run is not None else None
+
+
+def _message(failed: dict[str, SyncRun | None], error_type: str | None) -> str:
+    for name, run in failed.items():
+        if _class(run) == error_type:
+            return f"{name}: {run.error_message}" if run is not None else f"{name}: {_CUT_OFF}"
+    return ""
+
+
+_CUT_OFF: Final = "its run ended before it was through; see the run in Dagster."
+
+
 def _must_come_back(run: SyncRun | None) -> bool:
-    """Not what was skipped for a reason of its own (the object is not there for this connection)."""
+    """Not what was skipped for a reason of its own (the object is not there for this connection), or cancelled."""
     if run is None or run.status == "error":
         return True
     return run.status == "skipped" and run.error_type is None
@@ -99,25 +136,31 @@ def refuse_ended_run(context: dg.AssetExecutionContext) -> None:
 
 
 @contextmanager
-def kept(project: Project, claim: str | None) -> Iterator[None]:
-    """Keep a claim from expiring while we work on it or wait for who does. Nothing happens for a run without one."""
-    if claim is None:
-        yield
-        return
-    stop = threading.Event()
+def kept(project: Project, sync: str, claim: str | None) -> Iterator[None]:
+    """Keep the claim (if there is one) from expiring, and stop whom somebody wants stopped.
 
-    def beat() -> None:
-        while not stop.wait(HEARTBEAT_SECONDS):
+    While we work, or wait for the worker that does.
+    """
+    ended, began = threading.Event(), datetime.now(UTC)
+    beat_at = time.monotonic() + HEARTBEAT_SECONDS
+
+    def watch() -> None:
+        nonlocal beat_at
+        while not ended.wait(WATCH_SECONDS):
             try:
-                project.store.due.heartbeat([UUID(claim)])
+                for customer in project.store.lifecycle.cancelled(sync, began):
+                    project.stops.cancel(customer)
+                if claim is not None and time.monotonic() >= beat_at:
+                    project.store.due.heartbeat([UUID(claim)])
+                    beat_at = time.monotonic() + HEARTBEAT_SECONDS
             except Exception:
-                # The store may be back for the next beat; a claim that expires meanwhile costs a second look, no data.
-                log.warning("The heartbeat of claim %s failed", claim, exc_info=True)
+                # The store may be back for the next look; a claim that expires meanwhile costs a second look, no data.
+                log.warning("The store could not be asked about the work on %s", sync, exc_info=True)
 
-    beating = threading.Thread(target=beat, name="heartbeat", daemon=True)
-    beating.start()
+    watching = threading.Thread(target=watch, name="watch", daemon=True)
+    watching.start()
     try:
         yield
     finally:
-        stop.set()
-        beating.join()
+        ended.set()
+        watching.join()

@@ -222,7 +222,7 @@ class DagsterProcesses:
     def _rest(self, deadline: float, otherwise: str) -> None:
         self.check()
         if time.monotonic() > deadline:
-            raise NotReady(f"{otherwise} in time; see the logs in {self.home / 'logs'}.")
+            raise NotReady(f"{otherwise} in time; see the logs in {self.home / LOG_FOLDER}.")
         time.sleep(POLL_SECONDS)
 
 

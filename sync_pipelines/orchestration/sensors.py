@@ -38,7 +38,7 @@ def due_sensor(
     def due(context: dg.SensorEvaluationContext, sync_project: SyncProject) -> dg.SensorResult:
         store = ready_store(sync_project)
         close_ended_claims(store, context.instance, sync)
-        store.due.plan([sync])
+        sync_project.open().plan(sync.name)
         claims = store.due.claim(sync=sync.name, limit=CLAIMED_AT_ONCE, batch=CONNECTIONS_PER_RUN)
         if not claims:
             return dg.SensorResult(skip_reason=f"Nothing of {sync.name} is due.")

@@ -10,12 +10,13 @@ from sync_pipelines.store.credentials import CredentialsSafe, StoredCredentials
 from sync_pipelines.store.database import check_current, make_engine, store_url
 from sync_pipelines.store.due import Claim, Due, DueWork
 from sync_pipelines.store.leases import Leases
+from sync_pipelines.store.lifecycle import Lifecycle, SyncState
 from sync_pipelines.store.mappings import Mappings
 from sync_pipelines.store.rescheduling import Outcome
 from sync_pipelines.store.runs import Runs
 from sync_pipelines.store.sealing import KeyRing
 
-__all__ = ["AuditEntry", "Claim", "DueWork", "Outcome", "Store", "StoredCredentials"]
+__all__ = ["AuditEntry", "Claim", "DueWork", "Outcome", "Store", "StoredCredentials", "SyncState"]
 
 
 class Store:
@@ -31,6 +32,7 @@ class Store:
         self.mappings = Mappings(self._engine)
         self.runs = Runs(self._engine)
         self.due = Due(self._engine)
+        self.lifecycle = Lifecycle(self._engine)
         self.leases = Leases(self._engine)
         self.audit = Audit(self._engine)
 

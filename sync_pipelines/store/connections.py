@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection as Database
@@ -14,8 +15,9 @@ from sync_pipelines.model.naming import refusal_of_customer_id
 from sync_pipelines.model.provider import Tokens
 from sync_pipelines.store.audit import note
 from sync_pipelines.store.credentials import CredentialsSafe
+from sync_pipelines.store.mending import mend_connection
 from sync_pipelines.store.storable import storable
-from sync_pipelines.store.tables import connections, due, planned
+from sync_pipelines.store.tables import connections
 
 STATUSES = ("connected", "expired", "error")
 ENVIRONMENTS = ("production", "sandbox")
@@ -94,7 +96,7 @@ class Connections:
             )
             new = _connection(database.execute(upsert.returning(*_COLUMNS)).mappings().one())
             self._safe.put(database, new, tokens)
-            _make_due(database, new)
+            mend_connection(database, new.id, datetime.now(UTC))
             _note_change(database, actor, "reconnect" if old else "connect", old, new)
         return new
 
@@ -144,16 +146,6 @@ def _connection(row: RowMapping) -> Connection:
 def _locked(database: Database, *where: Any) -> Connection | None:
     row = database.execute(select(*_COLUMNS).where(*where).with_for_update()).mappings().one_or_none()
     return _connection(row) if row else None
-
-
-def _make_due(database: Database, connection: Connection) -> None:
-    """What waited for this connection runs now; a sync that has no schedule still waits to be asked."""
-    scheduled = select(planned.c.sync).where(planned.c.every_seconds.is_not(None) | planned.c.cron.is_not(None))
-    database.execute(
-        update(due)
-        .where(due.c.connection_id == connection.id, due.c.sync.in_(scheduled))
-        .values(scheduled_at=func.now(), retry_at=None, retry_objects=None, attempts=0)
-    )
 
 
 def _note_change(database: Database, actor: str, action: str, old: Connection | None, new: Connection | None) -> None:

@@ -1,8 +1,8 @@
 """What is due: when each connection of each sync is next, and who has taken it."""
 
 import uuid
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from typing import Any
@@ -28,9 +28,9 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sync_pipelines.model.connection import Connection
 from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.sync import Sync
-from sync_pipelines.store.planning import plan
+from sync_pipelines.store.planning import SCHEDULING, plan
 from sync_pipelines.store.rescheduling import Outcome, rescheduled
-from sync_pipelines.store.tables import connections, due, planned, requests
+from sync_pipelines.store.tables import connections, due, planned, requests, sync_states
 
 CLAIM_EXPIRES = timedelta(minutes=15)
 """After so long without a heartbeat a claim's work is free to be claimed again."""
@@ -41,14 +41,34 @@ _RESCHEDULE = text(
     """
     UPDATE due
     SET regular_at = new.regular_at, scheduled_at = new.scheduled_at, attempts = new.attempts,
+        failing_since = new.failing_since, error_since = new.error_since, error_type = new.error_type,
+        error_message = new.error_message,
         retry_at = new.retry_at, retry_objects = new.retry_objects, retry_full = new.retry_full,
         claim_id = NULL, claimed_at = NULL, heartbeat_at = NULL, claimed_objects = NULL, claimed_full = false
     FROM jsonb_to_recordset(:rows) AS new
         (sync text, connection_id bigint, regular_at timestamptz, scheduled_at timestamptz, attempts integer,
+         failing_since timestamptz, error_since timestamptz, error_type text, error_message text,
          retry_at timestamptz, retry_objects text[], retry_full boolean)
     WHERE due.sync = new.sync AND due.connection_id = new.connection_id
     """
 ).bindparams(bindparam("rows", type_=JSONB))
+
+_CONNECTIONS_IN_ERROR = text(
+    """
+    WITH stands AS (
+        SELECT connection_id, bool_and(error_since IS NOT NULL) AS in_error,
+               (array_agg(error_message ORDER BY error_since DESC NULLS LAST))[1] AS reason
+        FROM due WHERE connection_id = ANY(:connections) GROUP BY connection_id
+    )
+    UPDATE connections
+    SET status = CASE WHEN in_error THEN 'error' ELSE 'connected' END,
+        status_reason = CASE WHEN in_error THEN reason ELSE '' END, updated_at = now()
+    FROM stands
+    WHERE connections.id = stands.connection_id
+      AND connections.status = CASE WHEN in_error THEN 'connected' ELSE 'error' END
+    """
+)
+"""A connection is in error when all that is planned of it is, and works again when anything of it does."""
 
 _ASK = text(
     """
@@ -86,11 +106,16 @@ class Claim:
     customers: tuple[str, ...]
     objects: tuple[str, ...] = ()
     full: bool = False
+    due_at: Mapping[str, datetime] = field(default_factory=dict)
+    """By customer, since when this work had been due."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DueWork:
-    """One line of the plan. `next_at` None: only when asked. `attempts`: failures in a row."""
+    """One line of the plan. `next_at` None: only when asked. `attempts`: failures in a row, since `failing_since`.
+
+    `error_since`: in the error state, looked at rarely. `paused_at`: this customer's work of the sync waits.
+    """
 
     sync: str
     customer_id: str
@@ -98,6 +123,11 @@ class DueWork:
     attempts: int
     claim_id: uuid.UUID | None
     claimed_at: datetime | None
+    failing_since: datetime | None = None
+    error_since: datetime | None = None
+    error_type: str | None = None
+    error_message: str = ""
+    paused_at: datetime | None = None
 
 
 class Due:
@@ -113,15 +143,18 @@ class Due:
         now: datetime | None = None,
         *,
         whole: bool = False,
+        marks: Mapping[str, str] | None = None,
     ) -> None:
         """See to it that every connected connection of these syncs has its time, and nothing else of them has.
 
         New work is due at once, unless its sync only runs when asked. `connections` None: all that are stored.
-        `whole`: these are all the syncs there are, so that what is planned of any other goes.
+        `whole`: these are all the syncs there are, so that what is planned of any other goes. `marks`: by sync a text
+        that changes with what else it depends on (its provider and destination); where sync or mark changed, failed
+        work is due at once.
         """
         ids = None if connections is None else [connection.id for connection in connections]
         with self._engine.begin() as database:
-            plan(database, list(syncs), ids, now or _now(), whole=whole)
+            plan(database, list(syncs), ids, now or _now(), whole=whole, marks=marks or {})
 
     def claim(
         self,
@@ -134,7 +167,8 @@ class Due:
     ) -> list[Claim]:
         """Take what is due of connections that work: at most `limit` connections, at most `batch` in one claim.
 
-        `sync`: only of this sync. What waits longest comes first. Two that claim at once never get the same.
+        `sync`: only of this sync. What waits longest comes first. Two that claim at once never get the same. What is
+        paused or archived keeps its place and waits.
         """
         now = now or _now()
         of_sync = true() if sync is None else due.c.sync == sync
@@ -144,7 +178,10 @@ class Due:
             if len(rows) < limit:
                 free = and_(of_sync, due.c.claim_id.is_(None), now >= _NEXT)
                 rows += _take(database, free, _NEXT, limit - len(rows))
-            return [_claim(database, part, now, work) for work, part in _grouped(rows, now, batch)]
+            claims = [_claim(database, part, now, work) for work, part in _grouped(rows, now, batch)]
+            if claims:
+                _begin(database, {claim.sync for claim in claims}, now)
+            return claims
 
     def heartbeat(self, claims: Iterable[uuid.UUID], now: datetime | None = None) -> int:
         """Keep claims from expiring; how many connections they still hold."""
@@ -159,7 +196,7 @@ class Due:
         """
         by_customer = {outcome.customer_id: outcome for outcome in outcomes}
         query = (
-            select(due, planned.c.every_seconds, planned.c.cron, planned.c.timezone)
+            select(due, *(planned.c[name] for name in SCHEDULING))
             .join(planned, planned.c.sync == due.c.sync)
             .where(due.c.claim_id == claim, due.c.customer_id == func.any(list(by_customer)))
             .order_by(due.c.sync, due.c.connection_id)
@@ -170,6 +207,13 @@ class Due:
             changes = [rescheduled(row, by_customer[row["customer_id"]], now or _now()) for row in rows]
             if changes:
                 database.execute(_RESCHEDULE, {"rows": changes})
+            moved = [
+                change["connection_id"]
+                for row, change in zip(rows, changes, strict=True)
+                if row["error_since"] is not None or change["error_since"] is not None
+            ]
+            if moved:
+                database.execute(_CONNECTIONS_IN_ERROR, {"connections": moved})
         return len(rows)
 
     def release(self, claim: uuid.UUID) -> int:
@@ -213,6 +257,11 @@ class Due:
         """A claim as far as it is still held, None when nothing of it is."""
         return next(iter(self._claims(due.c.claim_id == claim)), None)
 
+    def due_times(self, claim: uuid.UUID) -> Mapping[str, datetime]:
+        """By customer, since when the work of a claim had been due."""
+        held = self.get(claim)
+        return held.due_at if held is not None else {}
+
     def open_claims(self) -> list[Claim]:
         """Everything that is claimed at the moment."""
         return self._claims(due.c.claim_id.is_not(None))
@@ -221,7 +270,8 @@ class Due:
         names = ("claim_id", "sync", "claimed_objects", "claimed_full")
         columns = [due.c[name] for name in names]
         customers = func.array_agg(due.c.customer_id.op("ORDER BY")(due.c.customer_id)).label("customers")
-        query = select(*columns, customers).where(where).group_by(*columns).order_by(due.c.sync)
+        times = func.array_agg(due.c.claimed_due_at.op("ORDER BY")(due.c.customer_id)).label("times")
+        query = select(*columns, customers, times).where(where).group_by(*columns).order_by(due.c.sync)
         with self._engine.connect() as database:
             return [
                 Claim(
@@ -230,13 +280,14 @@ class Due:
                     customers=tuple(row["customers"]),
                     objects=tuple(row["claimed_objects"] or ()),
                     full=row["claimed_full"],
+                    due_at=_times(zip(row["customers"], row["times"], strict=True)),
                 )
                 for row in database.execute(query).mappings()
             ]
 
     def list(self, sync: str | None = None, customer_id: str | None = None) -> list[DueWork]:
         """The plan, by sync and customer."""
-        names = ("sync", "customer_id", "attempts", "claim_id", "claimed_at")
+        names = [field.name for field in fields(DueWork) if field.name != "next_at"]
         query = select(*(due.c[name] for name in names), _NEXT.label("next_at"))
         query = query.order_by(due.c.sync, due.c.customer_id)
         for column, wanted in ((due.c.sync, sync), (due.c.customer_id, customer_id)):
@@ -260,7 +311,9 @@ def _take(database: Database, where: ColumnElement[bool], order: Any, limit: int
     query = (
         select(due)
         .join(connections, connections.c.id == due.c.connection_id)
-        .where(where, connections.c.status == "connected")
+        .join(sync_states, sync_states.c.sync == due.c.sync, isouter=True)
+        .where(where, connections.c.status.in_(("connected", "error")), due.c.paused_at.is_(None))
+        .where(func.coalesce(sync_states.c.state, "created").in_(("created", "active")))
         .order_by(order)
         .limit(limit)
         .with_for_update(of=due, skip_locked=True)
@@ -300,6 +353,8 @@ def _claim(database: Database, ids: Sequence[int], now: datetime, work: _Work) -
         "claimed_objects": list(work.objects) or null(),
         "claimed_full": work.full,
     }
+    if work.kind != "again":
+        values["claimed_due_at"] = _NEXT
     if work.kind == "asked":
         values |= {"asked_at": None, "asked_objects": null(), "asked_full": False}
     if work.kind == "retry":
@@ -313,8 +368,25 @@ def _claim(database: Database, ids: Sequence[int], now: datetime, work: _Work) -
             "retry_full": kept,
         }
     change = update(due).where(due.c.sync == work.sync, due.c.connection_id == func.any(list(ids))).values(**values)
-    customers = database.execute(change.returning(due.c.customer_id)).scalars()
-    return Claim(id=claim_id, sync=work.sync, customers=tuple(sorted(customers)), objects=work.objects, full=work.full)
+    rows = sorted(database.execute(change.returning(due.c.customer_id, due.c.claimed_due_at)))
+    return Claim(
+        id=claim_id,
+        sync=work.sync,
+        customers=tuple(customer for customer, _ in rows),
+        objects=work.objects,
+        full=work.full,
+        due_at=_times(rows),
+    )
+
+
+def _begin(database: Database, syncs: Iterable[str], now: datetime) -> None:
+    """With its first claim a sync that was only created is active."""
+    created = and_(sync_states.c.sync == func.any(list(syncs)), sync_states.c.state == "created")
+    database.execute(update(sync_states).where(created).values(state="active", actor="system", since=now))
+
+
+def _times(rows: Iterable[tuple[str, datetime | None]]) -> dict[str, datetime]:
+    return {customer: time for customer, time in rows if time is not None}
 
 
 def _now() -> datetime:

@@ -2,6 +2,7 @@
 
 import unicodedata
 from collections.abc import Mapping as MappingOf
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Engine, RowMapping, Select, insert, select, text
@@ -9,6 +10,7 @@ from sqlalchemy import Engine, RowMapping, Select, insert, select, text
 from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.mapping import Mapping
 from sync_pipelines.store.audit import note
+from sync_pipelines.store.mending import mend_customer
 from sync_pipelines.store.tables import mappings
 
 _COLUMNS = [mappings.c[name] for name in ("customer_id", "provider", "object", "version", "fields")]
@@ -48,6 +50,7 @@ class Mappings:
                 return old
             version = old.version + 1 if old else 1
             database.execute(insert(mappings).values(**who, version=version, fields=rules, actor=actor))
+            mend_customer(database, customer_id, provider, datetime.now(UTC))
             note(
                 database,
                 actor=actor,

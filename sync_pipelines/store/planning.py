@@ -1,6 +1,7 @@
 """Brings the plan in line with the syncs and the connections there are: a few statements, however many rows."""
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -8,9 +9,13 @@ from sqlalchemy import Connection as Database
 from sqlalchemy import bindparam, select, text
 from sqlalchemy.dialects.postgresql import JSONB, insert
 
-from sync_pipelines.model.sync import MINIMUM_INTERVAL, Schedule, Sync
+from sync_pipelines.model.sync import Sync
+from sync_pipelines.store.mending import mend_syncs
 from sync_pipelines.store.tables import due, planned
-from sync_pipelines.store.timetable import jitter, next_time, period, schedule_of
+from sync_pipelines.store.timetable import jitter, next_time, period, schedule_of, written
+
+SCHEDULING = ("every_seconds", "cron", "timezone", "spread_seconds", "own_schedules")
+"""The columns of `planned` that a schedule is made of."""
 
 _LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended('sync_pipelines plan', 0))")
 
@@ -26,10 +31,14 @@ _NEW = text(
     FROM planned
     JOIN connections ON {_COVERED} AND connections.status = 'connected'
     CROSS JOIN LATERAL (
-        SELECT CASE WHEN planned.cron IS NULL AND planned.every_seconds IS NULL THEN NULL
+        SELECT COALESCE(planned.own_schedules -> connections.customer_id, to_jsonb(planned)) AS schedule
+    ) AS own
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN own.schedule ->> 'cron' IS NULL AND own.schedule ->> 'every_seconds' IS NULL THEN NULL
                     ELSE CAST(:now AS timestamptz) END AS at
     ) AS start
     WHERE planned.sync = ANY(:syncs) AND (CAST(:ids AS bigint[]) IS NULL OR connections.id = ANY(:ids))
+      AND NOT EXISTS (SELECT 1 FROM due WHERE due.sync = planned.sync AND due.connection_id = connections.id)
     ON CONFLICT DO NOTHING
     """  # noqa: S608 - no value enters the text
 )
@@ -41,6 +50,16 @@ _GONE = text(
     WHERE due.sync = ANY(:syncs) AND planned.sync = due.sync AND connections.id = due.connection_id
       AND NOT ({_COVERED}) AND (CAST(:ids AS bigint[]) IS NULL OR connections.id = ANY(:ids))
     """  # noqa: S608 - no value enters the text
+)
+
+_CREATED = text(
+    """
+    INSERT INTO sync_states (sync, state, actor, since)
+    SELECT sync, CASE WHEN EXISTS (SELECT 1 FROM runs WHERE runs.sync = planned.sync) THEN 'active' ELSE 'created' END,
+           'configuration', :now
+    FROM planned WHERE sync = ANY(:syncs)
+    ON CONFLICT DO NOTHING
+    """
 )
 
 _RESCHEDULE = text(
@@ -55,7 +74,13 @@ _RESCHEDULE = text(
 
 
 def plan(
-    database: Database, syncs: Sequence[Sync], connection_ids: Sequence[int] | None, now: datetime, *, whole: bool
+    database: Database,
+    syncs: Sequence[Sync],
+    connection_ids: Sequence[int] | None,
+    now: datetime,
+    *,
+    whole: bool,
+    marks: Mapping[str, str],
 ) -> None:
     """See `Due.plan`. Runs in the caller's transaction; two planners take turns."""
     database.execute(_LOCK)
@@ -63,7 +88,7 @@ def plan(
     before = {row["sync"]: dict(row) for row in database.execute(select(planned)).mappings()}
     if whole:
         database.execute(planned.delete().where(planned.c.sync.not_in(names)))
-    after = [_row(sync) for sync in syncs]
+    after = [_row(sync, marks.get(sync.name, "")) for sync in syncs]
     if changed := [row for row in after if before.get(row["sync"]) != row]:
         upsert = insert(planned)
         columns = {name: upsert.excluded[name] for name in changed[0] if name != "sync"}
@@ -72,35 +97,44 @@ def plan(
     database.execute(_GONE, scope)
     for row in changed:
         old = before.get(row["sync"])
-        if old is not None and schedule_of(old) != schedule_of(row):
-            _reschedule(database, row["sync"], schedule_of(row), now)
+        if old is not None and any(old[name] != row[name] for name in SCHEDULING):
+            _reschedule(database, old, row, now)
+    if mended := [row["sync"] for row in changed if before.get(row["sync"], row)["fingerprint"] != row["fingerprint"]]:
+        mend_syncs(database, mended, now)
+    database.execute(_CREATED, {"syncs": names, "now": now})
     database.execute(_NEW, {**scope, "now": now})
 
 
-def _row(sync: Sync) -> dict[str, Any]:
-    every = sync.schedule.every
+def _row(sync: Sync, mark: str) -> dict[str, Any]:
+    own = {customer: each.schedule for customer, each in sync.overrides.items() if each.schedule is not None}
+    made_of = f"{sync!r}\0{mark}".encode("utf-8", "surrogatepass")
     return {
         "sync": sync.name,
         "provider": sync.provider,
         "customers": sorted(sync.customers),
-        "every_seconds": None if every is None else int(max(every, MINIMUM_INTERVAL).total_seconds()),
-        "cron": sync.schedule.cron,
-        "timezone": sync.schedule.timezone,
+        **written(sync.schedule),
+        "own_schedules": {customer: written(schedule) for customer, schedule in own.items()},
+        "fingerprint": hashlib.blake2b(made_of, digest_size=16).hexdigest(),
     }
 
 
-def _reschedule(database: Database, sync: str, schedule: Schedule, now: datetime) -> None:
+def _reschedule(database: Database, old: Mapping[str, Any], new: Mapping[str, Any], now: datetime) -> None:
     """Another schedule than before: what is due stays due, the rest gets its time by the new one."""
-    length = period(schedule, now)
+    sync = new["sync"]
     rows = database.execute(
         select(due.c.connection_id, due.c.customer_id, due.c.scheduled_at).where(due.c.sync == sync)
     ).mappings()
     changes = []
     for row in rows:
-        spread = jitter(sync, row["customer_id"], length)
+        customer = row["customer_id"]
+        schedule = schedule_of(new, customer)
+        if schedule == schedule_of(old, customer):
+            continue
+        length = period(schedule, now)
+        spread = jitter(sync, customer, schedule, length)
         # A sync that only ran when asked begins its schedule at once.
         begins = row["scheduled_at"] is None or row["scheduled_at"] <= now
-        regular = None if length is None else now if begins else next_time(schedule, now, now, spread)
+        regular = None if length is None else now if begins else next_time(schedule, now, spread)
         scheduled = None if regular is None else regular if begins else regular + spread
         changes.append(
             {

@@ -13,14 +13,31 @@ from sqlalchemy import RowMapping
 from sync_pipelines.model.sync import MINIMUM_INTERVAL, Schedule
 
 LARGEST_JITTER = timedelta(seconds=60)
-FIRST_BACKOFF = timedelta(seconds=60)
-LONGEST_BACKOFF = timedelta(hours=1)
+_EPOCH = datetime(2024, 1, 1, tzinfo=UTC)
+"""A Monday: intervals of whole weeks begin with one."""
 
 
-def schedule_of(row: RowMapping | Mapping[str, Any]) -> Schedule:
-    """The schedule as a row of the `planned` table holds it."""
-    every = None if row["every_seconds"] is None else timedelta(seconds=row["every_seconds"])
-    return Schedule(every=every, cron=row["cron"], timezone=row["timezone"])
+def schedule_of(row: RowMapping | Mapping[str, Any], customer_id: str | None = None) -> Schedule:
+    """The schedule as a row of the `planned` table holds it, of one customer where it has one of its own."""
+    written = row["own_schedules"].get(customer_id) or row
+    every, spread = written["every_seconds"], written["spread_seconds"]
+    return Schedule(
+        every=None if every is None else timedelta(seconds=every),
+        cron=written["cron"],
+        timezone=written["timezone"],
+        spread=None if spread is None else timedelta(seconds=spread),
+    )
+
+
+def written(schedule: Schedule) -> dict[str, Any]:
+    """The schedule as the `planned` table holds it."""
+    every, spread = schedule.every, schedule.spread
+    return {
+        "every_seconds": None if every is None else int(max(every, MINIMUM_INTERVAL).total_seconds()),
+        "cron": schedule.cron,
+        "timezone": schedule.timezone,
+        "spread_seconds": None if spread is None else int(spread.total_seconds()),
+    }
 
 
 def period(schedule: Schedule, at: datetime) -> timedelta | None:
@@ -33,34 +50,49 @@ def period(schedule: Schedule, at: datetime) -> timedelta | None:
     return None
 
 
-def jitter(sync: str, customer_id: str, length: timedelta | None) -> timedelta:
-    """A customer's own part of the spread, always the same: less than a tenth of the period and than a minute."""
+def jitter(sync: str, customer_id: str, schedule: Schedule, length: timedelta | None) -> timedelta:
+    """A customer's own place in the spread, always the same.
+
+    `length` is the schedule's period. Customers of an interval are spread over all of it: ten thousand that were
+    connected in one minute do not come in one minute ever after.
+    """
     if length is None:
         return timedelta(0)
-    digest = hashlib.blake2s(f"{sync}\0{customer_id}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    share = int.from_bytes(digest, "big") / 2**64
-    return share * min(length / 10, LARGEST_JITTER)
+    widest = length if schedule.every is not None else min(length / 10, LARGEST_JITTER)
+    if schedule.spread is not None:
+        widest = min(schedule.spread, length)
+    return _share(sync, customer_id) * widest
 
 
-def next_time(schedule: Schedule, last: datetime, now: datetime, spread: timedelta) -> datetime | None:
-    """The schedule's next time after `last` whose spread time is still to come; missed ones are not made up for.
+def next_time(schedule: Schedule, now: datetime, spread: timedelta) -> datetime | None:
+    """The schedule's next time whose spread time is still to come; missed ones are not made up for.
 
-    The answer is without the spread: the work is due at `next_time(...) + spread`.
+    The answer is without the spread: the work is due at `next_time(...) + spread`. Intervals are counted from a fixed
+    moment, so that they neither drift nor depend on when a customer was connected.
     """
-    after = max(last, now - spread)
+    after = now - spread
     if schedule.every is not None:
         every = max(schedule.every, MINIMUM_INTERVAL)
-        return last + every * ((after - last) // every + 1)
+        return _EPOCH + every * ((after - _EPOCH) // every + 1)
     if schedule.cron is not None:
         return _fire_after(schedule.cron, schedule.timezone, _minute(after))
     return None
 
 
-def backoff(attempts: int, length: timedelta | None) -> timedelta:
-    """How long to wait after so many failures in a row: a minute, doubled each time, at most the period or an hour."""
-    longest = min(length or LONGEST_BACKOFF, LONGEST_BACKOFF)
-    doublings: int = min(max(attempts, 1) - 1, 10)
-    return min(FIRST_BACKOFF * 2.0**doublings, longest)
+def backoff(first: timedelta, longest: timedelta, attempts: int, *parts: str) -> timedelta:
+    """How long to wait after so many failures in a row: `first`, doubled each time, at most `longest`.
+
+    The last quarter of it is spread by `parts`, so that what failed together does not come back together.
+    """
+    doublings: int = min(max(attempts, 1) - 1, 20)
+    whole = min(first * 2.0**doublings, longest)
+    return whole * (0.75 + 0.25 * _share(*parts, str(attempts)))
+
+
+def _share(*parts: str) -> float:
+    """A number from 0 to below 1, always the same for the same parts."""
+    written = "\0".join(parts).encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.blake2s(written, digest_size=8).digest(), "big") / 2**64
 
 
 def _minute(moment: datetime) -> datetime:

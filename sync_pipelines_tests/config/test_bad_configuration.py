@@ -147,6 +147,18 @@ def test_a_bomb_of_aliases_is_stopped(project_folder):
             sync("strategy: incremental\nconfig: {strategy: incremental}"),
             ["1: has both `strategy` and `config.strategy`: keep one"],
         ),
+        (
+            sync("customers: [acme]\noverrides: {globex: {schedule: daily}}"),
+            ["1: has an override for globex, whom `customers` does not name"],
+        ),
+        (
+            sync("overrides: {acme: {objects: [deal]}}"),
+            ["1: has an override for acme with deal, which is not among its objects (contact)"],
+        ),
+        (
+            sync("overrides: {acme: {schema: pg_catalog}}"),
+            ["4: overrides.acme.schema: must be a schema of your own, such as `public` or `crm`"],
+        ),
     ],
 )
 def test_a_wrong_sync_is_told_with_line_and_field(project_folder, text, expected):
@@ -184,6 +196,12 @@ def test_a_wrong_sync_is_told_with_line_and_field(project_folder, text, expected
             "4: schedule.timezone: is not a known time zone: write an IANA name such as `Europe/Paris` or `UTC`",
         ),
         ("{type: interval, interval_minutes: 0}", "4: schedule.interval_minutes: must be more than 0"),
+        (
+            "{preset: hourly, at: '6:30'}",
+            "4: schedule: has `at`, which goes with `preset: daily` or `preset: weekly`: "
+            "a cron line holds its own time",
+        ),
+        ("{preset: daily, at: 25:00}", "4: schedule.at: must be a time of day such as `06:30`"),
         ("{type: interval}", "4: schedule: of type interval takes `interval_minutes` and nothing else"),
     ],
 )

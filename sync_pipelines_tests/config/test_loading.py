@@ -119,10 +119,32 @@ def test_what_is_left_out_has_the_models_defaults(project_folder):
         ("{type: cron, cron: '*/5 * * * *'}", Schedule(cron="*/5 * * * *")),
         ("{type: manual}", Schedule()),
         ("{cron: '0 0 * * sun'}", Schedule(cron="0 0 * * sun")),
+        ("{every: 1 hour, spread: 5 minutes}", Schedule(every=timedelta(hours=1), spread=timedelta(minutes=5))),
+        ("{preset: hourly, timezone: Asia/Kathmandu}", Schedule(every=timedelta(hours=1))),
+        ("{preset: daily, timezone: Europe/Paris}", Schedule(cron="0 0 * * *", timezone="Europe/Paris")),
+        ("{preset: daily, at: '06:30'}", Schedule(cron="30 6 * * *")),
+        ("{preset: weekly, at: 6:30, spread: 1h}", Schedule(cron="30 6 * * 1", spread=timedelta(hours=1))),
     ],
 )
 def test_schedules(project_folder, written, meant):
     assert load_sync(project_folder, f"schedule: {written}\nobjects: [contact]\n").schedule == meant
+
+
+def test_one_customer_may_have_its_own_schedule_objects_and_schema(project_folder):
+    loaded = load_sync(
+        project_folder,
+        "schedule: hourly\nobjects: [contact, account]\nfreshness: 2 hours\n"
+        "overrides:\n"
+        "  acme: {schedule: daily, objects: [contact], schema: acme_only}\n"
+        "  globex: {schedule: manual}\n",
+    )
+    assert loaded.freshness == timedelta(hours=2)
+    assert loaded.schedule_of("acme") == Schedule(every=timedelta(days=1))
+    assert loaded.schedule_of("globex") == Schedule()
+    assert loaded.schedule_of("initech") == Schedule(every=timedelta(hours=1))
+    assert [each.object for each in loaded.objects_of("acme")] == ["contact"]
+    assert [each.object for each in loaded.objects_of("globex")] == ["contact", "account"]
+    assert loaded.overrides["acme"].schema == "acme_only"
 
 
 @pytest.mark.parametrize(

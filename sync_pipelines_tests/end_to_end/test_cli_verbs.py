@@ -9,12 +9,14 @@ import pytest
 from typer.testing import CliRunner
 
 from sync_pipelines.cli import app
+from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.settings import DEVELOPMENT_KEY
 from sync_pipelines.store.sealing import new_key
 from sync_pipelines_tests.fixtures.place import ACME, CUSTOM_SCHEMA, LUMEN, QUILL
 
 VERBS = (
     *("sync", "trigger", "runs", "connect", "connections", "disconnect", "demo", "dev", "sandbox", "check", "migrate"),
+    *("state", "pause", "resume", "cancel", "archive", "restore"),
     *("mapping set", "mapping show", "key new", "key rotate"),
 )
 ACCOUNT = {"object": "account", "custom_schema": CUSTOM_SCHEMA}
@@ -182,3 +184,44 @@ def test_disconnect_forgets_the_credentials_and_keeps_the_rows(cli, place):
     assert cli(f"disconnect salesforce {ACME} --yes")[0] == 0
     assert place.project.store.connections.list() == []
     assert place.rows("crm_contact") == before
+
+
+def test_a_sync_is_steered_from_the_command_line(cli, place):
+    place.write_sync(schedule={"every": "1 hour"})
+    place.connect(ACME, "brightwater-clinics")
+    store = place.project.store
+
+    code, text = cli("pause crm --reason 'the warehouse moves'")
+    assert code == 0
+    assert "crm is paused for 2 customer(s)" in text
+    assert "the warehouse moves" in cli("state")[1]
+    assert "it starts when the sync is resumed" in cli("trigger crm")[1]
+    assert store.due.claim() == []
+    assert "crm goes on for 2 customer(s)" in cli("resume crm")[1]
+    assert "crm is paused for 1 customer(s)" in cli(f"pause crm --customer {ACME}")[1]
+    assert [claim.customers for claim in store.due.claim()] == [("brightwater-clinics",)]
+    assert "1 customer(s) are asked to stop" in cli("cancel crm")[1]
+    assert "crm goes on for 1 customer(s)" in cli(f"resume crm -c {ACME}")[1]
+
+    assert "crm is archived" in cli("archive crm")[1]
+    for line in ("trigger crm", "sync crm", "pause crm"):
+        assert "sync-pipelines restore crm" in refusal_of(cli, line)
+    assert "crm is active again" in cli("restore crm")[1]
+    assert cli(f"trigger crm -c {ACME}")[0] == 0
+    assert {entry.action for entry in store.audit.list("sync crm")} == {
+        *("pause", "resume", "cancel", "archive", "restore")
+    }
+
+
+def test_steering_what_is_not_there_says_so(cli, place):
+    place.connect(ACME)
+    for line in ("pause nothing", "cancel nothing", "archive nothing"):
+        assert "There is no sync named nothing" in refusal_of(cli, line)
+    assert "does not cover nobody" in refusal_of(cli, "pause crm -c nobody")
+
+
+def refusal_of(cli, line):
+    """What a line that is refused says; the program itself prints it and ends with code 2."""
+    with pytest.raises(ConfigurationError) as refused:
+        cli(line, catch_exceptions=False)
+    return str(refused.value)

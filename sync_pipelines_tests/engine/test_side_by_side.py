@@ -7,6 +7,7 @@ import pytest
 
 from sync_pipelines.engine.inbound import Work
 from sync_pipelines.engine.side_by_side import Surroundings, sync_side_by_side
+from sync_pipelines.engine.stopping import Stops
 from sync_pipelines.model.connection import Connection
 from sync_pipelines.model.errors import SkipObject
 from sync_pipelines.model.sync import Sync, SyncObject
@@ -42,7 +43,7 @@ def named(work):
     return f"{work.declared.object} {work.connection.customer_id}"
 
 
-def side_by_side(work, do, *, at_once, on_done=lambda run: None, stop=None):
+def side_by_side(work, do, *, at_once, on_done=lambda run: None, stops=None):
     """`do` is what becomes of each piece of work, in the thread that does it."""
 
     def session(item):
@@ -55,7 +56,7 @@ def side_by_side(work, do, *, at_once, on_done=lambda run: None, stop=None):
         lease=lambda item: nullcontext(True),
         describe=lambda item, session: None,
         observe=lambda step: None,
-        stop=stop or threading.Event(),
+        stops=stops or Stops(),
     )
     return sync_side_by_side(work, around, at_once=at_once, on_done=on_done)
 
@@ -130,18 +131,18 @@ def test_a_bug_in_one_connection_leaves_the_others_alone():
 
 
 def test_a_run_that_is_ended_begins_nothing_more():
-    begun, stop = [], threading.Event()
+    begun, stops = [], Stops()
 
     def begin(item):
         begun.append(named(item))
         if len(begun) > 1:
-            stop.wait(PATIENCE)
+            stops.of(item.connection.customer_id).wait(PATIENCE)
 
     def fail(run):
         raise KeyboardInterrupt
 
     work = work_of({"contacts": [f"c{number}" for number in range(20)]})
     with pytest.raises(KeyboardInterrupt):
-        side_by_side(work, begin, at_once=1, on_done=fail, stop=stop)
-    assert stop.is_set()
+        side_by_side(work, begin, at_once=1, on_done=fail, stops=stops)
+    assert stops.is_set()
     assert len(begun) <= 2

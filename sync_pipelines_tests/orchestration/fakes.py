@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from sync_pipelines.config import Configuration, DestinationConfig, ProviderConfig
+from sync_pipelines.engine.stopping import Stops
 from sync_pipelines.model.common_model import Column
 from sync_pipelines.model.connection import Connection, OAuthClient
 from sync_pipelines.model.destination import Table
@@ -24,7 +25,8 @@ TABLE = Table(name="crm_contact", columns=(Column("id", "text", "Vendor's id"), 
 
 def a_sync(name="hubspot_crm", provider="hubspot", objects=("contact", "account"), **more):
     declared = tuple(SyncObject(object=each) for each in objects)
-    schedule = Schedule(every=timedelta(minutes=15))
+    # Its next regular time is far away, whenever the test runs.
+    schedule = Schedule(every=timedelta(days=300), spread=timedelta(0))
     return Sync(name=name, provider=provider, destination="warehouse", objects=declared, schedule=schedule, **more)
 
 
@@ -74,7 +76,9 @@ class FakeProject:
         self.calls = []
         self.launches = 0
         self.raises = None
-        self.store = store or SimpleNamespace(check_current=lambda: None)
+        lifecycle = SimpleNamespace(refuse_archived=lambda sync: None, cancelled=lambda sync, since: frozenset())
+        self.store = store or SimpleNamespace(check_current=lambda: None, lifecycle=lifecycle)
+        self.stops = Stops()
         self.closed = 0
 
     def table(self, sync, object_name):
@@ -86,7 +90,10 @@ class FakeProject:
             Connection(id=number, customer_id=name, provider=provider) for number, name in enumerate(self.customers)
         ]
 
-    def sync_objects(self, sync, objects, *, run_id, full=False, observe=None, on_done=None):
+    def plan(self, name):
+        self.store.due.plan([self.configuration.syncs[name]])
+
+    def sync_objects(self, sync, objects, *, run_id, full=False, observe=None, on_done=None, due_at=None):
         self.launches += 1
         for name, customers in objects.items():
             call = SimpleNamespace(sync=sync, object=name, customers=list(customers), full=full, run_id=run_id)

@@ -354,7 +354,7 @@ def test_the_asset_shows_what_was_declared():
     spec = asset.specs_by_key[CONTACT]
     assert spec.kinds == {"hubspot", "postgres"}
     assert spec.metadata["dagster/table_name"] == "crm_Contact"
-    assert spec.metadata["schedule"] == "every 0:15:00"
+    assert spec.metadata["schedule"] == "every 300 days, 0:00:00"
     assert asset.partitions_def.name == PARTITIONS
     assert asset.backfill_policy.policy_type == dg._core.definitions.backfill_policy.BackfillPolicyType.SINGLE_RUN
 

@@ -248,24 +248,24 @@ def test_partitions_follow_the_connections(tick, connect, store, instance):
 @pytest.mark.parametrize(
     ("run", "failed", "retry"),
     [
-        (a_run("acme"), False, True),
+        (a_run("acme"), False, False),
         (a_failed_run("acme", "network"), True, True),
         (a_failed_run("acme", "configuration"), True, False),
         (a_failed_run("acme", "auth_expired"), True, False),
-        (a_run("acme", "skipped", counts=Counts(), error_type="not_found"), False, True),
+        (a_run("acme", "skipped", counts=Counts(), error_type="not_found"), False, False),
         (a_run("acme", "skipped", counts=Counts(), error_message="Another run has it."), True, True),
         (None, True, True),
     ],
 )
 def test_what_becomes_of_a_connection_decides_whether_it_comes_back(run, failed, retry):
-    [outcome] = outcomes_of(["acme"], ["contact"], [run] if run else [], repeat=True)
+    [outcome] = outcomes_of(["acme"], lambda customer: ["contact"], [run] if run else [], repeat=True)
     assert (outcome.failed, outcome.retry) == (failed, retry)
 
 
 def test_the_vendors_own_time_is_kept():
     later = datetime(2026, 3, 1, 13, tzinfo=UTC)
     run = a_run("acme", "error", counts=Counts(), error_type="rate_limit", retry_at=later)
-    [outcome] = outcomes_of(["acme"], ["contact"], [run], repeat=True)
+    [outcome] = outcomes_of(["acme"], lambda customer: ["contact"], [run], repeat=True)
     assert outcome.retry_at == later
 
 

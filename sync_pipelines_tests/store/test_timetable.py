@@ -1,3 +1,4 @@
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -26,41 +27,66 @@ def utc(text):
 def fires(schedule, start, count):
     found = [utc(start)]
     for _ in range(count):
-        found.append(next_time(schedule, found[-1], found[-1], NONE))
+        found.append(next_time(schedule, found[-1], NONE))
     return [moment.strftime("%d %H:%M") for moment in found[1:]]
 
 
 @settings(deadline=None)
-@given(schedules, moments, st.timedeltas(NONE, timedelta(days=90)), st.text())
-def test_however_long_the_pause_one_run_is_due_and_none_piles_up(schedule, last, pause, customer):
-    now = last + pause
+@given(schedules, moments, st.text())
+def test_the_next_time_is_still_to_come_and_at_most_a_period_away(schedule, now, customer):
     length = period(schedule, now)
-    spread = jitter("crm", customer, length)
+    spread = jitter("crm", customer, schedule, length)
 
-    following = next_time(schedule, last, now, spread)
+    following = next_time(schedule, now, spread)
 
-    assert following > last
-    assert following + spread > now
+    assert now < following + spread
+    assert next_time(schedule, following + spread, spread) > following
     if schedule.every is not None:
-        assert following + spread <= now + length or following == last + length
-        assert (following - last) % length == NONE
+        assert following + spread <= now + length
+        assert next_time(schedule, following + spread, spread) == following + length
 
 
 @settings(deadline=None)
 @given(schedules, moments, st.text(), st.text())
-def test_the_spread_is_small_and_always_the_same(schedule, now, sync, customer):
+def test_the_place_in_the_spread_is_always_the_same_and_inside_of_it(schedule, now, sync, customer):
     length = period(schedule, now)
-    spread = jitter(sync, customer, length)
+    spread = jitter(sync, customer, schedule, length)
 
-    assert NONE <= spread < min(length / 10, timedelta(seconds=60)) + timedelta(microseconds=1)
-    assert spread == jitter(sync, customer, length)
+    widest = length if schedule.every is not None else min(length / 10, timedelta(seconds=60))
+    assert NONE <= spread < widest + timedelta(microseconds=1)
+    assert spread == jitter(sync, customer, schedule, length)
 
 
-def test_customers_are_spread_over_the_whole_of_it():
-    found = [jitter("crm", f"customer-{number}", timedelta(hours=1)).total_seconds() for number in range(1_000)]
+@pytest.mark.parametrize(
+    ("schedule", "minutes"),
+    [
+        (Schedule(every=timedelta(hours=1)), 60),
+        (Schedule(every=timedelta(hours=1), spread=timedelta(minutes=5)), 5),
+        (Schedule(every=timedelta(hours=1), spread=timedelta(days=5)), 60),
+        (Schedule(cron="0 5 * * *"), 1),
+        (Schedule(cron="0 5 * * *", spread=timedelta(hours=2)), 120),
+    ],
+)
+def test_customers_are_spread_over_the_whole_of_it(schedule, minutes):
+    length = period(schedule, utc("2026-01-01"))
+    found = [
+        jitter("crm", f"customer-{number}", schedule, length) / (minutes * NONE.resolution) for number in range(1_000)
+    ]
 
-    tenths = [sum(1 for seconds in found if tenth * 6 <= seconds < tenth * 6 + 6) for tenth in range(10)]
+    tenth = timedelta(minutes=1) / NONE.resolution / 10
+    tenths = [sum(1 for place in found if at * tenth <= place < (at + 1) * tenth) for at in range(10)]
     assert min(tenths) > 50
+
+
+def test_customers_connected_in_one_minute_do_not_come_in_one_minute_for_ever():
+    schedule, now = Schedule(every=timedelta(hours=1)), utc("2026-01-01T10:20")
+    length = period(schedule, now)
+    spreads = [jitter("crm", f"customer-{number}", schedule, length) for number in range(600)]
+
+    minutes = Counter((next_time(schedule, now, spread) + spread).minute for spread in spreads)
+
+    assert len(minutes) == 60
+    assert max(minutes.values()) < 30
 
 
 def test_a_period_below_a_minute_runs_at_the_pace_of_a_minute():
@@ -70,9 +96,9 @@ def test_a_period_below_a_minute_runs_at_the_pace_of_a_minute():
 def test_a_schedule_that_only_runs_when_asked_has_no_next_time():
     now = utc("2026-01-01")
 
-    assert next_time(Schedule(), now, now, NONE) is None
+    assert next_time(Schedule(), now, NONE) is None
     assert period(Schedule(), now) is None
-    assert jitter("crm", "acme", None) == NONE
+    assert jitter("crm", "acme", Schedule(), None) == NONE
 
 
 @pytest.mark.parametrize(
@@ -98,15 +124,14 @@ def test_cron_lines_over_the_change_of_the_clocks_in_paris(cron, start, expected
 def test_cron_fires_in_its_own_time_zone_within_its_period(cron, zone, now):
     schedule = Schedule(cron=cron, timezone=zone)
 
-    first = next_time(schedule, now - timedelta(days=400), now, NONE)
+    first = next_time(schedule, now, NONE)
 
     assert now < first <= now + timedelta(days=32)
-    assert first == next_time(schedule, now, now, NONE)
 
 
-@pytest.mark.parametrize(
-    ("attempts", "length", "minutes"),
-    [(1, None, 1), (2, None, 2), (4, None, 8), (7, None, 60), (500, None, 60), (6, timedelta(minutes=15), 15)],
-)
-def test_waits_double_up_to_the_period_or_an_hour(attempts, length, minutes):
-    assert backoff(attempts, length) == timedelta(minutes=minutes)
+@pytest.mark.parametrize(("attempts", "minutes"), [(1, 1), (2, 2), (4, 8), (7, 60), (500, 60)])
+def test_waits_double_up_to_the_longest_and_are_spread(attempts, minutes):
+    waits = [backoff(timedelta(minutes=1), timedelta(hours=1), attempts, "crm", f"c{n}") for n in range(200)]
+
+    assert timedelta(minutes=0.75 * minutes) <= min(waits) < max(waits) <= timedelta(minutes=minutes)
+    assert max(waits) - min(waits) > timedelta(minutes=0.2 * minutes)

@@ -13,6 +13,7 @@ from sync_pipelines.cli.demo.verify import differences
 from sync_pipelines.cli.printing import console
 from sync_pipelines.cli.stage import Stage, owner_only, require_project, state_folder
 from sync_pipelines.model.run import SyncRun
+from sync_pipelines.orchestration.processes import LOG_FOLDER
 from sync_pipelines.project import Project
 from sync_pipelines.sandbox.control import Control
 
@@ -114,7 +115,7 @@ def _wait(stage: Stage, project: Project, what: str, *, since: float) -> list[Sy
             if time.monotonic() > deadline:
                 missing = ", ".join("/".join(key) for key, run in pending.items() if run is None)
                 sys.exit(
-                    f"Not done in {DEADLINE_SECONDS} s: {missing}. Logs are in {stage.folder / 'dagster' / 'logs'}."
+                    f"Not done in {DEADLINE_SECONDS} s: {missing}. Logs are in {stage.folder / 'dagster' / LOG_FOLDER}."
                 )
             time.sleep(POLL_SECONDS)
     for run in done:
