@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test check format bench growth parallel idle scale chaos simulate lock clean
+.PHONY: help install demo dev test check format bench growth parallel idle scale chaos simulate helm lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,9 +69,19 @@ scale: $(INSTALLED) ## 10,000 connections of six objects for an hour, Dagster an
 idle: $(INSTALLED) ## What an attempt costs that finds nothing changed, over thousands of them, about 2 minutes
 	@$(BIN)/python -m benchmarks.idle $(if $(POSTGRES_BIN),--postgres-bin "$(POSTGRES_BIN)")
 
+helm: ## Render Dagster's Helm chart with deploy/helm/values.yaml and check every manifest (CHART= the unpacked chart)
+	@test -x deploy/helm/.venv/bin/kubernetes-validate || { $(PYTHON) -m venv deploy/helm/.venv && \
+	  deploy/helm/.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r deploy/helm/requirements.lock ; }
+	@deploy/helm/.venv/bin/python deploy/helm/check.py "$(CHART)"
+
+COMPILE = UV_PYTHON_DOWNLOADS=never uv pip compile --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-strip-extras --no-header --quiet
+
 lock: ## Pin the dependencies anew (needs uv)
-	@UV_PYTHON_DOWNLOADS=never uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
-	  --no-emit-index-url --no-strip-extras --no-header --upgrade --quiet -o requirements.lock
+	@$(COMPILE) pyproject.toml --group dev --upgrade -o requirements.lock
+	@$(COMPILE) pyproject.toml --group image --extra celery --extra kubernetes --constraint requirements.lock \
+	  --no-annotate --upgrade -o deploy/requirements.lock
+	@$(COMPILE) deploy/helm/requirements.in --no-annotate --upgrade -o deploy/helm/requirements.lock
 
 clean: ## Remove the environment and the local state
 	rm -rf $(VENV) .sync_pipelines test_artefacts benchmarks/.work .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

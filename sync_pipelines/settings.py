@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -56,6 +56,18 @@ class Settings(BaseSettings):
     keep_dagster_runs_days: int = Field(
         14, ge=1, description="How long Dagster's runs and events are kept; the newest of each partition stay"
     )
+    executor: Literal["in_process", "celery"] = Field(
+        "in_process", description="Where a run works: in its own process, or on a Celery worker"
+    )
+    celery_broker_url: SecretStr = Field(
+        SecretStr(""), description="Where Celery keeps its queues, e.g. redis://:password@host:6379/0"
+    )
+    celery_backend_url: SecretStr = Field(
+        SecretStr(""), description="Where Celery keeps its results; empty: where the queues are"
+    )
+    celery_queue_per_provider: bool = Field(
+        False, description="A queue provider_<name> for each provider instead of one queue, dagster, for all"
+    )
     log_level: str = Field("INFO", description="DEBUG shows every vendor call, without secrets")
 
     @model_validator(mode="after")
@@ -99,6 +111,16 @@ class Settings(BaseSettings):
                 "(postgresql+psycopg://user:password@host:5432/store), in .env or the environment."
             )
         return url
+
+    def require_celery_urls(self) -> tuple[str, str]:
+        """URLs of Celery's broker and of its result backend. ConfigurationError when no broker is set."""
+        broker = self.celery_broker_url.get_secret_value()
+        if not broker:
+            raise ConfigurationError(
+                "No Celery broker is set: set SYNC_PIPELINES_CELERY_BROKER_URL "
+                "(redis://:password@host:6379/0), in .env or the environment."
+            )
+        return broker, self.celery_backend_url.get_secret_value() or broker
 
 
 def read_settings() -> Settings:

@@ -11,6 +11,7 @@ from sync_pipelines.config.source import read_sources
 from sync_pipelines.model.sync import Sync
 from sync_pipelines.orchestration.assets import Subject, multi_asset_of
 from sync_pipelines.orchestration.checks import Checked, check_job_of, checks_of, checks_sensor, daily_check
+from sync_pipelines.orchestration.executors import executor_of, queue_tags
 from sync_pipelines.orchestration.jobs import job_of
 from sync_pipelines.orchestration.names import refuse_ambiguous_names
 from sync_pipelines.orchestration.resources import SyncProject
@@ -25,14 +26,15 @@ def definitions_of(project: Project, resource: SyncProject | None = None) -> dg.
     syncs = [project.configuration.syncs[name] for name in sorted(project.configuration.syncs)]
     refuse_ambiguous_names(syncs)
     places = declared_places(project.settings.syncs_dir)
+    executor = executor_of(project.settings)
     assets: list[dg.AssetsDefinition] = []
     sensors: list[dg.SensorDefinition] = []
     jobs: list[Any] = []
     checks, schedules, checked = [], [], []
     for sync in syncs:
         subjects = subjects_of(project, sync, places)
-        job = job_of(sync, [subject.key for subject in subjects])
-        assets.append(multi_asset_of(sync, subjects))
+        job = job_of(sync, [subject.key for subject in subjects], executor)
+        assets.append(multi_asset_of(sync, subjects, tags=queue_tags(project.settings, sync)))
         jobs.append(job)
         sensors.append(due_sensor(sync, subjects, job, project.settings))
         checks.append(checks_of(sync, subjects))
@@ -51,7 +53,7 @@ def definitions_of(project: Project, resource: SyncProject | None = None) -> dg.
         schedules=schedules,
         sensors=sensors,
         resources={"sync_project": resource or SyncProject()},
-        executor=dg.in_process_executor,
+        executor=executor,
     )
 
 

@@ -20,7 +20,7 @@ from sync_pipelines.model.destination import Table
 from sync_pipelines.model.errors import SyncError
 from sync_pipelines.model.run import SyncRun
 from sync_pipelines.model.sync import Schedule, Sync, SyncObject
-from sync_pipelines.orchestration.claims import claim_of, kept
+from sync_pipelines.orchestration.claims import claim_of, kept, refuse_ended_run
 from sync_pipelines.orchestration.events import keep_connected, record_failed_partitions, record_materializations
 from sync_pipelines.orchestration.names import snake, step_name
 from sync_pipelines.orchestration.partitions import connections_of
@@ -115,8 +115,10 @@ class Results:
         return Failed(what=self.subject.spoken, failures=failures, attempted=len(self.customers))
 
 
-def multi_asset_of(sync: Sync, subjects: Sequence[Subject]) -> dg.AssetsDefinition:
-    """A sync's assets, any of which a run may choose.
+def multi_asset_of(
+    sync: Sync, subjects: Sequence[Subject], *, tags: Mapping[str, str] | None = None
+) -> dg.AssetsDefinition:
+    """A sync's assets, any of which a run may choose. `tags` are those of their step.
 
     They yield no output: the body writes its own events, one for each object and partition that got through.
     """
@@ -128,6 +130,7 @@ def multi_asset_of(sync: Sync, subjects: Sequence[Subject]) -> dg.AssetsDefiniti
         can_subset=True,
         backfill_policy=dg.BackfillPolicy.single_run(),
         pool=f"provider_{snake(sync.provider)}",
+        op_tags=tags,
     )
     def sync_objects(
         context: AssetExecutionContext, config: ChosenConnections, sync_project: SyncProject
@@ -148,6 +151,7 @@ def run_objects(
 ) -> None:
     """Sync these objects of this run's connections, and tell Dagster of each. dg.Failure at the end when any failed."""
     keep_connected(context.instance)
+    refuse_ended_run(context)
     customers = _customers(context, config)
     claim = claim_of(context.run)
     results = [Results(subject, _having(subject, customers)) for subject in subjects]

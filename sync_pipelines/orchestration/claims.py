@@ -132,9 +132,21 @@ def claim_of(run: dg.DagsterRun) -> str | None:
     return run.tags.get(CLAIM_TAG) if run.parent_run_id is None else None
 
 
+def refuse_ended_run(context: dg.AssetExecutionContext) -> None:
+    """dg.Failure when the run has ended: a queue may hand out a step after its run was cancelled or given up."""
+    run = context.instance.get_run_by_id(context.run_id)
+    if run is not None and run.status in ENDED:
+        raise dg.Failure(
+            description=f"This run is over ({run.status.value}), so its step does not begin.", allow_retries=False
+        )
+
+
 @contextmanager
 def kept(project: Project, sync: str, claim: str | None) -> Iterator[None]:
-    """While we work: keep the claim (if there is one) from expiring, and stop whom somebody wants stopped."""
+    """Keep the claim (if there is one) from expiring, and stop whom somebody wants stopped.
+
+    While we work, or wait for the worker that does.
+    """
     ended, began = threading.Event(), datetime.now(UTC)
     every = project.settings.silent_after_seconds / BEATS
     beat_at = time.monotonic()
