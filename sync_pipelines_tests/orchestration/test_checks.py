@@ -12,7 +12,7 @@ from sync_pipelines.model.secret import Secret
 from sync_pipelines.model.sync import Override
 from sync_pipelines.orchestration.assembly import definitions_of
 from sync_pipelines.orchestration.checks import COMPLETE, FRESH, TOLD_AGAIN_AFTER, Checked, tick
-from sync_pipelines.store import Claim, Outcome, Store
+from sync_pipelines.store import Outcome, Store
 from sync_pipelines.verifying import verify
 from sync_pipelines_tests.fixtures.place import ACME, BRIGHTWATER, KESTREL
 from sync_pipelines_tests.orchestration.fakes import FakeProject, a_sync, giving, subjects_of
@@ -87,7 +87,7 @@ def test_a_gap_fails_the_check_and_its_repair_passes_it_again(synced, run, insta
     assert "4 records of the account" in told["gaps_by_customer"]
     due = synced.project.store.due
     (claim,) = due.claim(sync="crm")
-    assert claim == Claim(id=claim.id, sync="crm", customers=(KESTREL,), objects=("contact",), full=True)
+    assert (claim.customers, claim.objects, claim.full) == ((KESTREL,), ("contact",), True)
     synced.sync(*claim.customers, full=claim.full)
     due.done(claim.id, [Outcome(customer_id=KESTREL)])
     run()
