@@ -249,13 +249,11 @@ def test_who_is_not_read_expired_or_paused_is_told_as_such(unhurried):
     assert found[ACME] == ""
     assert "must reconnect" in found[BRIGHTWATER]
     assert "not been synced" in found[KESTREL]
-    store.due.plan([unhurried.project.sync("crm")])
-    with unhurried.store.connect() as database:
-        database.execute("UPDATE due SET paused_at = now() WHERE customer_id = %s", [ACME])
+    unhurried.project.plan("crm")
+    store.lifecycle.pause("crm", [ACME])
     found = {one.customer_id: one for one in verify(unhurried.project, "crm", run_id="check")}
     assert (found[ACME].status, found[ACME].message) == ("unknown", "It is paused, so it was not counted.")
-    with unhurried.store.connect() as database:
-        database.execute("INSERT INTO sync_states (sync, state, actor) VALUES ('crm', 'archived', 'ada')")
+    store.lifecycle.archive("crm")
     found = verify(unhurried.project, "crm", run_id="check")
     assert {one.message for one in found} == {"The sync is archived, so it was not counted."}
 
@@ -301,3 +299,13 @@ def test_only_the_objects_of_a_customer_are_counted(unhurried):
     unhurried.connect(ACME, KESTREL)
     found = {(one.object, one.customer_id) for one in verify(unhurried.project, "crm", run_id="check")}
     assert found == {("contact", KESTREL), ("account", ACME), ("account", KESTREL)}
+
+
+def test_what_is_read_in_full_every_time_is_mended_by_looking(unhurried):
+    """HubSpot does not tell which owners changed; syncing what is new reads all of them."""
+    unhurried.write_sync(provider="hubspot", objects=["owners"])
+    unhurried.connect(LUMEN)
+    unhurried.sync()
+    unhurried.execute("DELETE FROM crm.crm_user WHERE id IN (SELECT id FROM crm.crm_user LIMIT 1)")
+    (found,) = verify(unhurried.project, "crm", run_id="check")
+    assert told(found) == ("complete", 0)

@@ -6,12 +6,14 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.sensor_definition import SensorExecutionData
 
 from sync_pipelines.model.provider import Tokens
 from sync_pipelines.model.secret import Secret
 from sync_pipelines.model.sync import Override
 from sync_pipelines.orchestration.assembly import definitions_of
 from sync_pipelines.orchestration.checks import COMPLETE, FRESH, TOLD_AGAIN_AFTER, Checked, tick
+from sync_pipelines.orchestration.sensors import request_for
 from sync_pipelines.store import Claim, Outcome, Store
 from sync_pipelines.verifying import verify
 from sync_pipelines_tests.fixtures.place import ACME, BRIGHTWATER, KESTREL
@@ -87,7 +89,7 @@ def test_a_gap_fails_the_check_and_its_repair_passes_it_again(synced, run, insta
     assert "4 records of the account" in told["gaps_by_customer"]
     due = synced.project.store.due
     (claim,) = due.claim(sync="crm")
-    assert claim == Claim(id=claim.id, sync="crm", customers=(KESTREL,), objects=("contact",), full=True)
+    assert (claim.customers, claim.objects, claim.full) == ((KESTREL,), ("contact",), True)
     synced.sync(*claim.customers, full=claim.full)
     due.done(claim.id, [Outcome(customer_id=KESTREL)])
     run()
@@ -161,6 +163,13 @@ def test_what_the_sensor_launches_counts_nothing():
     assert {node.name for node in job.nodes} == {"objects_of_hubspot_crm"}
     part = job.get_subset(asset_selection={dg.AssetKey(["hubspot_crm", "contact"])}, asset_check_selection=set())
     assert {node.name for node in part.nodes} == {"objects_of_hubspot_crm"}
+
+
+def test_a_claim_of_some_objects_asks_for_none_of_their_checks():
+    sync = a_sync()
+    claim = Claim(id=uuid.uuid4(), sync=sync.name, customers=("acme",), objects=("contact",))
+    request = request_for(claim, sync, subjects_of(FakeProject(sync), sync))
+    assert (request.asset_selection, request.asset_check_keys) == ([dg.AssetKey(["hubspot_crm", "contact"])], [])
 
 
 def test_every_asset_has_its_checks_and_every_sync_its_nightly_check():
@@ -345,14 +354,14 @@ def sensor_context(watch, instance):
 
 
 def test_the_sensor_tells_dagster_without_a_run(watch, instance):
-    """Events of a tick are reported as the daemon does it."""
+    """What a tick asks for goes through the code server and is reported as the daemon does it."""
     watch.connect("acme", "bolt")
     watch.succeeded("acme", datetime.now(UTC))
     watch.succeeded("bolt", datetime.now(UTC) - 2 * HOUR)
 
     def evaluate():
         with sensor_context(watch, instance) as (sensor, context):
-            data = sensor.evaluate_tick(context)
+            data = dg.deserialize_value(dg.serialize_value(sensor.evaluate_tick(context)), SensorExecutionData)
         for event in data.asset_events:
             instance.report_runless_asset_event(event)
         watch.cursor = data.cursor
