@@ -1,6 +1,5 @@
 """Forgetting what is old, by hand; in production the sensor `retention` does it all the time."""
 
-import os
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -24,10 +23,11 @@ def prune(
     How long each is kept: SYNC_PIPELINES_KEEP_... The newest event of every partition stays.
     """
     from sync_pipelines.project import opened
+    from sync_pipelines.settings import environment_variables
 
     with opened(with_store=True) as project, console.status("Looking for what is old ..."):
         rows = _store(project, dry_run=dry_run)
-        if os.environ.get("DAGSTER_HOME"):
+        if environment_variables().get("DAGSTER_HOME"):
             rows += _dagster(project, dry_run=dry_run)
         else:
             say("Dagster's storage was left alone: set DAGSTER_HOME to look there too.", style="yellow")
