@@ -36,7 +36,8 @@ EVENTS = {
     "time passes": 5,
     "tokens expire": 3,
     "vendor breaks": 6,
-    "stop": 3,
+    "stop": 2,
+    "cancel": 2,
 }
 FIRST_ONES = ("load.committed", "chunk.stored", "page.read", "full.complete", "delete.checkpointed")
 """Where most lies behind and before a run, so chosen more often."""
@@ -131,4 +132,8 @@ class Happenings:
 
     def _stop(self):
         self.stopped = True
-        self._life.process.project.stop.set()
+        self._life.process.project.stops.set()
+
+    def _cancel(self):
+        self.stopped = True
+        self._life.process.project.stops.cancel(self._life.setup.customer)

@@ -92,7 +92,7 @@ class Life:
         self.times.go_on(self.rng.choice((0, 0, 1, 2, 20)))
         self.story.act("runs", f"run{' full' if full else ''}{told}")
         run = self._sync(full=full, events=events)
-        if (run is None or run.status == "error") and self.rng.random() < 0.6:
+        if (run is None or run.status in ("error", "cancelled")) and self.rng.random() < 0.6:
             # What happens while a reading waits to be gone on with is what its frozen bounds are for.
             self.change_records()
             self.let_time_pass()
