@@ -1,11 +1,13 @@
 """Syncs on a real Celery worker: rows, failures, a worker that is killed and a run that is cancelled."""
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from sync_pipelines.orchestration.environment import BATCHING
 from sync_pipelines.orchestration.graphql import DagsterClient
+from sync_pipelines.orchestration.names import CLAIM_TAG
 from sync_pipelines.orchestration.processes import DagsterProcesses
 from sync_pipelines.settings import DEVELOPMENT_KEY
 from sync_pipelines_tests.deploy.conftest import Workers, end, wait_for
@@ -23,7 +25,10 @@ mutation Terminate($id: String!) {
 
 @pytest.fixture
 def environment(place, database, redis_url):
-    place.write_sync(schedule={"every": "1 hour"})
+    # Due when they are new, and then in years.
+    place.write_sync(schedule={"cron": "0 0 29 2 *"})
+    place.connect(ACME, BRIGHTWATER, KESTREL)
+    place.control.fault(BRIGHTWATER, "status", status=500)
     return {
         **BATCHING,
         "SYNC_PIPELINES_ENVIRONMENT": "development",
@@ -63,8 +68,6 @@ def dagster(environment, workers):
 
 def test_a_celery_worker_does_what_a_run_of_its_own_does(place, workers, dagster, redis_url):
     """One story, because Dagster's start costs seconds."""
-    place.control.fault(BRIGHTWATER, "status", status=500)
-    place.connect(ACME, BRIGHTWATER, KESTREL)
     worker, log = workers.start()
     one_customer_fails_and_the_others_have_their_rows(place, dagster)
     assert "execute_plan" in log.read_text()
@@ -81,8 +84,8 @@ def test_a_celery_worker_does_what_a_run_of_its_own_does(place, workers, dagster
 
 
 def one_customer_fails_and_the_others_have_their_rows(place, dagster):
-    wait_for(lambda: [run for run in dagster.runs() if run.ended], "the first run ends")
-    (run,) = dagster.runs()
+    run = wait_for(lambda: dagster.runs(), "the first run is launched")[-1]
+    run = dagster.wait_for_run(run.run_id)
     assert run.status == "FAILURE"
     outcomes = {each.customer_id: each.status for each in place.project.store.runs.list(run_id=run.run_id)}
     assert outcomes == {ACME: "success", BRIGHTWATER: "error", KESTREL: "success"}
@@ -93,18 +96,28 @@ def one_customer_fails_and_the_others_have_their_rows(place, dagster):
 
 def a_step_under_way(place, dagster):
     """A run that waits for ACME's CRM, whose records have changed; KESTREL is through."""
-    known = run_ids(dagster)
-    wait_for(lambda: not any(work.claim_id for work in place.project.store.due.list()), "nothing is claimed")
+    wait_for(lambda: claim(place) is None, "ACME is not claimed")
     place.control.change(ACME, "Contact", updated=7, created=NEW, deleted=3)
     # One record a page and seconds for each: minutes for all of them, and a place to stop after each.
     place.control.fault(ACME, "slow", seconds=3)
     place.control.fault(ACME, "short_pages", size=1)
     place.project.store.due.request("crm", [ACME, KESTREL])
-    (run,) = wait_for(lambda: [run for run in dagster.runs() if run.run_id not in known], "a run is launched")
+    own = wait_for(lambda: claim(place), "ACME is claimed")
+    (run,) = wait_for(lambda: dagster.runs(tags={CLAIM_TAG: str(own)}), "a run is launched")
     wait_for(lambda: place.project.store.runs.list(run_id=run.run_id, customer_id=KESTREL), "KESTREL is through")
     wait_for(lambda: place.control.faults()["on"][0]["used"], "ACME's CRM is asked")
     assert not place.project.store.runs.list(run_id=run.run_id, customer_id=ACME)
     return run.run_id
+
+
+def claim(place):
+    return work_of_acme(place).claim_id
+
+
+def work_of_acme(place):
+    """ACME's line of the plan."""
+    (work,) = place.project.store.due.list(customer_id=ACME)
+    return work
 
 
 def lease_is_free(place):
@@ -123,11 +136,8 @@ def what_is_under_way_is_not_done_twice_at_once(place, dagster):
 def what_the_dead_worker_had_comes_back(place, dagster, lost):
     """The dead worker's place is taken by one of the same name, which does not know of the step."""
     assert dagster.wait_for_run(lost).status == "FAILURE"
-    (work,) = wait_for(
-        lambda: [each for each in place.project.store.due.list(customer_id=ACME) if each.claim_id is None],
-        "the claim is closed",
-    )
-    assert work.attempts == 1
+    wait_for(lambda: claim(place) is None, "the claim is closed")
+    assert work_of_acme(place).attempts == 1
     place.control.clear_faults()
     known = run_ids(dagster)
     with place.store.connect() as connection:
@@ -153,8 +163,8 @@ def a_cancelled_run_ends_at_once_and_is_not_repeated(place, dagster, cancelled):
     assert dagster.ask(TERMINATE, id=cancelled)["terminateRun"]["__typename"] == "TerminateRunSuccess"
     assert dagster.wait_for_run(cancelled).status == "CANCELED"
     wait_for(lambda: lease_is_free(place), "the worker lets go of the step")
-    wait_for(lambda: not place.project.store.due.open_claims(), "the claim is closed")
-    assert not [run.run_id for run in dagster.runs() if not run.ended]
+    wait_for(lambda: claim(place) is None, "the claim is closed")
+    assert work_of_acme(place).next_at > datetime.now(UTC) + timedelta(hours=12)
     place.control.clear_faults()
     known = run_ids(dagster)
     place.project.store.due.request("crm", [ACME])
