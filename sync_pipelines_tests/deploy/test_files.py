@@ -1,6 +1,7 @@
 """What deploy/ repeats agrees with what it repeats."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import yaml
@@ -22,6 +23,12 @@ def test_the_image_has_the_versions_that_were_tested():
     assert {"dagster", "dagster-celery", "dagster-k8s", "psycopg", "redis"} <= packed.keys()
     assert {name: version for name, version in packed.items() if tested.get(name, version) != version} == {}
     assert "pytest" not in packed
+
+
+def test_the_image_has_all_that_the_package_needs():
+    needed = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    names = {re.split(r"[\[<>=]", each)[0] for each in needed}
+    assert names <= {name.partition("[")[0] for name in pins(DEPLOY / "requirements.lock")}
 
 
 def test_the_locks_of_deploy_name_hashes_and_no_host():
