@@ -27,7 +27,10 @@ _POLL_SECONDS: Final = 2.0
 _CATCH_UP_SECONDS: Final = 900.0
 
 _NOT_LOADED: Final = "SELECT customer_id, error_message FROM runs WHERE status != 'success' LIMIT 1"
-_BEFORE: Final = "SELECT count(*) FROM due WHERE scheduled_at < %s"
+_BEFORE: Final = """
+    SELECT count(*) FROM due JOIN connections ON connections.id = due.connection_id
+    WHERE due.scheduled_at < %s AND connections.status <> 'expired'
+"""
 _BEHIND: Final = """
     SELECT count(*) FROM unnest(%s::text[]) AS customer
     WHERE (

@@ -17,7 +17,7 @@ PARTITIONS = dg.DynamicPartitionsDefinition(name="salesforce_connections")
 
 @pytest.fixture
 def place(place):
-    place.write_sync(objects=["contact", "account"], schedule={"every": "15 minutes"})
+    place.write_sync(objects=["contact", "account"], schedule={"cron": "0 3 1 1 *"})
     place.connect(ACME, BRIGHTWATER)
     return place
 
