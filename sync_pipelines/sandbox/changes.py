@@ -49,6 +49,7 @@ def apply(world: World, account: Account, change: Change) -> str:
     if change.operation == "delete":
         delete(world, account, spec, row, stamped)
     elif change.operation == "purge":
+        world.purged[row.key] = row
         world.storage.remove(row.key)
     elif change.operation == "merge":
         merge(world, account, spec, winner=find(world, account, spec, change.into or ""), loser=row, at=stamped)

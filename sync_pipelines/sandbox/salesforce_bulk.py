@@ -18,6 +18,7 @@ from sync_pipelines.sandbox.salesforce_describe import VERSIONED
 from sync_pipelines.sandbox.salesforce_errors import not_found, refused
 from sync_pipelines.sandbox.salesforce_query import chosen_fields, parse_for, sql_for
 from sync_pipelines.sandbox.schema import FieldSpec
+from sync_pipelines.sandbox.storage import Row
 
 JOBS = VERSIONED + "/jobs/query"
 CHUNK = 1000
@@ -184,7 +185,7 @@ def _csv(call: Call, job: Job, start: int, end: int) -> Iterator[bytes]:
     scarred = names.index(str(scar.options.get("field"))) if scar and scar.options.get("field") in names else None
     first = True
     for place in range(start, end, CHUNK):
-        rows = call.world.storage.many(job.keys[place : min(place + CHUNK, end)].tolist())
+        rows = _rows(call, job.keys[place : min(place + CHUNK, end)].tolist())
         lines = [_line(cut(row.body), moments) for row in rows]
         if scarred is not None:
             for line in lines:
@@ -195,6 +196,15 @@ def _csv(call: Call, job: Job, start: int, end: int) -> Iterator[bytes]:
             lines.append(lines[0])
         first = False
         yield b"".join(itertools.chain.from_iterable((delimiter.join(line), ending) for line in lines))
+
+
+def _rows(call: Call, keys: list[int]) -> list[Row]:
+    """All of them, as a job's result stands still: a record that was purged since is in it too."""
+    rows = call.world.storage.many(keys)
+    if len(rows) == len(keys):
+        return rows
+    found = {row.key: row for row in rows}
+    return [row for key in keys if (row := found.get(key) or call.world.purged.get(key)) is not None]
 
 
 def _line(values: tuple[Any, ...], moments: tuple[int, ...]) -> list[bytes]:

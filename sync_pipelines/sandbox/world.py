@@ -16,7 +16,7 @@ from sync_pipelines.sandbox.customers import CLIENT_ID, CLIENT_SECRET, Customer,
 from sync_pipelines.sandbox.faults import Faults
 from sync_pipelines.sandbox.generation import fill
 from sync_pipelines.sandbox.schema import ObjectSpec
-from sync_pipelines.sandbox.storage import Storage
+from sync_pipelines.sandbox.storage import Row, Storage
 
 VERSION = "1"
 """Of the invented records: a folder made by another version is made anew."""
@@ -52,6 +52,8 @@ class World:
         self.faults = Faults()
         self.calls = CallLog()
         self.sessions: dict[str, Any] = {}
+        self.purged: dict[int, Row] = {}
+        """As they were: results that were made before stand still and go on showing them."""
         self.next_due: int | None = None
         self._numbers: dict[int, int] = {}
         self._untouched: int | None = None
@@ -189,6 +191,7 @@ class World:
         self.faults.clear()
         self.calls.clear()
         self.sessions.clear()
+        self.purged.clear()
         self._numbers.clear()
         self.next_due = None
         self._open_accounts()

@@ -142,3 +142,13 @@ def test_faults_of_jobs(sandbox, job, finished, salesforce):
     sandbox.fault("acme-robotics", "duplicate_id", times=1)
     lines = result(salesforce, made, maxRecords=10).text.splitlines()
     assert lines.count(lines[1]) == 2
+
+
+def test_a_result_stands_still_when_a_record_of_it_is_purged(sandbox, salesforce, finished):
+    made = finished(query="SELECT Id, Name FROM Contact ORDER BY Id LIMIT 5")
+    before = result(salesforce, made).text
+    id = list(csv.reader(io.StringIO(before)))[3][0]
+    sandbox.record("acme-robotics", "Contact", operation="purge", id=id)
+    after = result(salesforce, made)
+    assert (after.text, after.headers["Sforce-NumberOfRecords"]) == (before, "5")
+    assert id not in result(salesforce, finished(query="SELECT Id FROM Contact")).text

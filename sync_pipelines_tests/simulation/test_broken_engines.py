@@ -85,19 +85,20 @@ def the_last_chunk_is_dropped_now_and_then(monkeypatch):
     monkeypatch.setattr(Chunk, "batch", broken)
 
 
-BROKEN = (
-    overlap_is_ignored,
-    checkpoint_is_saved_before_the_rows,
-    deletes_are_forgotten,
-    deletes_reach_every_customer,
-    bounds_move_when_a_reading_goes_on,
-    the_lease_is_given_to_everybody,
-    a_new_mapping_asks_for_nothing,
-    the_last_chunk_is_dropped_now_and_then,
-)
+BROKEN = {
+    overlap_is_ignored: 12,
+    checkpoint_is_saved_before_the_rows: 20,
+    deletes_are_forgotten: 5,
+    deletes_reach_every_customer: 5,
+    bounds_move_when_a_reading_goes_on: 20,
+    the_lease_is_given_to_everybody: 13,
+    a_new_mapping_asks_for_nothing: 4,
+    the_last_chunk_is_dropped_now_and_then: 1,
+}
+"""With the first seed to look at: a little before one that tells, so that the tests stay cheap."""
 
 
-@pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: broken.__name__)
-def test_a_broken_engine_is_found_out(ground, monkeypatch, broken):
+@pytest.mark.parametrize(("broken", "first"), BROKEN.items(), ids=lambda value: getattr(value, "__name__", ""))
+def test_a_broken_engine_is_found_out(ground, monkeypatch, broken, first):
     broken(monkeypatch)
-    assert any(lived(ground, seed).broken for seed in range(1, MOST_SEEDS + 1))
+    assert any(lived(ground, seed).broken for seed in range(first, first + MOST_SEEDS))
