@@ -50,11 +50,15 @@ def pulse(instance: dg.DagsterInstance, run_id: str, *, silent_after: float) -> 
         beating.join()
 
 
-def fail_silent_runs(instance: dg.DagsterInstance, *, silent_after: float) -> list[str]:
+def fail_silent_runs(instance: dg.DagsterInstance, *, silent_after: float, last_look: float | None) -> list[str]:
     """End those as failed that work by Dagster's account and have been silent for longer; their run ids.
 
-    Only runs that ever gave a sign: others are not ours, or their process is only starting.
+    Only runs that ever gave a sign: others are not ours, or their process is only starting. `last_look`: when this was
+    last asked, in seconds since 1970. If that is too long ago nobody is judged: Dagster's storage was away, and with it
+    the place where signs are given.
     """
+    if last_look is None or time.time() - last_look > silent_after * (1 - 1 / SIGNS):
+        return []
     failed = []
     for run in instance.get_runs(filters=dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
         silent = time.time() - float(run.tags.get(ALIVE_TAG, "inf"))

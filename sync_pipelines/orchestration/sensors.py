@@ -1,5 +1,6 @@
 """Sensors: one per sync that launches what is due and can be switched off alone, and one that keeps the partitions."""
 
+import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -39,7 +40,6 @@ def due_sensor(
     )
     def due(context: dg.SensorEvaluationContext, sync_project: SyncProject) -> dg.SensorResult:
         store = ready_store(sync_project)
-        fail_silent_runs(context.instance, silent_after=settings.silent_after_seconds)
         close_ended_claims(store, context.instance, sync)
         sync_project.open().plan(sync.name)
         claims = store.due.claim(
@@ -83,15 +83,22 @@ def request_for(claim: Claim, sync: Sync, subjects: Sequence[Subject]) -> dg.Run
 
 
 def connections_sensor(providers: Sequence[str], settings: Settings) -> dg.SensorDefinition:
-    """Keeps each provider's partitions in step with its connections: new ones appear, disconnected ones go."""
+    """Keeps each provider's partitions in step with its connections: new ones appear, disconnected ones go.
+
+    Also ends runs whose process is gone; one sensor does it for all. Its cursor is when it last looked.
+    """
 
     @dg.sensor(
         name="connections",
         minimum_interval_seconds=settings.due_every_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Adds a partition for every new connection and removes those of disconnected ones.",
+        description="Adds a partition for every new connection, removes those of disconnected ones, ends dead runs.",
     )
     def connections(context: dg.SensorEvaluationContext, sync_project: SyncProject) -> dg.SensorResult:
+        # Who looks rarely waits for longer, since a single look says too little.
+        silent_after = max(settings.silent_after_seconds, 2 * settings.due_every_seconds)
+        last_look = float(context.cursor) if context.cursor else None
+        fail_silent_runs(context.instance, silent_after=silent_after, last_look=last_look)
         store = ready_store(sync_project)
         requests: list[dg.AddDynamicPartitionsRequest | dg.DeleteDynamicPartitionsRequest] = []
         told = []
@@ -102,7 +109,9 @@ def connections_sensor(providers: Sequence[str], settings: Settings) -> dg.Senso
             if step.removed:
                 requests.append(connections_of(provider).build_delete_request(list(step.removed)))
             told.append(f"{provider}: {len(customers)} connected, {len(step.added)} new, {len(step.removed)} gone")
-        return dg.SensorResult(dynamic_partitions_requests=requests, skip_reason="; ".join(told))
+        return dg.SensorResult(
+            dynamic_partitions_requests=requests, skip_reason="; ".join(told), cursor=f"{time.time():.0f}"
+        )
 
     return connections
 

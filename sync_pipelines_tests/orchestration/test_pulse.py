@@ -32,17 +32,22 @@ def run_that_is(instance):
     return run_that_is
 
 
+def look(instance, last=10):
+    """A look at all runs, so many seconds after the last one."""
+    return fail_silent_runs(instance, silent_after=60, last_look=time.time() - last)
+
+
 def sign_of(instance, run):
     return instance.get_run_by_id(run.run_id).tags.get(ALIVE_TAG)
 
 
 def test_a_run_that_is_silent_for_too_long_ends_as_failed_and_says_why(instance, run_that_is):
     silent = run_that_is(STARTED, silent=100)
-    assert fail_silent_runs(instance, silent_after=60) == [silent.run_id]
+    assert look(instance) == [silent.run_id]
     assert instance.get_run_by_id(silent.run_id).status == dg.DagsterRunStatus.FAILURE
     messages = " ".join(entry.message for entry in instance.all_logs(silent.run_id))
     assert "no sign of life for 100 s" in messages
-    assert fail_silent_runs(instance, silent_after=60) == []
+    assert look(instance) == []
 
 
 @pytest.mark.parametrize(
@@ -57,8 +62,16 @@ def test_a_run_that_is_silent_for_too_long_ends_as_failed_and_says_why(instance,
 )
 def test_runs_that_give_signs_or_do_not_work_or_are_not_ours_are_left_alone(instance, run_that_is, status, silent):
     run = run_that_is(status, silent)
-    assert fail_silent_runs(instance, silent_after=60) == []
+    assert look(instance) == []
     assert instance.get_run_by_id(run.run_id).status == status
+
+
+def test_nobody_is_judged_when_nobody_could_give_signs_for_a_while(instance, run_that_is):
+    run = run_that_is(STARTED, silent=100)
+    assert look(instance, last=90) == []
+    assert fail_silent_runs(instance, silent_after=60, last_look=None) == []
+    assert instance.get_run_by_id(run.run_id).status == STARTED
+    assert look(instance) == [run.run_id]
 
 
 def test_signs_are_given_again_and_again_while_the_work_lasts(instance, run_that_is):
@@ -67,7 +80,7 @@ def test_signs_are_given_again_and_again_while_the_work_lasts(instance, run_that
     with pulse(instance, run.run_id, silent_after=1):
         later = wait_for_another(instance, run, first)
         wait_for_another(instance, run, later)
-        assert fail_silent_runs(instance, silent_after=60) == []
+        assert look(instance) == []
 
 
 def wait_for_another(instance, run, sign):

@@ -55,9 +55,11 @@ def tick(project, instance):
     """Evaluates a sensor by name as the daemon does, the partitions it asks for included."""
     repository = definitions_of(project, giving(project)).get_repository_def()
 
-    def tick(name="hubspot_crm_due"):
+    def tick(name="hubspot_crm_due", cursor=None):
         resources = {"sync_project": giving(project)}
-        with dg.build_sensor_context(instance=instance, repository_def=repository, resources=resources) as context:
+        with dg.build_sensor_context(
+            instance=instance, repository_def=repository, resources=resources, cursor=cursor
+        ) as context:
             result = repository.get_sensor_def(name).evaluate_tick(context)
         for request in result.dynamic_partitions_requests or ():
             if isinstance(request, dg.AddDynamicPartitionsRequest):
@@ -222,8 +224,11 @@ def test_a_run_whose_process_is_gone_gives_its_work_back(tick, connect, instance
     silent = project.settings.silent_after_seconds + 1
     tags = {**request.tags, ALIVE_TAG: f"{datetime.now(UTC).timestamp() - silent:.0f}"}
     run = instance.create_run_for_job(a_job(), tags=tags, status=dg.DagsterRunStatus.STARTED)
-    tick()
+    first = tick("connections")
+    assert instance.get_run_by_id(run.run_id).status == dg.DagsterRunStatus.STARTED
+    tick("connections", cursor=first.cursor)
     assert instance.get_run_by_id(run.run_id).status == dg.DagsterRunStatus.FAILURE
+    tick()
     assert store.due.open_claims() == []
     [work] = store.due.list("hubspot_crm")
     assert (work.attempts, work.next_at < datetime.now(UTC) + timedelta(minutes=2)) == (1, True)
