@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any, Final, TypeAlias
 
-from sqlalchemy import Engine, RowMapping, bindparam, delete, select, text
+from sqlalchemy import Engine, RowMapping, bindparam, select, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import OperationalError
 
@@ -13,7 +13,7 @@ from sync_pipelines.model.budget import DAY, Budget, Hold, Point, Quota, Sightin
 from sync_pipelines.model.connection import Connection
 from sync_pipelines.model.errors import Retry
 from sync_pipelines.store.storable import storable
-from sync_pipelines.store.tables import budget_points, budgets, connections
+from sync_pipelines.store.tables import budgets, connections
 
 RATE_OVER: Final = timedelta(hours=6)
 """The present rate is that of the last hours: long enough for hourly syncs, short enough for the time of day."""
@@ -152,11 +152,6 @@ class Budgets:
             budget = _merged(rows, terms.get(rows[0]["provider"]), now)
             found |= {row["id"]: budget for row in rows if chosen is None or row["id"] in chosen}
         return found
-
-    def forget(self, before: datetime) -> int:
-        """Delete the hours before a time; how many that were. A forecast needs the last day."""
-        with self._engine.begin() as database:
-            return database.execute(delete(budget_points).where(budget_points.c.hour < before)).rowcount
 
 
 def forecast(points: Iterable[Point], *, reserve: float, quota: Quota, now: datetime) -> datetime | None:

@@ -63,13 +63,11 @@ def test_calls_of_a_vendor_that_tells_nothing_are_counted_too(store, account):
     assert store.budgets.budgets_of([one.id], TERMS, now=NOON + HOUR)[one.id] == Budget(calls=7)
 
 
-def test_calls_of_more_than_a_day_ago_are_not_todays_and_can_be_forgotten(store, account):
+def test_calls_of_more_than_a_day_ago_are_not_todays(store, account):
     one = account()
     for hours in (30, 25, 3):
         store.budgets.record([sighting(one, NOON - hours * HOUR, calls=hours)])
     assert store.budgets.budgets_of([one.id], TERMS, now=NOON)[one.id].calls == 3
-    assert store.budgets.forget(NOON - DAY) == 2
-    assert store.budgets.forget(NOON - DAY) == 0
 
 
 def test_a_hold_is_seen_until_it_ends_by_another_process_with_one_query(store, open_store, account, statements):
