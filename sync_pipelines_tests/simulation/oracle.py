@@ -80,7 +80,7 @@ class Oracle:
         for name in self._setup.customs:
             source = self._mapping.get(name) or known.get(name, name)
             if source not in self._unstamped:
-                expected[name] = CUSTOM[name](fields[source])
+                expected[name] = CUSTOM[name](_spelled(fields[source]))
         errors = row["_sync_errors"] or {}
         for column, value in expected.items():
             yield from _wrong(truth["id"], column, row[column], value, errors)
@@ -109,6 +109,11 @@ def _wrong(id, column, stored, value, errors):
         yield f"{id}: {column} is {stored!r} and should be {value!r}"
     elif column in errors:
         yield f"{id}: {column} has an error although its value fits: {errors[column]}"
+
+
+def _spelled(value):
+    """A number has one spelling, however the vendor writes it: 5.0 and 5 are the same."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _survivors(truths):
