@@ -14,7 +14,7 @@ from benchmarks.scale import faults
 from benchmarks.scale.accounts import Accounts, customer_of, number_of, vendor_of
 from benchmarks.scale.attempts import Attempt, Due, attempts_since
 from benchmarks.scale.fields import OBJECTS, VENDORS
-from benchmarks.scale.place import DATABASES, SCHEMA, Place, sizes, table_sizes
+from benchmarks.scale.place import DATABASES, SCHEMA, Place, rows_stored, sizes
 from benchmarks.scale.server import Play
 from benchmarks.scale.truth import wrong_rows
 from benchmarks.scale.usage import Watch
@@ -111,7 +111,7 @@ def _tidy(place: Place) -> None:
 
 def _measure(place: Place, every: timedelta, loaded: float, say: Callable[[str], None]) -> Measured:
     seconds = every.total_seconds()
-    before, tables = sizes(place), table_sizes(place)
+    before, tables = sizes(place), rows_stored(place)
     attempts_a_second = place.town.connections * OBJECTS_EACH / seconds
     place.vendors.play(Play(far=True, failing=True, changes_per_second=attempts_a_second * CHANGED_SHARE))
     began = datetime.now(UTC)
@@ -121,7 +121,7 @@ def _measure(place: Place, every: timedelta, loaded: float, say: Callable[[str],
     say(f"Measuring for {seconds / 60:g} minutes, {attempts_a_second * 60:.0f} attempts a minute ...")
     with Watch(place.roots, place.stage.dagster.check) as watch:
         watch.wait(time.monotonic() + seconds)
-    after, tables_after = sizes(place), table_sizes(place)
+    after, tables_after = sizes(place), rows_stored(place)
     ended = datetime.now(UTC)
     place.vendors.play(Play(far=True, failing=True))
     with place.database(STORE) as database:
@@ -134,7 +134,9 @@ def _measure(place: Place, every: timedelta, loaded: float, say: Callable[[str],
         ended=ended,
         settled=datetime.now(UTC),
         grown_mb={name: after[name] - before[name] for name in after},
-        tables_mb={name: size - tables.get(name, 0.0) for name, size in tables_after.items()},
+        tables_mb={
+            name: (stored - tables.get(name, (0.0, 1.0))[0]) * times for name, (stored, times) in tables_after.items()
+        },
         first_load_seconds=loaded,
     )
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 import psycopg
 import yaml
+from psycopg import sql
 from sqlalchemy import insert
 
 from benchmarks.scale.accounts import Changes, customer_of, vendor_of
@@ -185,12 +186,27 @@ def sizes(place: Place) -> dict[str, float]:
         return {name: float(size) for name, size in database.execute(query, [list(DATABASES)])}
 
 
-def table_sizes(place: Place) -> dict[str, float]:
-    """Megabytes of each table of Dagster's storage, with its indexes."""
-    query = "SELECT relname, pg_total_relation_size(oid) / 1048576.0 FROM pg_class"
-    query += " WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
+def rows_stored(place: Place) -> dict[str, tuple[float, float]]:
+    """Of each table of Dagster's storage, megabytes of its rows and how many times of that it takes with its indexes.
+
+    Files grow in steps and first fill the room that is left in them, so that in minutes their size says little.
+    """
+    found = {}
+    names = "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
     with place.database(DAGSTER) as database:
-        return {name: float(size) for name, size in database.execute(query)}
+        for (name,) in database.execute(names).fetchall():
+            table = sql.Identifier(name)
+            row = database.execute(sql.SQL(_STORED).format(table), [name, name]).fetchone()
+            assert row is not None
+            found[name] = (float(row[0]), float(row[1]))
+    return found
+
+
+_STORED: Final = """
+    SELECT coalesce(sum(pg_column_size(t.*)), 0) / 1048576.0,
+        pg_total_relation_size(%s::regclass)::numeric / greatest(pg_relation_size(%s::regclass), 8192)
+    FROM {} AS t
+"""
 
 
 def described(place: Place) -> Mapping[str, Any]:
