@@ -7,7 +7,7 @@ from itertools import count
 
 import pytest
 
-from sync_pipelines.engine import inbound
+from sync_pipelines.engine import ahead
 from sync_pipelines.engine.ahead import read_ahead
 from sync_pipelines.providers.salesforce import bulk
 from sync_pipelines.sandbox.serving import serve
@@ -102,7 +102,7 @@ def once(step, act, passing=0):
 @pytest.fixture
 def one_chunk_ahead(monkeypatch):
     """What is done when a chunk is stored comes before the vendor is asked for the chunk after the next."""
-    monkeypatch.setattr(inbound, "read_ahead", partial(read_ahead, most=1))
+    monkeypatch.setattr(ahead, "read_ahead", partial(read_ahead, most=1))
 
 
 @pytest.mark.parametrize(

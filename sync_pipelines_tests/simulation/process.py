@@ -10,7 +10,7 @@ from unittest.mock import patch
 
 from pydantic import SecretStr
 
-from sync_pipelines.engine import inbound
+from sync_pipelines.engine import ahead
 from sync_pipelines.model.provider import Tokens
 from sync_pipelines.model.secret import Secret
 from sync_pipelines.project import Project
@@ -85,7 +85,7 @@ def disciplined(setup):
     logging.disable(logging.CRITICAL)
     with ExitStack() as stack:
         stack.callback(logging.disable, silent)
-        stack.enter_context(patch.object(inbound, "read_ahead", partial(read_in_turns, ahead=setup.ahead)))
+        stack.enter_context(patch.object(ahead, "read_ahead", partial(read_in_turns, ahead=setup.ahead)))
         stack.enter_context(patch.object(bulk, "FEWEST_ROWS", setup.bulk_page))
         stack.enter_context(patch.object(bulk, "MOST_ROWS", setup.bulk_page))
         yield
