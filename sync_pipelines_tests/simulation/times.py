@@ -6,13 +6,16 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from unittest.mock import patch
 
-from sync_pipelines.http_client import answers, auth, client, retry
+from sync_pipelines.engine import side_by_side
+from sync_pipelines.http_client import answers, auth, client, keeping, retry
+from sync_pipelines.http_client.budget import AccountBudget
 from sync_pipelines.http_client.pace import Pace
 from sync_pipelines.providers.hubspot import answers as hubspot_answers
 from sync_pipelines.providers.salesforce import answers as salesforce_answers
+from sync_pipelines.store import budgets
 
 BEGINNING = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
-DECIDE_BY_DATES = (client, retry, answers, auth, hubspot_answers, salesforce_answers)
+DECIDE_BY_DATES = (client, retry, answers, auth, hubspot_answers, salesforce_answers, side_by_side, budgets)
 
 
 class Times:
@@ -51,8 +54,11 @@ class Times:
         """As a new process does."""
         self._paces.clear()
 
-    def pace_of(self, provider, connection):
-        return self._paces.setdefault(provider.name, Pace(provider.limits, clock=self.monotonic))
+    def pace_of(self, provider, connection, reserve):
+        if provider.name not in self._paces:
+            pace = self._paces[provider.name] = Pace(provider.limits, clock=self.monotonic, reserve=reserve)
+            pace.budget = AccountBudget(provider.title, reserve, provider.quota, now=lambda: self.ours(UTC))
+        return self._paces[provider.name]
 
     @contextmanager
     def in_force(self):
@@ -65,6 +71,7 @@ class Times:
         with ExitStack() as stack:
             for module in DECIDE_BY_DATES:
                 stack.enter_context(patch.object(module, "datetime", Moment))
-            stack.enter_context(patch.object(client, "time", SimpleNamespace(monotonic=self.monotonic)))
+            for module in (client, keeping):
+                stack.enter_context(patch.object(module, "time", SimpleNamespace(monotonic=self.monotonic)))
             stack.enter_context(patch.object(client, "pace_of", self.pace_of))
             yield self
