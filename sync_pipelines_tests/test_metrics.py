@@ -92,7 +92,7 @@ def test_health_is_served_over_http_as_prometheus_reads_it(store, customers, sta
         "api_used_ratio": 0.7,
         "attempt_mean_seconds": pytest.approx(160 / 79),
         "stored_records": 800,
-        "attempts_total": 32,
+        "attempts_total": 34,
         "records_total": 56,
         "api_calls_total": 96,
     }.items():

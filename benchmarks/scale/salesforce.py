@@ -103,7 +103,9 @@ def _shown(name: str, record: Record, wanted: list[str]) -> dict[str, Any]:
 
 
 def _matches(record: Record, where: str) -> bool:
-    """The conditions that a read puts: a window of changes, and the key of the last record."""
+    """The conditions that reads and counts put: what lives, a window of changes, the key of the last record."""
+    if "IsDeleted = false" in where and record.deleted:
+        return False
     if key := _AFTER_KEY.search(where):
         if (record.modified, record.id) <= (_moment(key[1]), key[2]):
             return False

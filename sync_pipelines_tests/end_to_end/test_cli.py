@@ -163,7 +163,7 @@ def test_runs_can_be_narrowed_and_told_in_detail(place, shell):
     assert "rejected: The record has no id at Id." not in short.text
     answer = shell("runs", "--status", "broken")
     assert answer.code == 2
-    assert "success, error or skipped" in answer.text
+    assert "success, error, skipped or cancelled" in answer.text
 
 
 def test_a_mapping_is_only_made_for_a_customer_who_is_connected(place, shell):

@@ -79,7 +79,6 @@ def test_a_cancel_of_before_the_run_is_not_for_it(paged, monkeypatch):
 
 def test_a_claim_is_kept_while_its_run_works(paged, monkeypatch):
     monkeypatch.setattr(claims, "WATCH_SECONDS", 0.05)
-    monkeypatch.setattr(claims, "HEARTBEAT_SECONDS", 0.05)
     project = paged.project
     project.plan("crm")
     (claim,) = project.store.due.claim(datetime.now(UTC))

@@ -43,9 +43,10 @@ class PagedVendor:
         return NOW
 
     def read(self, flow):
-        self.thread = threading.current_thread()
         try:
             for number in self.pages:
+                # The first page is read by who asks, the rest ahead.
+                self.thread = threading.current_thread()
                 self.asked(number).set()
                 yield Page(records=[json.dumps(contact(number)).encode()], resume={"after": str(number)})
             if self.error is not None:

@@ -328,7 +328,7 @@ def test_a_forecast_looks_at_the_last_hours_of_an_account_only(store, many):
         database.execute(
             text(
                 """
-                INSERT INTO budget_points
+                INSERT INTO budget_points (connection_id, hour, used, allowed, calls)
                 SELECT id, now() - hours * interval '1 hour', 500, 1000, 5
                 FROM connections CROSS JOIN generate_series(0, 40) AS hours
                 """
