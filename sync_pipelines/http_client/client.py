@@ -191,6 +191,11 @@ class VendorSession:
         except Reauthorize as refusal:
             self._auth.expire(refusal)
             raise
+        except Wait as wait:
+            if wait.until is not None and wait.until - datetime.now(UTC) <= LONGEST_WAIT:
+                # It was waited for, several times and in vain: whoever schedules lets the pauses grow.
+                wait.until = None
+            raise
 
     def _attempt(self, request: Request) -> Response:
         tokens = self._auth.current() if request.authorized else None
