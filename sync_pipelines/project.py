@@ -221,8 +221,8 @@ class Project:
 
         def record(runs: Sequence[SyncRun]) -> None:
             self.store.runs.record(runs)
+            spending.take(runs)
             for run in runs:
-                spending.take(run)
                 if run.customer_id in first_time and run.account_id is not None:
                     self.store.connections.set_account(first_time.pop(run.customer_id), run.account_id)
 

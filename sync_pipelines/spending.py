@@ -10,7 +10,7 @@ from sync_pipelines.store.budgets import Budgets
 
 
 class Spending:
-    """Takes each outcome of the batch as it comes, from one thread."""
+    """Takes the outcomes of the batch as they come, from one thread."""
 
     def __init__(self, budgets: Budgets, work: Sequence[Work]) -> None:
         self._budgets = budgets
@@ -18,9 +18,19 @@ class Spending:
         self._seen: dict[int, Sighting] = {}
         self._held: dict[int, Hold] = {}
 
-    def take(self, run: SyncRun) -> None:
-        """Add one outcome. A hold that begins with it is stored now, since other processes may be about to start."""
-        id = self._ids[run.customer_id]
+    def take(self, runs: Sequence[SyncRun]) -> None:
+        """Add outcomes. Holds that begin with them are stored now, since other processes may be about to start."""
+        begun: dict[int, Sighting] = {}
+        for run in runs:
+            id = self._ids[run.customer_id]
+            self._add(id, run)
+            known = self._held.get(id)
+            if run.hold is not None and (known is None or known.until < run.hold.until):
+                self._held[id] = run.hold
+                begun[id] = Sighting(connection_id=id, at=run.finished_at, calls=0, hold=run.hold)
+        self._budgets.record(list(begun.values()))
+
+    def _add(self, id: int, run: SyncRun) -> None:
         before = self._seen.get(id, Sighting(connection_id=id, at=run.finished_at, calls=0))
         used, allowed = before.used, before.allowed
         # Objects of an account end in any order: of what they were told last, the greatest count is the newest.
@@ -29,10 +39,6 @@ class Spending:
         self._seen[id] = replace(
             before, at=run.finished_at, calls=before.calls + run.vendor_calls, used=used, allowed=allowed
         )
-        known = self._held.get(id)
-        if run.hold is not None and (known is None or known.until < run.hold.until):
-            self._held[id] = run.hold
-            self._budgets.record([Sighting(connection_id=id, at=run.finished_at, calls=0, hold=run.hold)])
 
     def record(self) -> None:
         """Store the counts of the whole batch in one statement."""

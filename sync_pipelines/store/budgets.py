@@ -71,7 +71,7 @@ _LOOK = text(
     LEFT JOIN (
         SELECT connection_id, sum(calls) AS calls,
                jsonb_agg(jsonb_build_array(extract(epoch FROM seen_at), used, allowed))
-                   FILTER (WHERE seen_at >= CAST(:recent AS timestamptz)) AS seen
+                   FILTER (WHERE used IS NOT NULL AND seen_at >= CAST(:recent AS timestamptz)) AS seen
         FROM budget_points
         WHERE hour > CAST(:yesterday AS timestamptz)
         GROUP BY connection_id
@@ -93,7 +93,7 @@ class Budgets:
         self._engine = engine
 
     def record(self, sightings: Sequence[Sighting]) -> None:
-        """Remember what was learnt, one statement for all. Connections that are gone are passed over."""
+        """Remember what was learnt, one of each connection, in one statement. Connections that are gone are passed over."""
         rows = [_row(each) for each in sightings if each.calls or each.hold is not None]
         if not rows:
             return
