@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any, Final, TypeAlias
 
-from sqlalchemy import Engine, RowMapping, bindparam, select, text
+from sqlalchemy import Engine, RowMapping, bindparam, func, select, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import OperationalError
 
@@ -93,7 +93,10 @@ class Budgets:
         self._engine = engine
 
     def record(self, sightings: Sequence[Sighting]) -> None:
-        """Remember what was learnt, one of each connection, in one statement. Connections that are gone are passed over."""
+        """Remember what was learnt, one sighting for each connection, in one statement.
+
+        Connections that are gone are passed over.
+        """
         rows = [_row(each) for each in sightings if each.calls or each.hold is not None]
         if not rows:
             return
@@ -112,6 +115,7 @@ class Budgets:
     ) -> dict[int, Hold]:
         """The present holds of these connections, by connection id; one query."""
         now = now or datetime.now(UTC)
+        accounts = {each.id: _account(_identity(each), terms) for each in wanted}
         query = (
             select(
                 connections.c.id,
@@ -123,8 +127,8 @@ class Budgets:
             .join_from(budgets, connections)
             .where(
                 budgets.c.held_until > now,
-                connections.c.id.in_([each.id for each in wanted])
-                | connections.c.account_id.in_({each.account_id for each in wanted if each.account_id}),
+                (connections.c.id == func.any([*accounts]))
+                | (connections.c.account_id == func.any([*{each.account_id for each in wanted if each.account_id}])),
             )
         )
         with self._engine.connect() as database:
@@ -133,7 +137,6 @@ class Budgets:
         for row in rows:
             account, hold = _account(row, terms), Hold(until=row["held_until"], reason=row["held_reason"])
             found[account] = max(found.get(account, hold), hold, key=lambda each: each.until)
-        accounts = {each.id: _account(_identity(each), terms) for each in wanted}
         return {id: found[account] for id, account in accounts.items() if account in found}
 
     def budgets_of(
