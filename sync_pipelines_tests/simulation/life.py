@@ -1,9 +1,11 @@
 """One life: a random schedule of actions, then syncs until all is quiet, and the comparison with the CRM."""
 
+import math
 import random
 import time
 import traceback
 from dataclasses import replace
+from datetime import UTC
 
 from sync_pipelines.model.errors import SyncError
 from sync_pipelines_tests.simulation import faults
@@ -173,7 +175,7 @@ class Life:
         self.story.act("settled", "everything is mended")
         self.ground.control.clear_faults(self.setup.customer)
         self._short_pages()
-        self.times.go_on(self.records.back_by + 2)
+        self.times.go_on(max(self.records.back_by + 2, self._rest()))
         self._adopt(replace(self.setup, delete_brake=1.0, attempts=3))
         if self.process.connection().status == "expired":
             self._connect()
@@ -184,6 +186,12 @@ class Life:
         self.destination.check_at_rest()
 
     # How it is done
+
+    def _rest(self):
+        """Seconds for which the vendor has told us to stay away from the account."""
+        connection = self.process.connection()
+        until = self.process.project.budgets_of([connection])[connection.id].held_until
+        return 0 if until is None else math.ceil((until - self.times.ours(UTC)).total_seconds()) + 1
 
     def _adopt(self, setup):
         self.mode_changed = self.mode_changed or setup.mode != self.setup.mode
