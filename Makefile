@@ -64,7 +64,8 @@ parallel: $(INSTALLED) ## Many accounts side by side: speed-up, memory, fairness
 	@$(BIN)/python -m benchmarks.side_by_side $(if $(POSTGRES_BIN),--postgres-bin "$(POSTGRES_BIN)")
 
 scale: $(INSTALLED) ## 10,000 connections of six objects for an hour, Dagster and all: lateness, CPU, memory (CONNECTIONS=, MINUTES=)
-	@$(BIN)/python -m benchmarks.scale $(if $(CONNECTIONS),--connections $(CONNECTIONS)) $(if $(MINUTES),--minutes $(MINUTES))
+	@$(BIN)/python -m benchmarks.scale $(if $(CONNECTIONS),--connections $(CONNECTIONS)) $(if $(MINUTES),--minutes $(MINUTES)) \
+	  $(if $(EVERY),--every $(EVERY))
 
 idle: $(INSTALLED) ## What an attempt costs that finds nothing changed, over thousands of them, about 2 minutes
 	@$(BIN)/python -m benchmarks.idle $(if $(POSTGRES_BIN),--postgres-bin "$(POSTGRES_BIN)")

@@ -62,12 +62,12 @@ class Measured:
     wrong_examples: tuple[str, ...] = ()
 
 
-def play(place: Place, every: timedelta, say: Callable[[str], None]) -> Measured:
+def play(place: Place, every: timedelta, time_measured: timedelta, say: Callable[[str], None]) -> Measured:
     """From the first load to the comparison. Failed when something hangs or ends that should not."""
     loaded = _first_load(place, say)
     say(f"First load of {place.town.connections * OBJECTS_EACH:,} objects in {loaded:.0f} s, not counted.")
     _tidy(place)
-    measured = _measure(place, every, loaded, say)
+    measured = _measure(place, every, time_measured, loaded, say)
     _catch_up(place, say)
     accounts = Accounts.knowing(place.vendors.changes())
     with place.database(WAREHOUSE) as database:
@@ -109,10 +109,12 @@ def _tidy(place: Place) -> None:
         database.execute("CHECKPOINT")
 
 
-def _measure(place: Place, every: timedelta, loaded: float, say: Callable[[str], None]) -> Measured:
-    seconds = every.total_seconds()
+def _measure(
+    place: Place, every: timedelta, time_measured: timedelta, loaded: float, say: Callable[[str], None]
+) -> Measured:
+    seconds = time_measured.total_seconds()
     before, tables = sizes(place), rows_stored(place)
-    attempts_a_second = place.town.connections * OBJECTS_EACH / seconds
+    attempts_a_second = place.town.connections * OBJECTS_EACH / every.total_seconds()
     place.vendors.play(Play(far=True, failing=True, changes_per_second=attempts_a_second * CHANGED_SHARE))
     began = datetime.now(UTC)
     with place.database(STORE) as database:

@@ -7,6 +7,7 @@ from typing import Any, Final
 from tabulate import tabulate
 
 from benchmarks.charts import time_chart
+from benchmarks.scale.accounts import customer_of
 from benchmarks.scale.attempts import attribution, lateness, per_attempt_ms, per_day, percentile
 from benchmarks.scale.hour import Measured
 from benchmarks.scale.usage import SANDBOX
@@ -29,6 +30,8 @@ def judged(measured: Measured, *, connections: int, objects: int, injected: Mapp
     watch, cpu = measured.watch, measured.watch.cpu()
     window = [one for one in measured.attempts if one.started_at <= measured.ended]
     late = lateness(measured.attempts, measured.due, objects, measured.settled)
+    # Whose turn did not come in the measured time could not fail in it.
+    injected = {number: kind for number, kind in injected.items() if measured.due[customer_of(number)] < measured.ended}
     found = attribution(measured.attempts, injected)
     return {
         "connections": connections,
