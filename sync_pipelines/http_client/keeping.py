@@ -10,8 +10,8 @@ from sync_pipelines.http_client.client import VendorSession
 from sync_pipelines.model.connection import Connection
 
 KEPT_SESSIONS: Final = 250
-"""Idle ones. Of more, the one that has been idle longest is closed. As objects take turns it would be asked for next, so
-that this is more than the connections of a run by the sensor."""
+"""Idle ones. Of more, the one that has been idle longest is closed. As objects take turns it would be asked for next,
+so that this is more than the connections of a run by the sensor."""
 KEPT_SECONDS: Final = 300.0
 """A session that was opened earlier is not lent again, so that tokens are read anew."""
 
