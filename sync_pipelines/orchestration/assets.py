@@ -19,13 +19,21 @@ from pydantic import Field
 from sync_pipelines.model.destination import Table
 from sync_pipelines.model.errors import SyncError
 from sync_pipelines.model.run import SyncRun
-from sync_pipelines.model.sync import Schedule, Sync, SyncObject
+from sync_pipelines.model.sync import Sync, SyncObject
 from sync_pipelines.orchestration.claims import claim_of, kept, refuse_ended_run
 from sync_pipelines.orchestration.events import keep_connected, record_failed_partitions, record_materializations
 from sync_pipelines.orchestration.names import snake, step_name
 from sync_pipelines.orchestration.partitions import connections_of
 from sync_pipelines.orchestration.pulse import pulse
-from sync_pipelines.orchestration.reports import Failed, failure_of, reason_of, run_metadata, sample_table, table_schema
+from sync_pipelines.orchestration.reports import (
+    Failed,
+    failure_of,
+    reason_of,
+    run_metadata,
+    sample_table,
+    schedule_in_words,
+    table_schema,
+)
 from sync_pipelines.orchestration.resources import SyncProject
 from sync_pipelines.project import Project
 
@@ -97,6 +105,11 @@ class Results:
     def fail(self, customer: str, reason: str) -> None:
         self.waiting.discard(customer)
         self.failures[customer] = reason
+
+    def keep(self, customers: Sequence[str]) -> None:
+        """The run is for this object of these customers only."""
+        self.customers = customers
+        self.waiting.intersection_update(customers)
 
     def fail_the_rest(self, reason: str) -> None:
         """Whoever has no result yet shares the fate of the run."""
@@ -188,9 +201,12 @@ def attempt(
     project.store.check_current()
     sync = results[0].subject.sync
     project.store.lifecycle.refuse_archived(sync.name)
+    held = project.store.due.get(UUID(claim)) if claim is not None else None
     connected = {connection.customer_id for connection in project.connections(sync.name)}
     present: dict[str, list[str]] = {}
     for each in results:
+        if held is not None:
+            each.keep([customer for customer in each.customers if held.is_for(customer, each.subject.declared.object)])
         for stranger in (customer for customer in each.customers if customer not in connected):
             each.fail(stranger, _not_connected(sync, stranger))
         if here := [customer for customer in each.customers if customer in connected]:
@@ -204,7 +220,7 @@ def attempt(
             on_settled(each)
 
     if present:
-        due_at = project.store.due.due_times(UUID(claim)) if claim is not None else {}
+        due_at = held.due_at if held is not None else {}
         project.sync_objects(sync.name, present, run_id=context.run.run_id, full=full, due_at=due_at, on_done=take)
 
 
@@ -386,11 +402,3 @@ def _description(subject: Subject) -> str:
         f"{subject.declared.object} of every customer connected to {subject.sync.provider}, in the table "
         f"`{subject.table.name}` of {subject.sync.destination}. One partition per connection, named by the customer."
     )
-
-
-def schedule_in_words(schedule: Schedule) -> str:
-    if schedule.cron is not None:
-        return f"cron {schedule.cron} ({schedule.timezone})"
-    if schedule.every is not None:
-        return f"every {schedule.every}"
-    return "when asked"

@@ -63,7 +63,7 @@ def objects_claimed(sync: Sync, claim: Claim) -> Callable[[str], Sequence[str]]:
 
     def of_customer(customer: str) -> Sequence[str]:
         own = [declared.object for declared in sync.objects_of(customer)]
-        return [name for name in own if name in claim.objects] if claim.objects else own
+        return [name for name in own if claim.is_for(customer, name)]
 
     return of_customer
 

@@ -9,7 +9,7 @@ from tabulate import tabulate
 
 from sync_pipelines.model.destination import Table
 from sync_pipelines.model.run import SyncRun
-from sync_pipelines.model.sync import FULL_REFRESH, INCREMENTAL
+from sync_pipelines.model.sync import FULL_REFRESH, INCREMENTAL, Schedule
 
 LISTED_FAILURES = 10
 LONGEST_CELL = 60
@@ -120,3 +120,11 @@ def _harmless(text: str) -> str:
 def _cell(value: object, longest: int = LONGEST_CELL) -> str:
     text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
     return _harmless(_short(text, longest))
+
+
+def schedule_in_words(schedule: Schedule) -> str:
+    if schedule.cron is not None:
+        return f"cron {schedule.cron} ({schedule.timezone})"
+    if schedule.every is not None:
+        return f"every {schedule.every}"
+    return "when asked"

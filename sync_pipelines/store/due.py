@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
 from typing import Any
 
 from sqlalchemy import (
@@ -98,16 +99,23 @@ _ASK = text(
 class Claim:
     """Work that was taken: these customers' `objects` of a sync (empty means all of its objects).
 
-    `full` asks for a full read. Say `done` for each customer, or `release` what cannot be started.
+    `only`: customers of whom fewer objects are wanted than the claim has, and which. `full` asks for a full read. Say
+    `done` for each customer, or `release` what cannot be started.
     """
 
     id: uuid.UUID
     sync: str
     customers: tuple[str, ...]
     objects: tuple[str, ...] = ()
+    only: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     full: bool = False
     due_at: Mapping[str, datetime] = field(default_factory=dict)
     """By customer, since when this work had been due."""
+
+    def is_for(self, customer_id: str, object_name: str) -> bool:
+        """Whether this object of this customer is wanted."""
+        wanted = self.only.get(customer_id, self.objects)
+        return not wanted or object_name in wanted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -257,33 +265,19 @@ class Due:
         """A claim as far as it is still held, None when nothing of it is."""
         return next(iter(self._claims(due.c.claim_id == claim)), None)
 
-    def due_times(self, claim: uuid.UUID) -> Mapping[str, datetime]:
-        """By customer, since when the work of a claim had been due."""
-        held = self.get(claim)
-        return held.due_at if held is not None else {}
-
     def open_claims(self) -> list[Claim]:
         """Everything that is claimed at the moment."""
         return self._claims(due.c.claim_id.is_not(None))
 
     def _claims(self, where: ColumnElement[bool]) -> list[Claim]:
-        names = ("claim_id", "sync", "claimed_objects", "claimed_full")
-        columns = [due.c[name] for name in names]
-        customers = func.array_agg(due.c.customer_id.op("ORDER BY")(due.c.customer_id)).label("customers")
-        times = func.array_agg(due.c.claimed_due_at.op("ORDER BY")(due.c.customer_id)).label("times")
-        query = select(*columns, customers, times).where(where).group_by(*columns).order_by(due.c.sync)
+        names = ("claim_id", "sync", "claimed_full", "customer_id", "claimed_due_at", "claimed_objects")
+        query = select(*(due.c[name] for name in names)).where(where)
         with self._engine.connect() as database:
-            return [
-                Claim(
-                    id=row["claim_id"],
-                    sync=row["sync"],
-                    customers=tuple(row["customers"]),
-                    objects=tuple(row["claimed_objects"] or ()),
-                    full=row["claimed_full"],
-                    due_at=_times(zip(row["customers"], row["times"], strict=True)),
-                )
-                for row in database.execute(query).mappings()
-            ]
+            rows = database.execute(query.order_by(due.c.sync, due.c.claim_id, due.c.customer_id)).all()
+        return [
+            _claim_of(id, sync, full, [tuple(row[3:]) for row in lines])
+            for (id, sync, full), lines in groupby(rows, key=lambda row: tuple(row[:3]))
+        ]
 
     def list(self, sync: str | None = None, customer_id: str | None = None) -> list[DueWork]:
         """The plan, by sync and customer."""
@@ -320,6 +314,11 @@ def _claim(database: Database, ids: Sequence[int], now: datetime, work: DueKind)
         "claimed_objects": list(work.objects) or null(),
         "claimed_full": work.full,
     }
+    if work.is_ordinary_retry:
+        values["claimed_objects"] = due.c.retry_objects
+    elif work.kind == "schedule":
+        # A retry that joined the regular work of others is for what failed alone.
+        values["claimed_objects"] = case((due.c.scheduled_at <= now, null()), else_=due.c.retry_objects)
     if work.kind != "again":
         values["claimed_due_at"] = _NEXT
     if work.kind == "asked":
@@ -335,14 +334,22 @@ def _claim(database: Database, ids: Sequence[int], now: datetime, work: DueKind)
             "retry_full": kept,
         }
     change = update(due).where(due.c.sync == work.sync, due.c.connection_id == func.any(list(ids))).values(**values)
-    rows = sorted(database.execute(change.returning(due.c.customer_id, due.c.claimed_due_at)))
+    rows = database.execute(change.returning(due.c.customer_id, due.c.claimed_due_at, due.c.claimed_objects))
+    return _claim_of(claim_id, work.sync, work.full, sorted((tuple(row) for row in rows), key=lambda row: row[0]))
+
+
+def _claim_of(id: uuid.UUID, sync: str, full: bool, lines: Sequence[tuple[Any, ...]]) -> Claim:
+    """`lines` are customer, since when it was due, and its objects (None for all), by customer."""
+    own = {customer: tuple(objects or ()) for customer, _, objects in lines}
+    union = tuple(sorted({name for objects in own.values() for name in objects})) if all(own.values()) else ()
     return Claim(
-        id=claim_id,
-        sync=work.sync,
-        customers=tuple(customer for customer, _ in rows),
-        objects=work.objects,
-        full=work.full,
-        due_at=_times(rows),
+        id=id,
+        sync=sync,
+        customers=tuple(own),
+        objects=union,
+        only={customer: objects for customer, objects in own.items() if objects and set(objects) != set(union)},
+        full=full,
+        due_at={customer: since for customer, since, _ in lines if since is not None},
     )
 
 
@@ -350,10 +357,6 @@ def _begin(database: Database, syncs: Iterable[str], now: datetime) -> None:
     """With its first claim a sync that was only created is active."""
     created = and_(sync_states.c.sync == func.any(list(syncs)), sync_states.c.state == "created")
     database.execute(update(sync_states).where(created).values(state="active", actor="system", since=now))
-
-
-def _times(rows: Iterable[tuple[str, datetime | None]]) -> dict[str, datetime]:
-    return {customer: time for customer, time in rows if time is not None}
 
 
 def _now() -> datetime:

@@ -51,9 +51,9 @@ def _kind_of(row: RowMapping | Mapping[str, Any], now: datetime) -> DueKind:
 
 
 def _joined(works: Sequence[tuple[DueKind, int]]) -> Iterable[tuple[DueKind, int]]:
-    """Ordinary retries of a sync join its regular work, or else become one.
+    """Ordinary retries of a sync join its regular work, or else each other's: a claim, not each of them, costs a run.
 
-    They may come to more objects by that. To look at these costs less than to start a run.
+    Each line of the claim keeps the objects that are its own to try again.
     """
     regular = {kind.sync for kind, _ in works if kind.kind == "schedule"}
     retried = {kind for kind, _ in works if kind.is_ordinary_retry}

@@ -77,7 +77,7 @@ class FakeProject:
         self.launches = 0
         self.raises = None
         lifecycle = SimpleNamespace(refuse_archived=lambda sync: None, cancelled=lambda sync, since: frozenset())
-        due = SimpleNamespace(due_times=lambda claim: {})
+        due = SimpleNamespace(get=lambda claim: None)
         self.store = store or SimpleNamespace(check_current=lambda: None, lifecycle=lifecycle, due=due)
         self.stops = Stops()
         self.closed = 0

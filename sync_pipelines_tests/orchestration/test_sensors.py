@@ -13,8 +13,9 @@ from sync_pipelines.orchestration.assembly import definitions_of
 from sync_pipelines.orchestration.claims import close_ended_claims, outcomes_of
 from sync_pipelines.orchestration.names import CLAIM_TAG
 from sync_pipelines.orchestration.pulse import ALIVE_TAG
+from sync_pipelines.orchestration.sensors import request_for
 from sync_pipelines.store import Store
-from sync_pipelines_tests.orchestration.fakes import FakeProject, a_failed_run, a_run, a_sync, giving
+from sync_pipelines_tests.orchestration.fakes import FakeProject, a_failed_run, a_run, a_sync, giving, subjects_of
 
 ACCESS_TOKEN = "very-secret-access-token"
 NOT_STARTED = dg.DagsterRunStatus.NOT_STARTED
@@ -151,6 +152,23 @@ def test_a_failed_object_comes_back_alone(tick, connect, run_of, project, store)
     assert work.attempts == 1
     [claim] = store.due.claim(datetime.now(UTC) + timedelta(minutes=10))
     assert claim.objects == ("account",)
+
+
+def test_retries_share_a_run_in_which_each_customer_tries_only_what_failed(tick, connect, run_of, project, store):
+    connect("acme", "bolt")
+    project.customers = ["acme", "bolt"]
+    assert run_of(only(tick())).success
+    run_id = instance_run_id(project)
+    for customer, failed, well in (("acme", "account", "contact"), ("bolt", "contact", "account")):
+        remember(store, run_id, customer, a_run(customer), objects=(well,))
+        remember(store, run_id, customer, a_failed_run(customer, "network"), objects=(failed,))
+    tick()
+    [retry] = store.due.claim(datetime.now(UTC) + timedelta(minutes=5))
+    sync = project.configuration.syncs["hubspot_crm"]
+    request = request_for(retry, sync, subjects_of(project, sync))
+    project.calls.clear()
+    assert run_of(request).success
+    assert {call.object: call.customers for call in project.calls} == {"account": ["acme"], "contact": ["bolt"]}
 
 
 def test_a_run_that_crashed_gives_its_work_back(tick, connect, instance, store):

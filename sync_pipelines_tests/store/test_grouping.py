@@ -36,6 +36,9 @@ def test_retries_of_different_objects_are_one_claim_of_all_these_objects(due, no
     (again,) = due.claim(now + 2 * MINUTE)
 
     assert (again.customers, again.objects) == (("acme", "globex"), ("account", "contact"))
+    assert again.only == {"acme": ("account",), "globex": ("contact",)}
+    assert due.get(again.id) == again
+    assert [again.is_for("acme", name) for name in again.objects] == [True, False]
 
 
 def test_a_retry_of_everything_makes_it_everything(due, now):
@@ -43,7 +46,10 @@ def test_a_retry_of_everything_makes_it_everything(due, now):
 
     (again,) = due.claim(now + 2 * MINUTE)
 
-    assert (again.customers, again.objects) == (("acme", "globex"), ())
+    assert (again.customers, again.objects, again.only) == (("acme", "globex"), (), {"acme": ("account",)})
+    assert due.get(again.id) == again
+    assert again.is_for("globex", "contact")
+    assert not again.is_for("acme", "contact")
 
 
 def test_a_retry_joins_the_regular_work_and_keeps_its_own_time(due, connect, now):
@@ -54,7 +60,7 @@ def test_a_retry_joins_the_regular_work_and_keeps_its_own_time(due, connect, now
 
     (claim,) = due.claim(later)
 
-    assert (claim.customers, claim.objects) == (("acme", "umbrella"), ())
+    assert (claim.customers, claim.objects, claim.only) == (("acme", "umbrella"), (), {"acme": ("account",)})
     assert claim.due_at["acme"] < claim.due_at["umbrella"] == later
     due.done(claim.id, [Outcome(customer_id=name) for name in claim.customers], later)
     work = {each.customer_id: each for each in due.list()}

@@ -278,6 +278,6 @@ def test_a_claim_tells_since_when_its_work_was_due(due, connect, now):
     due.plan([sync_of()], now=now)
     (claim,) = due.claim(now + 2 * MINUTE)
     assert claim.due_at == {"acme": now}
-    assert due.due_times(claim.id) == {"acme": now}
+    assert due.get(claim.id).due_at == {"acme": now}
     (again,) = due.claim(now + timedelta(hours=2))
     assert again.due_at == {"acme": now}
