@@ -34,10 +34,10 @@ dev: $(INSTALLED) ## Dagster with an embedded Postgres, for your own configurati
 	@$(BIN)/sync-pipelines dev
 
 test: $(INSTALLED) ## Run the test suite, real Postgres included
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not chaos"
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not chaos"
 
 chaos: $(INSTALLED) ## Kill processes, crash Postgres, fill the disk under the running product; it must end right each time
-	@$(BIN)/python -m pytest -m chaos sync_pipelines_tests/chaos
+	@$(BIN)/python -m pytest -m chaos
 
 simulate: $(INSTALLED) ## Random lives of a customer's object, each decided by its seed (SEEDS=, FIRST=, or SEED= for one)
 	@$(BIN)/python -m sync_pipelines_tests.simulation $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) \

@@ -19,6 +19,33 @@ SCRUBBED = ("SYNC_PIPELINES_", "PG")
 QUIETED = ("httpcore", "httpx", "sqlalchemy", "alembic", "asyncio", "hpack")
 
 
+LONGEST_FIRST = (
+    "end_to_end/test_demo",
+    "end_to_end/test_bad_vendor_answers",
+    "orchestration/test_processes",
+    "end_to_end/test_hostile_names_and_values",
+    "destinations/test_contract",
+    "end_to_end/test_crashes",
+    "end_to_end/test_postgres_restarts",
+    "end_to_end/test_ties_and_late_commits",
+    "end_to_end/test_completeness",
+    "end_to_end/test_no_secrets",
+    "orchestration/",
+    "end_to_end/",
+)
+"""Files go to workers whole. A long one that comes last would run while the other workers have nothing left to do."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    """Longest files first; otherwise the order stays."""
+
+    def rank(item):
+        return next((at for at, name in enumerate(LONGEST_FIRST) if name in item.nodeid), len(LONGEST_FIRST))
+
+    items.sort(key=rank)
+
+
 @pytest.fixture(autouse=True)
 def scrubbed_environment(monkeypatch):
     """What a developer has set for the project or for libpq reaches no test."""

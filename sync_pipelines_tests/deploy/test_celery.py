@@ -66,6 +66,7 @@ def dagster(environment, workers):
         yield client
 
 
+@pytest.mark.chaos
 def test_a_celery_worker_does_what_a_run_of_its_own_does(place, workers, dagster, redis_url):
     """One story, because Dagster's start costs seconds."""
     worker, log = workers.start()
