@@ -64,11 +64,12 @@ def apply_due(world: World) -> None:
     if world.next_due is None or world.next_due > now:
         return
     due = world.storage.execute(
-        "SELECT id, account, change FROM pending WHERE due <= ? ORDER BY due, id", (now,)
+        "SELECT id, account, change, due FROM pending WHERE due <= ? ORDER BY due, id", (now,)
     ).fetchall()
-    for number, name, text in due:
+    for number, name, text, moment in due:
         world.storage.execute("DELETE FROM pending WHERE id = ?", (number,))
-        apply(world, world.accounts[name], msgspec.json.decode(text, type=Change))
+        with world.committing(moment):
+            apply(world, world.accounts[name], msgspec.json.decode(text, type=Change))
     world.look_for_due()
 
 
@@ -129,10 +130,9 @@ def create(
     record |= _system(account, spec, key, created, modified) | dict(fields)
     _compute(spec, record)
     body = encode(record if account.vendor == "salesforce" else dict(sorted(record.items())))
-    world.storage.put(
-        account.tables[spec.name],
-        Row(key=key, created=created, modified=modified, committed=now, deleted=0, archived=None, body=body),
-    )
+    at = world.commit_time
+    row = Row(key=key, created=created, modified=modified, committed=at, deleted=0, archived=None, body=body)
+    world.storage.put(account.tables[spec.name], row)
     return account.id_of_key(spec, key)
 
 
@@ -144,20 +144,19 @@ def update(world: World, account: Account, spec: ObjectSpec, row: Row, fields: M
         record = decode(row.body) | changes
         _compute(spec, record)
         changes["Name"] = record["Name"]
-    fresh = row._replace(modified=at, committed=world.clock.now(), body=patch(row.body, changes))
+    fresh = row._replace(modified=at, committed=world.commit_time, body=patch(row.body, changes))
     world.storage.put(account.tables[spec.name], fresh)
     return fresh
 
 
 def delete(world: World, account: Account, spec: ObjectSpec, row: Row, at: int) -> None:
     """Into the recycle bin. Salesforce moves the modified stamp, HubSpot does not and says when in archivedAt."""
-    now = world.clock.now()
     if account.vendor == "hubspot":
-        fresh = row._replace(deleted=1, archived=at, committed=now)
+        fresh = row._replace(deleted=1, archived=at, committed=world.commit_time)
     else:
         at = _whole(account, at)
         body = patch(row.body, {"IsDeleted": True} | _modified(account, spec, at))
-        fresh = row._replace(deleted=1, modified=at, committed=now, body=body)
+        fresh = row._replace(deleted=1, modified=at, committed=world.commit_time, body=body)
     world.storage.put(account.tables[spec.name], fresh)
 
 

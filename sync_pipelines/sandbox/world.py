@@ -1,7 +1,8 @@
 """The invented world: accounts, their records, the clock and the tokens."""
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -55,6 +56,7 @@ class World:
         self.purged: dict[int, Row] = {}
         """As they were: results that were made before stand still and go on showing them."""
         self.next_due: int | None = None
+        self._committing: int | None = None
         self._numbers: dict[int, int] = {}
         self._untouched: int | None = None
         if self.storage.fact("fingerprint") != self.recipe.fingerprint() or self._other_epoch():
@@ -125,6 +127,20 @@ class World:
         """A record was made with an id of the caller's choice: new ones come after it."""
         if number >= self.peek_number(account, spec):
             self._numbers[account.tables[spec.name]] = number + spec.step
+
+    @property
+    def commit_time(self) -> int:
+        """When a change that is made now became visible: at a late change's own time, however late it is made."""
+        return self.clock.now() if self._committing is None else self._committing
+
+    @contextmanager
+    def committing(self, moment: int) -> Iterator[None]:
+        """Changes in the block became visible at this time."""
+        self._committing = moment
+        try:
+            yield
+        finally:
+            self._committing = None
 
     def look_for_due(self) -> None:
         """Note when the next late change becomes visible."""

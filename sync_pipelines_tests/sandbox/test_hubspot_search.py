@@ -1,5 +1,7 @@
 """HubSpot: search."""
 
+from datetime import timedelta
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -133,6 +135,20 @@ def test_the_index_lags_when_it_is_told_to(sandbox, hubspot):
     assert hubspot.get(f"/crm/v3/objects/contacts/{id}").status_code == 200
     sandbox.clock(advance=60)
     assert hubspot.post(SEARCH, json={}).json()["total"] == before + 1
+    sandbox.clock(frozen=False)
+
+
+def test_the_index_counts_from_when_a_late_change_shows_not_from_when_somebody_looks(sandbox, hubspot):
+    sandbox.clock(frozen=True)
+    sandbox.settings("lumen-bakery", search_lag=60)
+    before = hubspot.post(SEARCH, json={}).json()["total"]
+    visible = sandbox.now() + timedelta(seconds=30)
+    sandbox.record("lumen-bakery", "contacts", fields={"lastname": "Late"}, visible=visible.isoformat())
+    sandbox.clock(advance=89)
+    assert hubspot.post(SEARCH, json={}).json()["total"] == before
+    sandbox.clock(advance=1)
+    assert hubspot.post(SEARCH, json={}).json()["total"] == before + 1
+    sandbox.settings("lumen-bakery", search_lag=0)
     sandbox.clock(frozen=False)
 
 
