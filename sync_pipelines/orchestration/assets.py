@@ -28,10 +28,11 @@ from sync_pipelines.orchestration.pulse import pulse
 from sync_pipelines.orchestration.reports import (
     Failed,
     failure_of,
+    in_words,
+    not_connected,
     reason_of,
     run_metadata,
     sample_table,
-    schedule_in_words,
     table_schema,
 )
 from sync_pipelines.orchestration.resources import SyncProject
@@ -181,7 +182,7 @@ def run_objects(
     except Exception as error:
         cause = error
         for each in results:
-            each.fail_the_rest(_in_words(error))
+            each.fail_the_rest(in_words(error))
     for each in results:
         tell(each)
     context.log.info("\n".join(each.summary for each in results))
@@ -208,7 +209,7 @@ def attempt(
         if held is not None:
             each.keep([customer for customer in each.customers if held.is_for(customer, each.subject.declared.object)])
         for stranger in (customer for customer in each.customers if customer not in connected):
-            each.fail(stranger, _not_connected(sync, stranger))
+            each.fail(stranger, not_connected(sync, stranger))
         if here := [customer for customer in each.customers if customer in connected]:
             present[each.subject.declared.object] = here
     by_object = {each.subject.declared.object: each for each in results}
@@ -232,19 +233,6 @@ def _having(subject: Subject, customers: Sequence[str]) -> list[str]:
         for customer in customers
         if customer not in overrides or subject.declared in subject.sync.objects_of(customer)
     ]
-
-
-def _not_connected(sync: Sync, customer: str) -> str:
-    return (
-        f"configuration: this sync has no connection of {customer} to {sync.provider}; connect it with "
-        f"`sync-pipelines connect {sync.provider} {customer}`"
-    )
-
-
-def _in_words(error: Exception) -> str:
-    if isinstance(error, SyncError):
-        return f"{error.error_type}: {error}"
-    return f"{type(error).__name__}: its trace is in the log of this run"
 
 
 def _end(
@@ -383,7 +371,7 @@ def _metadata(subject: Subject) -> Mapping[str, object]:
         "destination": subject.sync.destination,
         "strategy": subject.declared.strategy or subject.sync.strategy,
         "mode": subject.sync.mode,
-        "schedule": schedule_in_words(subject.sync.schedule),
+        "schedule": schedulein_words(subject.sync.schedule),
     }
     if subject.declared_in is not None:
         metadata["dagster/code_references"] = _code_reference(*subject.declared_in)

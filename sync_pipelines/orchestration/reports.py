@@ -8,8 +8,9 @@ import dagster as dg
 from tabulate import tabulate
 
 from sync_pipelines.model.destination import Table
+from sync_pipelines.model.errors import SyncError
 from sync_pipelines.model.run import SyncRun
-from sync_pipelines.model.sync import FULL_REFRESH, INCREMENTAL, Schedule
+from sync_pipelines.model.sync import FULL_REFRESH, INCREMENTAL, Schedule, Sync
 
 LISTED_FAILURES = 10
 LONGEST_CELL = 60
@@ -128,3 +129,18 @@ def schedule_in_words(schedule: Schedule) -> str:
     if schedule.every is not None:
         return f"every {schedule.every}"
     return "when asked"
+
+
+def not_connected(sync: Sync, customer: str) -> str:
+    """Why a customer that a run was asked for could not be synced at all."""
+    return (
+        f"configuration: this sync has no connection of {customer} to {sync.provider}; connect it with "
+        f"`sync-pipelines connect {sync.provider} {customer}`"
+    )
+
+
+def in_words(error: Exception) -> str:
+    """Why everything that had no result yet failed."""
+    if isinstance(error, SyncError):
+        return f"{error.error_type}: {error}"
+    return f"{type(error).__name__}: its trace is in the log of this run"
