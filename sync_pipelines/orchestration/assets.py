@@ -371,7 +371,7 @@ def _metadata(subject: Subject) -> Mapping[str, object]:
         "destination": subject.sync.destination,
         "strategy": subject.declared.strategy or subject.sync.strategy,
         "mode": subject.sync.mode,
-        "schedule": schedulein_words(subject.sync.schedule),
+        "schedule": schedule_in_words(subject.sync.schedule),
     }
     if subject.declared_in is not None:
         metadata["dagster/code_references"] = _code_reference(*subject.declared_in)
