@@ -33,6 +33,7 @@ from sync_pipelines.orchestration.reports import (
     reason_of,
     run_metadata,
     sample_table,
+    schedule_in_words,
     table_schema,
 )
 from sync_pipelines.orchestration.resources import SyncProject
