@@ -30,8 +30,9 @@ def judged(measured: Measured, *, connections: int, objects: int, injected: Mapp
     watch, cpu = measured.watch, measured.watch.cpu()
     window = [one for one in measured.attempts if one.started_at <= measured.ended]
     late = lateness(measured.attempts, measured.due, objects, measured.settled)
-    # Whose turn did not come in the measured time could not fail in it.
-    injected = {number: kind for number, kind in injected.items() if measured.due[customer_of(number)] < measured.ended}
+    # Whose turn did not come could not fail.
+    came = {one.customer for one in measured.attempts}
+    injected = {number: kind for number, kind in injected.items() if customer_of(number) in came}
     found = attribution(measured.attempts, injected)
     return {
         "connections": connections,
@@ -42,7 +43,8 @@ def judged(measured: Measured, *, connections: int, objects: int, injected: Mapp
         "cores_used": round(sum(cpu.values()) / watch.seconds, 3),
         "cpu_ms_per_idle_attempt": round(per_attempt_ms(cpu, len(window), {SANDBOX}), 2),
         "peak_memory_mb": {kind: round(most) for kind, most in watch.peaks().items()},
-        "event_log_mb_per_day": round(per_day(_event_log(measured), watch.seconds), 1),
+        "event_log_mb_per_day": round(per_day(_event_log(measured.tables_mb), watch.seconds), 1),
+        "dagster_mb_per_day": round(per_day(_storage(measured), watch.seconds), 1),
         "failures_injected": len(injected),
         "failures_attributed": found.attributed,
         "wrong_rows": measured.wrong_rows,
@@ -66,8 +68,14 @@ def judged(measured: Measured, *, connections: int, objects: int, injected: Mapp
     }
 
 
-def _event_log(measured: Measured) -> float:
-    """Megabytes: of the files, or of the rows that were added and their share of the indexes, whichever is more."""
+def _event_log(tables_mb: Mapping[str, float]) -> float:
+    """Megabytes of the events and their tags, with their share of the indexes."""
+    return sum(tables_mb.get(name, 0.0) for name in ("event_logs", "asset_event_tags"))
+
+
+def _storage(measured: Measured) -> float:
+    """Megabytes of all that Dagster stores: of the files, or of the rows added and their share of the indexes, whichever
+    is more."""
     return max(measured.grown_mb[DAGSTER], sum(grown for grown in measured.tables_mb.values() if grown > 0))
 
 
