@@ -74,8 +74,7 @@ def _event_log(tables_mb: Mapping[str, float]) -> float:
 
 
 def _storage(measured: Measured) -> float:
-    """Megabytes of all that Dagster stores: of the files, or of the rows added and their share of the indexes, whichever
-    is more."""
+    """Megabytes of all that Dagster stores: of its files, or of the rows added and their indexes if that is more."""
     return max(measured.grown_mb[DAGSTER], sum(grown for grown in measured.tables_mb.values() if grown > 0))
 
 
