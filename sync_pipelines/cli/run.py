@@ -6,13 +6,12 @@ from typing import Annotated
 import typer
 
 from sync_pipelines.cli.printing import console, say, table
-from sync_pipelines.cli.steer import whoami
+from sync_pipelines.cli.steer import Customers, Name, whoami
 from sync_pipelines.model.run import SyncRun
 
 STATUSES = ("success", "error", "skipped", "cancelled")
 NUMBERS = ("created", "updated", "same", "deleted", "rejected", "misfits", "calls", "s")
 
-Customers = Annotated[list[str] | None, typer.Option("--customer", "-c", help="Only this customer; may be repeated.")]
 Objects = Annotated[list[str] | None, typer.Option("--object", "-o", help="Only this object; may be repeated.")]
 
 
@@ -23,7 +22,7 @@ def register(app: typer.Typer) -> None:
 
 
 def sync(
-    name: Annotated[str, typer.Argument(help="The sync's name in syncs/")],
+    name: Name,
     customer: Customers = None,
     object_name: Objects = None,
     full: Annotated[bool, typer.Option("--full", help="Read everything, whatever the strategy.")] = False,
@@ -53,7 +52,7 @@ def sync(
 
 
 def trigger(
-    name: Annotated[str, typer.Argument(help="The sync's name in syncs/")],
+    name: Name,
     customer: Customers = None,
     object_name: Objects = None,
     full: Annotated[bool, typer.Option("--full", help="Read everything, whatever the strategy.")] = False,

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from sync_pipelines.cli.printing import console, say, table
-from sync_pipelines.cli.run import Customers, Objects
+from sync_pipelines.cli.run import Objects
+from sync_pipelines.cli.steer import Customers, Name
 from sync_pipelines.model.completeness import GAP, Comparison
 
 COUNTS = ("source", "destination", "difference")
@@ -20,7 +21,7 @@ def register(app: typer.Typer) -> None:
 
 
 def verify(
-    name: Annotated[str, typer.Argument(help="The sync's name in syncs/")],
+    name: Name,
     customer: Customers = None,
     object_name: Objects = None,
     mend: Annotated[bool, typer.Option("--repair", help="Ask for a full read where there is a gap.")] = False,
