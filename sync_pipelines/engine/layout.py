@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
@@ -11,8 +12,8 @@ from sync_pipelines.engine.rules import rule_fields
 from sync_pipelines.model.common_model import COMMON_COLUMNS, PLAIN_COLUMNS, Column
 from sync_pipelines.model.destination import Table
 from sync_pipelines.model.errors import ConfigurationError
+from sync_pipelines.model.mapping import FieldRule, SchemaField
 from sync_pipelines.model.mapping import Mapping as FieldMapping
-from sync_pipelines.model.mapping import SchemaField
 from sync_pipelines.model.naming import custom_columns, table_name
 from sync_pipelines.model.provider import CrmObject, ObjectSchema, VendorField
 from sync_pipelines.model.sync import Sync, SyncObject
@@ -95,8 +96,10 @@ def plan_fields(
         names = custom_columns(declared.custom_schema, own)
         for field in declared.custom_schema.fields:
             source = sources.get(field.name)
-            custom.append(CustomColumn(names[field.name], spelled(source) if source else None, field.required))
-    wanted = _wanted(declared, crm_object, schema, [item.source for item in custom if item.source], additional)
+            rule = FieldRule(sources=(spelled(source),)) if source else None
+            custom.append(CustomColumn(names[field.name], rule, field.required))
+    mapped = [name for item in custom if item.rule for name in item.rule.sources]
+    wanted = _wanted(declared, crm_object, schema, mapped, additional)
     return FieldPlan(
         fields=wanted,
         custom=tuple(custom),
@@ -180,13 +183,20 @@ def fingerprint(declared: SyncObject, table: Table, plan: FieldPlan) -> str:
     parts = (
         [(column.name, column.type) for column in table.columns],
         table.metadata_prefix,
-        [(item.column, item.source, item.required) for item in plan.custom],
+        [(item.column, _told(item.rule), item.required) for item in plan.custom],
         sorted(plan.additional.items()),
         declared.raw_fields,
         declared.common_schema,
     )
     digest = hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:24]
     return f"{digest}|{','.join(plan.missing)}"
+
+
+def _told(rule: FieldRule | None) -> Any:
+    """A plain rule tells the same as before there were transforms: nobody has to read everything again for them."""
+    if rule is None or (len(rule.sources) == 1 and not rule.transforms):
+        return rule.sources[0] if rule else None
+    return rule
 
 
 def asks_full_read(old: str, new: str) -> bool:

@@ -15,10 +15,11 @@ import msgspec
 from sync_pipelines.engine.casting import CASTS, Cast, Misfit, to_text, to_timestamp
 from sync_pipelines.engine.cleaning import CLEANED_REASON, NotARecord, decode_record, is_suspect, may_be_endless
 from sync_pipelines.engine.extracting import NOT_PLAIN, Extract, Path, Values, at_path, extract_of
-from sync_pipelines.engine.rules import Source, additional_source, envelope_sources, source_of
+from sync_pipelines.engine.rules import Source, additional_source, envelope_sources, ruled_source, source_of
 from sync_pipelines.model.common_model import Column
 from sync_pipelines.model.destination import Columns
 from sync_pipelines.model.errors import RejectRecord
+from sync_pipelines.model.mapping import FieldRule
 from sync_pipelines.model.provider import CrmObject, ObjectSchema
 
 KEPT_TEXT: Final = 10_000
@@ -29,10 +30,10 @@ _encode = msgspec.json.Encoder(decimal_format="number").encode
 
 @dataclass(frozen=True)
 class CustomColumn:
-    """Where a custom schema field comes from: vendor field `source` (None: this customer has not mapped it)."""
+    """How a custom schema field is made (None: this customer has not mapped it)."""
 
     column: str
-    source: str | None
+    rule: FieldRule | None
     required: bool = False
 
 
@@ -92,17 +93,17 @@ class RecordMapper:
         if common:
             sources |= {name: source_of(rule, shape, schema) for name, rule in crm_object.common.items()}
         for item in custom:
-            if item.source is not None:
-                sources[item.column] = Source(((*shape.fields, item.source),), None, item.source)
+            if item.rule is not None:
+                sources[item.column] = ruled_source(item.rule, shape)
         if additional:
             sources["additional_fields"] = additional_source(additional, shape)
         self._paths: list[Path] = []
         self._plan = _with_twins([self._planned(column, sources.get(column.name)) for column in columns])
         self._merged_into = self._place(shape.merged_into) if shape.merged_into else None
         self._required = [
-            (item.column, item.source, self._place((*shape.fields, item.source)))
+            (item.column, item.rule.told, self._place((*shape.fields, item.rule.sources[0])))
             for item in custom
-            if item.required and item.source
+            if item.required and item.rule
         ]
         self._extract = extract_of(self._paths, ((*shape.fields, field.name) for field in schema.fields))
 

@@ -9,6 +9,7 @@ import msgspec
 from sync_pipelines.engine.casting import to_text
 from sync_pipelines.engine.extracting import Path
 from sync_pipelines.model.common_model import Addresses, At, Compute, Emails, FirstOf, Label, Phones, Rule, Take
+from sync_pipelines.model.mapping import FieldRule
 from sync_pipelines.model.provider import ObjectSchema, RecordShape
 
 ADDRESS_PARTS: Final = ("street_1", "street_2", "city", "state", "postal_code", "country")
@@ -80,6 +81,11 @@ def envelope_sources(shape: RecordShape) -> dict[str, Source]:
         if path is not None:
             sources[column] = Source((path,), None, ".".join(path))
     return sources
+
+
+def ruled_source(rule: FieldRule, shape: RecordShape) -> Source:
+    """A rule of a customer's mapping, compiled."""
+    return Source(tuple((*shape.fields, name) for name in rule.sources), None, rule.told)
 
 
 def additional_source(names: Mapping[str, str], shape: RecordShape) -> Source:

@@ -2,6 +2,32 @@
 
 from collections.abc import Mapping as MappingOf
 from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transform:
+    """One named step of a rule, and its options as they were written (JSON values)."""
+
+    name: str
+    options: MappingOf[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FieldRule:
+    """How one column is made: the values of the vendor's fields `sources`, through `transforms` one after the other.
+
+    The first transform is given a value for each source, the others the one value of the transform before. Without
+    transforms there is exactly one source, and its value is taken as it is.
+    """
+
+    sources: tuple[str, ...]
+    transforms: tuple[Transform, ...] = ()
+
+    @property
+    def told(self) -> str:
+        """The vendor's fields, for people."""
+        return ", ".join(self.sources)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,7 @@ from sync_pipelines.engine.mapping import CustomColumn, RecordMapper
 from sync_pipelines.model.common_model import Addresses, Column, Compute, Emails, FirstOf, Label, Phones, Take
 from sync_pipelines.model.destination import ROW_HEAD
 from sync_pipelines.model.errors import RejectRecord
+from sync_pipelines.model.mapping import FieldRule
 from sync_pipelines.model.provider import CrmObject, ObjectSchema, RecordShape
 
 COLUMNS = tuple(
@@ -63,7 +64,10 @@ FLAT = CrmObject(
     common={"account_id": Take("AccountId")},
 )
 SCHEMA = ObjectSchema(fields=(), lookups={"stages": {"123": "Qualified"}})
-CUSTOM = (CustomColumn("revenue", "arr"), CustomColumn("tier", "tier", required=True))
+CUSTOM = (
+    CustomColumn("revenue", FieldRule(sources=("arr",))),
+    CustomColumn("tier", FieldRule(sources=("tier",)), required=True),
+)
 
 
 @dataclass
@@ -264,7 +268,10 @@ def test_a_misfit_in_a_block_leaves_its_neighbours_as_they_are():
 
 def test_names_that_no_struct_may_have_are_read_all_the_same():
     columns = (*COLUMNS, Column("quoted", "text"), Column("slashed", "text"))
-    custom = (CustomColumn("quoted", 'a"b'), CustomColumn("slashed", "c\\d"))
+    custom = (
+        CustomColumn("quoted", FieldRule(sources=('a"b',))),
+        CustomColumn("slashed", FieldRule(sources=("c\\d",))),
+    )
     rows = RecordMapper(NESTED, SCHEMA, columns, common=True, custom=custom)
     mapped = rows([encode(record(**{'a"b': "one", "c\\d": "two"}))], [1])
     assert [column[0] for column in mapped.columns[-2:]] == ["one", "two"]
