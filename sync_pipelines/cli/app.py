@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from sync_pipelines.cli import (
+    api,
     budget,
     connect,
     health,
@@ -57,5 +58,5 @@ def main(
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
-for group in (project_verbs, run, steer, verify, connect, mapping, health, budget, metrics, prune, local):
+for group in (project_verbs, run, steer, verify, connect, mapping, health, budget, metrics, prune, api, local):
     group.register(app)

@@ -14,7 +14,6 @@ from sqlalchemy import (
     bindparam,
     case,
     func,
-    insert,
     literal,
     null,
     select,
@@ -30,8 +29,9 @@ from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.sync import Sync
 from sync_pipelines.store.grouping import DueKind, grouped
 from sync_pipelines.store.planning import SCHEDULING, plan
+from sync_pipelines.store.requests import Asked, note_request
 from sync_pipelines.store.rescheduling import Outcome, rescheduled
-from sync_pipelines.store.tables import connections, due, planned, requests, sync_states
+from sync_pipelines.store.tables import connections, due, planned, sync_states
 
 CLAIM_EXPIRES = timedelta(minutes=15)
 """After so long without a heartbeat a claim's work is free to be claimed again."""
@@ -245,6 +245,23 @@ class Due:
         What is running at the moment runs again afterwards. ConfigurationError for a named customer that the sync does
         not cover, and nothing is changed.
         """
+        return self.ask(sync, customers, objects, full, actor=actor, now=now).customers
+
+    def ask(
+        self,
+        sync: str,
+        customers: Sequence[str] | None = None,
+        objects: Sequence[str] | None = None,
+        full: bool = False,
+        *,
+        actor: str = "system",
+        key: str | None = None,
+        now: datetime | None = None,
+    ) -> Asked:
+        """As `request`. A `key` that was used before asks for nothing: the answer is that of the first time.
+
+        ConfigurationError when the key was used for something else.
+        """
         now = now or _now()
         wanted = {
             "sync": sync,
@@ -253,13 +270,15 @@ class Due:
             "full": full,
         }
         with self._engine.begin() as database:
+            id, first = note_request(database, wanted, actor=actor, key=key, now=now)
+            if not first:
+                return Asked(id=id, customers=tuple(customers or ()), first=False)
             asked = tuple(database.execute(_ASK, {**wanted, "now": now}).scalars())
             if missing := sorted(set(customers or ()) - set(asked)):
                 raise ConfigurationError(
                     f"The sync {sync} does not cover {', '.join(missing)}: connect them, or correct the names."
                 )
-            database.execute(insert(requests).values(**wanted, asked_at=now, actor=actor))
-        return tuple(sorted(asked))
+        return Asked(id=id, customers=tuple(sorted(asked)), first=True)
 
     def get(self, claim: uuid.UUID) -> Claim | None:
         """A claim as far as it is still held, None when nothing of it is."""
