@@ -133,7 +133,9 @@ class PostgresLanding:
     def delete_unseen(self, checkpoint: Checkpoint, *, hard: bool, brake: float) -> int:
         reading = self._stored.kept
         if reading is None or self._only_adds:
-            raise ValueError("only a full read whose checkpoint is stored, of a table that may change, tells of deletes")
+            raise ValueError(
+                "only a full read whose checkpoint is stored tells of deletes, and not if rows are only added"
+            )
         with self._transaction() as lent:
             moved = self._checkpoints.move_on(lent.connection, self._stored, checkpoint, 0)
             self._all_ids_are_kept(lent, reading)
