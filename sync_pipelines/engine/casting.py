@@ -29,6 +29,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_MS: Final = re.compile(r"-?\d{9,14}", re.ASCII)
 _NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _encode = msgspec.json.Encoder(decimal_format="number").encode
+_encode_in_order = msgspec.json.Encoder(decimal_format="number", order="sorted").encode
 
 
 class Misfit(ValueError):
@@ -60,13 +61,14 @@ def plain_number(number: int | float | Decimal) -> str:
 
 
 def to_text(value: Any) -> str:
+    """An object's keys come in one order, whatever the vendor's: a destination may keep its records in another."""
     if type(value) is str:
         return value
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float | Decimal):
         return plain_number(value)
-    return _encode(value).decode()
+    return _encode_in_order(value).decode()
 
 
 def to_numeric(value: Any) -> Decimal | None:
