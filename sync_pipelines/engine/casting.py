@@ -48,7 +48,7 @@ def json_number(text: str) -> int | Decimal:
         raise OverflowError(text[:40])
     number = number.normalize(_EXACT)
     exponent = number.as_tuple().exponent
-    if isinstance(exponent, int) and 0 <= exponent <= 30:
+    if isinstance(exponent, int) and exponent >= 0:
         return int(number)
     return number
 
