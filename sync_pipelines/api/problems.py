@@ -13,10 +13,12 @@ from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 
 from sync_pipelines.model.errors import Abort, ConfigurationError, SyncError
+from sync_pipelines.store.mappings import MappingMoved
 from sync_pipelines.store.requests import KeyUsed
 
 log = logging.getLogger(__name__)
 
+_STATUSES: Final = {KeyUsed: 409, MappingMoved: 412}
 MEDIA_TYPE: Final = "application/problem+json"
 
 
@@ -108,8 +110,9 @@ def _http(request: Request, error: Exception) -> JSONResponse:
 def _sync_error(request: Request, error: Exception) -> JSONResponse:
     """Wrong requests of the caller are 409 or 422; what a vendor or a destination did is 502 or 503."""
     assert isinstance(error, SyncError)
-    if isinstance(error, KeyUsed | ConfigurationError):
-        return answer(problem(409 if isinstance(error, KeyUsed) else 422, str(error), error_type=error.error_type))
+    if isinstance(error, ConfigurationError):
+        status = next((status for kind, status in _STATUSES.items() if isinstance(error, kind)), 422)
+        return answer(problem(status, str(error), error_type=error.error_type))
     return answer(problem(502 if isinstance(error, Abort) else 503, str(error), error_type=error.error_type))
 
 

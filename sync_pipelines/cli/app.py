@@ -10,6 +10,8 @@ from sync_pipelines.cli import (
     api,
     budget,
     connect,
+    failed,
+    fields,
     health,
     local,
     mapping,
@@ -58,5 +60,9 @@ def main(
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
-for group in (project_verbs, run, steer, verify, connect, mapping, health, budget, metrics, prune, api, local):
+GROUPS = (
+    *(project_verbs, run, steer, verify, connect, fields, mapping, failed),
+    *(health, budget, metrics, prune, api, local),
+)
+for group in GROUPS:
     group.register(app)

@@ -30,10 +30,20 @@ class VendorField:
 
 @dataclass(frozen=True, kw_only=True)
 class ObjectSchema:
-    """The answer of a `describe` flow: readable fields, and lookups (name -> {id: label}) such as pipeline stages."""
+    """The answer of a `describe` flow: readable fields, and lookups (name -> {id: label}) such as pipeline stages.
+
+    `unreadable`: fields that are shown and cannot be read, such as compound ones whose parts are fields of their own.
+    """
 
     fields: tuple[VendorField, ...]
     lookups: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    unreadable: tuple[VendorField, ...] = ()
+
+    @property
+    def catalogue(self) -> "list[tuple[VendorField, bool]]":
+        """All fields by name, and whether each can be read."""
+        found = [(each, True) for each in self.fields] + [(each, False) for each in self.unreadable]
+        return sorted(found, key=lambda entry: entry[0].name.casefold())
 
 
 @dataclass(frozen=True, kw_only=True)
