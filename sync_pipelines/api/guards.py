@@ -1,6 +1,7 @@
 """What holds for every call, whatever its route: its size, and the headers of its answer."""
 
 import uuid
+from contextlib import suppress
 from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -20,6 +21,9 @@ _HEADERS: Final = {
 }
 
 
+_refusal: Final = answer(problem(413, f"The body is larger than {LARGEST_BODY:,} bytes: send less at once."))
+
+
 class TooLarge(Exception):
     """More came than the call may bring."""
 
@@ -34,12 +38,10 @@ class Guards:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        number, begun, read = uuid.uuid4().hex, False, 0
+        number, read = uuid.uuid4().hex, 0
 
-        async def guarded(message: Message) -> None:
-            nonlocal begun
+        async def finished(message: Message) -> None:
             if message["type"] == "http.response.start":
-                begun = True
                 headers = MutableHeaders(scope=message)
                 for name, value in _HEADERS.items():
                     headers.setdefault(name, value)
@@ -54,14 +56,16 @@ class Guards:
                 raise TooLarge
             return message
 
-        refusal = answer(problem(413, f"The body is larger than {LARGEST_BODY:,} bytes: send less at once."))
+        async def unless_too_large(message: Message) -> None:
+            # What an application makes of a body that it could not read is not the answer.
+            if read <= LARGEST_BODY:
+                await finished(message)
+
         announced = Headers(scope=scope).get("content-length", "0")
         if announced.isdigit() and int(announced) > LARGEST_BODY:
-            await refusal(scope, receive, guarded)
-            return
-        try:
-            await self._app(scope, counted, guarded)
-        except TooLarge:
-            if begun:
-                raise
-            await refusal(scope, receive, guarded)
+            read = int(announced)
+        else:
+            with suppress(TooLarge):
+                await self._app(scope, counted, unless_too_large)
+        if read > LARGEST_BODY:
+            await _refusal(scope, receive, finished)

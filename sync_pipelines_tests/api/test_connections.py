@@ -47,7 +47,7 @@ def test_disconnecting_forgets_the_connection_alone(everything, api):
 def test_what_is_configured_is_told_without_secrets(everything, api):
     providers = everything.get("/providers")
     assert [each["name"] for each in providers.json()["items"]] == ["hubspot", "salesforce"]
-    assert "contact" in providers.json()["items"][1]["objects"]
+    assert "Contact" in providers.json()["items"][1]["objects"]
     destinations = everything.get("/destinations")
     assert destinations.json()["items"] == [{"name": "warehouse", "type": "postgres"}]
     assert api.place.environ["CLIENT_SECRET"] not in providers.text

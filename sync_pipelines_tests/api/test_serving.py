@@ -34,28 +34,28 @@ def test_a_body_that_is_too_large_is_refused_whether_it_says_so_or_not(everythin
     assert everything.get("/syncs/crm").json()["state"] == "created"
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        "/syncs/crm'; DROP TABLE runs; --",
-        "/syncs/%00",
-        "/syncs/..%2f..%2fetc%2fpasswd",
-        "/connections/acme%27%20OR%20%271%27=%271/salesforce",
-        "/connections/%ED%A0%80/salesforce",
-        "/customers/" + "x" * 3_000,
-        "/requests/99999999999999999999",
-        "/syncs/crm/runs/-1",
-        "/syncs/crm/runs?customer_id=%00",
-        "/syncs/crm/runs?execution_id=%00",
-        "/logs/audit?subject=%00",
-        "/requests?sync=%00",
-        "/connections?provider=%00",
-    ],
+HOSTILE = (
+    "/syncs/crm'; DROP TABLE runs; --",
+    "/syncs/%00",
+    "/syncs/..%2f..%2fetc%2fpasswd",
+    "/connections/acme%27%20OR%20%271%27=%271/salesforce",
+    "/connections/%ED%A0%80/salesforce",
+    "/customers/" + "x" * 3_000,
+    "/requests/99999999999999999999",
+    "/syncs/crm/runs/-1",
+    "/syncs/crm/runs?customer_id=%00",
+    "/syncs/crm/runs?execution_id=%00",
+    "/logs/audit?subject=%00",
+    "/requests?sync=%00",
+    "/connections?provider=%00",
 )
-def test_hostile_paths_and_filters_are_answered_as_wrong_requests(everything, path):
-    answer = everything.get(path)
-    assert answer.status_code in (404, 422), answer.text
-    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_hostile_paths_and_filters_are_answered_as_wrong_requests(everything):
+    for path in HOSTILE:
+        answer = everything.get(path)
+        assert answer.status_code in (404, 422), (path, answer.text)
+        assert answer.headers["content-type"] == "application/problem+json"
 
 
 def test_one_token_that_calls_too_fast_has_to_wait_and_others_do_not(place, served):
@@ -88,7 +88,7 @@ def test_alive_and_ready_need_no_token(api):
 
 
 def test_the_description_has_examples_and_names_every_problem(api):
-    document = httpx.get(f"{api.url}{PATH}/openapi.json").json()
+    document = httpx.get(f"{api.url}{PATH}/openapi.json", timeout=60).json()
     assert document["components"]["schemas"]["SyncShape"]["properties"]["id"]["examples"] == ["crm"]
     for methods in document["paths"].values():
         for operation in methods.values():
