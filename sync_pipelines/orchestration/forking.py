@@ -1,11 +1,11 @@
 """Runs begin as forks of one process that has imported everything, instead of importing it each for itself.
 
-A code server of Dagster starts each run as a new interpreter, of whose two seconds of CPU imports are the most. Here the
-code server's processes come from Python's own fork server (docs/adr/0019). What belongs to Dagster alone is one attribute.
+A code server of Dagster starts each run as a new interpreter, of whose two seconds of CPU imports are the most. Here
+its processes come from Python's own fork server (docs/adr/0019). Of Dagster's private matters it touches one attribute.
 """
 
-import multiprocessing
 import sys
+from multiprocessing import get_all_start_methods, get_context
 from multiprocessing.context import BaseContext
 from typing import Any, Final
 
@@ -24,9 +24,9 @@ def fork_runs() -> bool:
     """
     module = sys.modules.get(_SERVER)
     server = getattr(module, "DagsterApiServer", None)
-    if server is None or "forkserver" not in multiprocessing.get_all_start_methods():
+    if server is None or "forkserver" not in get_all_start_methods():
         return False
-    context = multiprocessing.get_context("forkserver")
+    context = get_context("forkserver")
     context.set_forkserver_preload([PRELOADED])
     setattr(server, _CONTEXT, _Always(context))
     return True

@@ -5,10 +5,15 @@ The definitions are not among it: each run reads the configuration as it is when
 
 import gc
 
-import dagster_postgres  # noqa: F401
+import psycopg2.extras  # type: ignore[import-untyped]  # noqa: F401
+import upath.implementations.local  # noqa: F401
+from dagster._core.executor import in_process  # noqa: F401
+from dagster._core.secrets import env_file  # noqa: F401
+from dagster._core.storage import local_compute_log_manager, root  # noqa: F401
+from dagster._core.workspace import autodiscovery  # noqa: F401
 from dagster._grpc import impl  # noqa: F401
 
-from sync_pipelines.orchestration import assembly, launching  # noqa: F401
+from sync_pipelines.orchestration import assembly, launching, storage  # noqa: F401
 
 # What is there now stays for ever: runs need not look through it, and so do not copy its pages.
 gc.collect()

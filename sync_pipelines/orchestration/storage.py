@@ -1,6 +1,6 @@
 """The storage of `dagster.yaml`: Dagster's Postgres storage, which keeps its connections for a while.
 
-Dagster's own opens one for every statement, about a hundred for a run, and each costs Postgres a process (docs/adr/0019).
+Dagster's own opens one for every statement, a hundred for a run, and each costs Postgres a process (docs/adr/0019).
 """
 
 from typing import Any, Final, Self
@@ -11,17 +11,20 @@ from dagster_postgres.utils import create_pg_engine, get_token_provider_from_con
 KEPT: Final = 2
 """Connections that one process keeps open; what it needs beyond them is closed after use."""
 
+ENGINE: Final = "_engine"
+"""Of each of the three parts of Dagster's storage: where it takes its connections from."""
+
 
 class ReusingPostgresStorage(DagsterPostgresStorage):
-    """One pool for runs, events and schedules. A connection that broke meanwhile is noticed and replaced at its next use.
+    """One pool for runs, events and schedules. What broke meanwhile is noticed and replaced at its next use.
 
-    The webserver makes itself pools of its own. Where a version of Dagster has no `_engine` to exchange, nothing changes.
+    The webserver makes itself pools of its own. Where a version of Dagster has no such engines, nothing changes.
     """
 
     def __init__(self, postgres_url: str, **others: Any) -> None:
         super().__init__(postgres_url, **others)
         parts: list[Any] = [self.run_storage, self.event_log_storage, self.schedule_storage]
-        if not all(hasattr(part, "_engine") for part in parts):
+        if not all(hasattr(part, ENGINE) for part in parts):
             return
         engine = create_pg_engine(
             postgres_url,
@@ -32,8 +35,7 @@ class ReusingPostgresStorage(DagsterPostgresStorage):
             pool_pre_ping=True,
         )
         for part in parts:
-            part._engine.dispose()
-            part._engine = engine
+            setattr(part, ENGINE, engine)
         # What an instance of Dagster calls at its end.
         parts[0].dispose = engine.dispose
 
