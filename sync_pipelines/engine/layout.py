@@ -16,7 +16,7 @@ from sync_pipelines.model.mapping import FieldRule, SchemaField
 from sync_pipelines.model.mapping import Mapping as FieldMapping
 from sync_pipelines.model.naming import custom_columns, table_name
 from sync_pipelines.model.provider import CrmObject, ObjectSchema, VendorField
-from sync_pipelines.model.sync import Sync, SyncObject
+from sync_pipelines.model.sync import APPEND, Sync, SyncObject
 
 RAW_COLUMN = Column("raw_data", "jsonb", "The record as the vendor gave it")
 ADDITIONAL_COLUMN = Column("additional_fields", "jsonb", "What the customer mapped beyond the custom schema")
@@ -47,6 +47,7 @@ def table_of(sync: Sync, declared: SyncObject, crm_object: CrmObject) -> Table:
         metadata_prefix=sync.metadata_prefix,
         volatile=tuple(sorted(crm_object.volatile)),
         volatile_at=crm_object.shape.fields,
+        append=sync.mode == APPEND,
     )
 
 
@@ -180,7 +181,7 @@ def fingerprint(declared: SyncObject, table: Table, plan: FieldPlan) -> str:
     Another first part asks for a full read. So does a field that was missing and is back, because rows were written
     without it; a field that goes missing does not, because what is stored of it is better than nothing.
     """
-    parts = (
+    parts: tuple[Any, ...] = (
         [(column.name, column.type) for column in table.columns],
         table.metadata_prefix,
         [(item.column, _told(item.rule), item.required) for item in plan.custom],
@@ -188,6 +189,9 @@ def fingerprint(declared: SyncObject, table: Table, plan: FieldPlan) -> str:
         declared.raw_fields,
         declared.common_schema,
     )
+    if table.append:
+        # With another mode, everything is to be read again: rows stand as they were added.
+        parts += (APPEND,)
     digest = hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:24]
     return f"{digest}|{','.join(plan.missing)}"
 
