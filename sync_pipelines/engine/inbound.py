@@ -32,6 +32,7 @@ from sync_pipelines.model.flow import Flow, Notice, Page
 from sync_pipelines.model.mapping import Mapping as FieldMapping
 from sync_pipelines.model.provider import Account, CrmObject, ObjectSchema, Provider, ReadPlan
 from sync_pipelines.model.run import Counts, Rejection
+from sync_pipelines.model.secret import Secret
 from sync_pipelines.model.sync import FULL_REFRESH, MIRROR, Sync, SyncObject
 
 KEPT_REJECTIONS: Final = 100
@@ -52,7 +53,10 @@ class Vendor(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """One connection's object of one sync, ready to be done. `full` forces a full read; `due_at` is when it was due."""
+    """One connection's object of one sync, ready to be done.
+
+    `full` forces a full read; `due_at` is when it was due; `hash_key` is the key of the transform `hash`.
+    """
 
     sync: Sync
     declared: SyncObject
@@ -64,6 +68,7 @@ class Work:
     full: bool = False
     chunk_rows: int = 5_000
     due_at: datetime | None = None
+    hash_key: Secret | None = None
 
     @property
     def crm_object(self) -> CrmObject:
@@ -120,7 +125,9 @@ def sync_object(
     with destination.open(work.scope, table, work.run_id, observe) as landing:
         known = landing.checkpoint or Checkpoint()
         _same_account(known, tally.account_id)
-        checkpoint = _begin(work, known, fingerprint(work.declared, table, plan), vendor, tally.account_id)
+        checkpoint = _begin(
+            work, known, fingerprint(work.declared, table, plan, work.hash_key), vendor, tally.account_id
+        )
         chunks = _chunk_plan(work, schema, table, plan, checkpoint.fingerprint)
         _Read(
             work=work, vendor=vendor, landing=landing, chunks=chunks, plan=plan, tally=tally, observe=observe
@@ -139,6 +146,7 @@ def _chunk_plan(work: Work, schema: ObjectSchema, table: Table, plan: FieldPlan,
             common=work.declared.common_schema and crm_object.common_name is not None,
             custom=plan.custom,
             additional=plan.additional,
+            hash_key=work.hash_key,
         )
     )
     # All that decides a row besides the record's text.

@@ -9,6 +9,7 @@ import msgspec
 
 from sync_pipelines.engine.mapping import CustomColumn
 from sync_pipelines.engine.rules import rule_fields
+from sync_pipelines.engine.transforms import marks_of
 from sync_pipelines.model.common_model import COMMON_COLUMNS, PLAIN_COLUMNS, Column
 from sync_pipelines.model.destination import Table
 from sync_pipelines.model.errors import ConfigurationError
@@ -16,6 +17,7 @@ from sync_pipelines.model.mapping import FieldRule, SchemaField
 from sync_pipelines.model.mapping import Mapping as FieldMapping
 from sync_pipelines.model.naming import custom_columns, table_name
 from sync_pipelines.model.provider import CrmObject, ObjectSchema, VendorField
+from sync_pipelines.model.secret import Secret
 from sync_pipelines.model.sync import Sync, SyncObject
 
 RAW_COLUMN = Column("raw_data", "jsonb", "The record as the vendor gave it")
@@ -174,7 +176,7 @@ def _shape_fields(crm_object: CrmObject) -> list[str]:
     return names + ([crm_object.cursor_field] if crm_object.cursor_field else [])
 
 
-def fingerprint(declared: SyncObject, table: Table, plan: FieldPlan) -> str:
+def fingerprint(declared: SyncObject, table: Table, plan: FieldPlan, hash_key: Secret | None = None) -> str:
     """What decides the rows' columns, then a bar, then the mapped fields that are missing at the moment.
 
     Another first part asks for a full read. So does a field that was missing and is back, because rows were written
@@ -183,20 +185,21 @@ def fingerprint(declared: SyncObject, table: Table, plan: FieldPlan) -> str:
     parts = (
         [(column.name, column.type) for column in table.columns],
         table.metadata_prefix,
-        [(item.column, _told(item.rule), item.required) for item in plan.custom],
+        [(item.column, _told(item.rule, hash_key), item.required) for item in plan.custom],
         sorted(plan.additional.items()),
         declared.raw_fields,
         declared.common_schema,
     )
-    digest = hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:24]
+    digest = hashlib.sha256(msgspec.json.encode(parts, order="sorted")).hexdigest()[:24]
     return f"{digest}|{','.join(plan.missing)}"
 
 
-def _told(rule: FieldRule | None) -> Any:
+def _told(rule: FieldRule | None, hash_key: Secret | None) -> Any:
     """A plain rule tells the same as before there were transforms: nobody has to read everything again for them."""
     if rule is None or (len(rule.sources) == 1 and not rule.transforms):
         return rule.sources[0] if rule else None
-    return rule
+    marks = marks_of(rule.transforms, hash_key)
+    return (rule, marks) if marks else rule
 
 
 def asks_full_read(old: str, new: str) -> bool:
