@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from sync_pipelines.config.problems import did_you_mean, listed
 from sync_pipelines.engine.casting import Misfit
 from sync_pipelines.engine.transforms.developer import developers_kind
-from sync_pipelines.engine.transforms.registry import KINDS, Given, Kind, Options, Step
+from sync_pipelines.engine.transforms.registry import KINDS, UNSTORABLE, Given, Kind, Options, Step, is_storable
 from sync_pipelines.engine.transforms.wording import told_mistakes
 from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.mapping import Transform
@@ -165,4 +165,6 @@ def _exact(written: Any) -> Any:
         return [_exact(value) for value in written]
     if isinstance(written, float):
         return Decimal(repr(written))
+    if isinstance(written, str) and not is_storable(written):
+        raise ValueError(f"an option {UNSTORABLE}")
     return written.isoformat() if isinstance(written, date) else written

@@ -7,15 +7,18 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final
 
+import msgspec
 from pydantic import ConfigDict
 
 from sync_pipelines.engine.casting import Misfit, json_number
-from sync_pipelines.engine.transforms.registry import Given, Kind, Options, Step
+from sync_pipelines.engine.cleaning import is_suspect
+from sync_pipelines.engine.transforms.registry import Given, Kind, Options, Step, is_storable
 from sync_pipelines.own_transforms import OwnTransform, own_transform
 
 KEPT_REASON: Final = 500
 """Characters of an exception's text that are told."""
 
+_encode = msgspec.json.Encoder(decimal_format="number").encode
 _PLAIN: Final = (str, int, bool, type(None), Decimal, list, dict)
 
 
@@ -82,9 +85,7 @@ def _called(
 def _plain(value: Any, own: OwnTransform) -> Any:
     """A JSON value as the engine decodes them, of what pandas and numpy have instead."""
     if type(value) in _PLAIN:
-        if type(value) is Decimal and not value.is_finite():
-            return None if value.is_nan() else _refuse(value, own)
-        return value
+        return _storable(value, own)
     if isinstance(value, float):
         if math.isnan(value):
             return None
@@ -96,6 +97,20 @@ def _plain(value: Any, own: OwnTransform) -> Any:
     if hasattr(value, "item"):  # a numpy scalar
         return _plain(value.item(), own)
     return _refuse(value, own)
+
+
+def _storable(value: Any, own: OwnTransform) -> Any:
+    if isinstance(value, Decimal) and not value.is_finite():
+        return None if value.is_nan() else _refuse(value, own)
+    if isinstance(value, str) and not is_storable(value):
+        return _refuse(value, own)
+    if isinstance(value, list | dict):
+        try:
+            text = _encode(value)
+        except (TypeError, ValueError, RecursionError):
+            return _refuse(value, own)
+        return _refuse(value, own) if is_suspect(text) else value
+    return value
 
 
 def _refuse(value: Any, own: OwnTransform) -> Any:

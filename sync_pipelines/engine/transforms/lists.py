@@ -7,7 +7,8 @@ import msgspec
 from pydantic import Field
 
 from sync_pipelines.engine.casting import Misfit, json_number, to_text
-from sync_pipelines.engine.transforms.registry import TEXTS, Example, Function, Options, named
+from sync_pipelines.engine.cleaning import is_suspect
+from sync_pipelines.engine.transforms.registry import TEXTS, UNSTORABLE, Example, Function, Options, named
 from sync_pipelines.engine.transforms.texts import LONGEST_SEPARATOR
 
 Steps: TypeAlias = tuple[str | int, ...]
@@ -78,6 +79,8 @@ def nested_path(options: _Place) -> Function:
 
     def make(value: Any) -> Any:
         if options.decode and type(value) is str:
+            if is_suspect(value.encode("utf-8", "surrogatepass")):
+                raise Misfit(UNSTORABLE)
             try:
                 value = _decode(value)
             except (ValueError, OverflowError, RecursionError):

@@ -1,5 +1,6 @@
 """The transforms by name. A new one is one function that makes a step of its options, registered with @named."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -11,6 +12,9 @@ from sync_pipelines.model.secret import Secret
 
 REPEATED: Final = 4096
 """Texts of a column whose results are remembered: values of one column repeat."""
+
+UNSTORABLE: Final = "holds a NUL character or half of a surrogate pair, which no text in a database may"
+_UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 
 TEXTS: Final = frozenset({"text", "jsonb"})
 """Column types that hold a text which was made for people."""
@@ -134,6 +138,11 @@ def remembering(function: Function) -> Function:
     """The same function, with results for texts remembered. Of other types, equal values may look different."""
     remembered = lru_cache(maxsize=REPEATED)(function)
     return lambda value: remembered(value) if type(value) is str else function(value)
+
+
+def is_storable(text: str) -> bool:
+    """What the vendor sent has been cleaned before; what a transform brings in must be looked at."""
+    return not _UNSTORABLE.search(text)
 
 
 def _told(maker: Function) -> str:
