@@ -33,6 +33,7 @@ from sync_pipelines.model.flow import Flow, Notice, Page
 from sync_pipelines.model.mapping import Mapping as FieldMapping
 from sync_pipelines.model.provider import Account, CrmObject, ObjectSchema, Provider, ReadPlan
 from sync_pipelines.model.run import Counts, Rejection
+from sync_pipelines.model.secret import Secret
 from sync_pipelines.model.sync import FULL_REFRESH, MIRROR, Sync, SyncObject
 
 KEPT_REJECTIONS: Final = 100
@@ -55,7 +56,10 @@ class Vendor(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """One connection's object of one sync, ready to be done. `full` forces a full read; `due_at` is when it was due."""
+    """One connection's object of one sync, ready to be done.
+
+    `full` forces a full read; `due_at` is when it was due; `hash_key` is the key of the transform `hash`.
+    """
 
     sync: Sync
     declared: SyncObject
@@ -67,6 +71,7 @@ class Work:
     full: bool = False
     chunk_rows: int = 5_000
     due_at: datetime | None = None
+    hash_key: Secret | None = None
 
     @property
     def crm_object(self) -> CrmObject:
@@ -123,7 +128,7 @@ def sync_object(
     with destination.open(work.scope, table, work.run_id, observe) as landing:
         known = landing.checkpoint or Checkpoint()
         _same_account(known, tally.account_id)
-        marks = marks_of(work.declared, table, plan)
+        marks = marks_of(work.declared, table, plan, work.hash_key)
         change = change_of(known, marks, keeps_records=keeps_records(table))
         reread = change.full_read
         if change.columns:
@@ -135,6 +140,7 @@ def sync_object(
                 plan=plan,
                 marks=marks,
                 columns=change.columns,
+                hash_key=work.hash_key,
                 rows=min(BACKFILL_ROWS, work.chunk_rows),
             )
             reread = not _refilled(refill, known, vendor, tally, observe)
@@ -158,6 +164,7 @@ def _chunk_plan(work: Work, schema: ObjectSchema, table: Table, plan: FieldPlan,
             common=work.declared.common_schema and crm_object.common_name is not None,
             custom=plan.custom,
             additional=plan.additional,
+            hash_key=work.hash_key,
         )
     )
     # All that decides a row besides the record's text.
