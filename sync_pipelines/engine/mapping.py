@@ -246,12 +246,8 @@ def _together(
         reasons = " ".join(f"{name}: {error['reason']}" for name, error in found.items())
         fields = ", ".join(error["field"] for error in found.values())
         errors.setdefault(row, {})[ADDITIONAL] = {**first, "field": fields, "reason": reasons}
-    return [
-        b"{"
-        + b",".join(key + (b"null" if value is None else value) for key, value in zip(keys, row, strict=True))
-        + b"}"
-        for row in zip(*columns, strict=True)
-    ]
+    whole = [[b"null" if value is None else value for value in column] for column in columns]
+    return [b"{" + b",".join(map(bytes.__add__, keys, values)) + b"}" for values in zip(*whole, strict=True)]
 
 
 def _raw(source: Source, taken: Sequence[Sequence[Any]], rows: int) -> Sequence[Any]:

@@ -246,3 +246,61 @@ def test_developers_defaults_are_rules_too_and_locked_ones_stay(unhurried, shell
     unhurried.sync_one(ACME)
     rows = unhurried.rows("crm_account")
     assert [row["size"] for row in rows] == [row["number_of_employees"] for row in rows]
+
+
+def test_rules_with_transforms_fill_columns_anew_of_what_is_stored(unhurried, shell):
+    fields = ["tier", {"name": "place"}, {"name": "size", "type": "numeric"}]
+    stand(unhurried, "salesforce", ACME, schema={"fields": fields, "allow_additional_fields": True})
+    unhurried.sync_one(ACME)
+    before = unhurried.content("crm_account")
+    tiers = {row["raw_data"]["Tier__c"] for row in before} - {None}
+    gold = sorted(tiers)[0]
+
+    def tier_by(values, **options):
+        return {"source": "Tier__c", "transform": [{"name": "value_mapping", "values": values, **options}]}
+
+    rules = {
+        "tier": tier_by({gold: "best", "Nowhere": "?"}),
+        "place": {
+            "sources": ["BillingCity", "BillingCountry"],
+            "transform": {"name": "concatenate", "separator": ", "},
+        },
+        "size": tier_by({gold: 1}, otherwise="misfit"),
+        "also": tier_by({"Nowhere": 1}, otherwise="misfit"),
+    }
+    written = [f"{name}={json.dumps(rule)}" for name, rule in rules.items()]
+    answer = shell("mapping", "set", ACME, "salesforce", "account", *written, "name=Name")
+    assert answer.code == 0
+    assert "names Nowhere, which Tier__c does not offer" in answer.text
+    run = unhurried.sync_one(ACME)
+    assert (run.status, run.full) == ("success", False)
+    for row in unhurried.rows("crm_account"):
+        raw, errors = row["raw_data"], row["_sync_errors"] or {}
+        assert row["tier"] == ("best" if raw["Tier__c"] == gold else raw["Tier__c"])
+        assert (row["place"] or "") == ", ".join(filter(None, (raw["BillingCity"], raw["BillingCountry"])))
+        assert row["size"] == (1 if raw["Tier__c"] == gold else None)
+        assert ("size" in errors) == (raw["Tier__c"] not in (gold, None))
+        assert row["additional_fields"] == {"also": None, "name": raw["Name"]}
+        assert ("additional_fields" in errors) == (raw["Tier__c"] is not None)
+        if raw["Tier__c"] is not None:
+            kept = errors["additional_fields"]
+            assert (kept["field"], kept["value"]) == ("Tier__c", raw["Tier__c"])
+            assert kept["reason"].startswith("also: The value is none of the values")
+    shown = shell("mapping", "show", ACME, "salesforce", "account").text
+    assert "BillingCity, BillingCountry -> concatenate" in shown
+
+    assert shell("mapping", "set", ACME, "salesforce", "account", *(f"{name}=" for name in (*rules, "name"))).code == 0
+    unhurried.sync_one(ACME)
+    assert unhurried.content("crm_account") == before
+
+
+def test_a_transform_that_cannot_work_is_refused_when_saved_and_by_check(unhurried, shell):
+    stand(unhurried, "salesforce", ACME)
+    rule = 'tier={"source": "Tier__c", "transform": "upper_caze"}'
+    refused = shell("mapping", "set", ACME, "salesforce", "account", rule)
+    assert (refused.code, "There is no transform named upper_caze" in refused.text) == (2, True)
+    rule = {"source": "Tier__c", "transform": {"name": "value_mapping", "walues": {}}}
+    fields = [{"name": "tier", "sources": {"salesforce": rule}}]
+    unhurried.write_sync(objects=[{"object": "account", "custom_schema": {"fields": fields}}])
+    answer = shell("check")
+    assert (answer.code, "crm, account, tier: Transform 1, value_mapping" in answer.text) == (2, True)
