@@ -70,6 +70,10 @@ class Records:
         self._meet_late()
         return getattr(self, name)()
 
+    def showed_since(self, moment):
+        """Whether a late change has shown since then."""
+        return any(moment < visible <= self.control.now() for visible in self.late.values())
+
     def update(self):
         chosen = self._some(self.rng.choice((1, 1, 2, 5)))
         for id in chosen:
