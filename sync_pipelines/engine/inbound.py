@@ -120,7 +120,8 @@ def sync_object(
     with destination.open(work.scope, table, work.run_id, observe) as landing:
         known = landing.checkpoint or Checkpoint()
         _same_account(known, tally.account_id)
-        checkpoint = _begin(work, known, fingerprint(work.declared, table, plan), vendor, tally.account_id)
+        mark = fingerprint(work.declared, table, plan, landing.generation)
+        checkpoint = _begin(work, known, mark, vendor, tally.account_id)
         chunks = _chunk_plan(work, schema, table, plan, checkpoint.fingerprint)
         _Read(
             work=work, vendor=vendor, landing=landing, chunks=chunks, plan=plan, tally=tally, observe=observe

@@ -174,13 +174,14 @@ def _shape_fields(crm_object: CrmObject) -> list[str]:
     return names + ([crm_object.cursor_field] if crm_object.cursor_field else [])
 
 
-def fingerprint(declared: SyncObject, table: Table, plan: FieldPlan) -> str:
+def fingerprint(declared: SyncObject, table: Table, plan: FieldPlan, generation: str = "") -> str:
     """What decides the rows' columns, then a bar, then the mapped fields that are missing at the moment.
 
     Another first part asks for a full read. So does a field that was missing and is back, because rows were written
     without it; a field that goes missing does not, because what is stored of it is better than nothing.
+    `generation`: of the landing.
     """
-    parts = (
+    parts: tuple[Any, ...] = (
         [(column.name, column.type) for column in table.columns],
         table.metadata_prefix,
         [(item.column, _told(item.rule), item.required) for item in plan.custom],
@@ -188,6 +189,8 @@ def fingerprint(declared: SyncObject, table: Table, plan: FieldPlan) -> str:
         declared.raw_fields,
         declared.common_schema,
     )
+    if generation:
+        parts += (generation,)
     digest = hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:24]
     return f"{digest}|{','.join(plan.missing)}"
 

@@ -94,6 +94,9 @@ class Landing(Protocol):
 
     checkpoint: Checkpoint | None
     """As read when it was opened, and after each call as stored by it."""
+    generation: str
+    """Another text than before where columns of the table were made anew: they are empty until everything is read
+    again. "" where that never happened."""
 
     def load(
         self,

@@ -59,6 +59,7 @@ class Landing:
     """`store` is called with the number of each chunk that is to be stored."""
 
     checkpoint = None
+    generation = ""
 
     def __init__(self, store):
         self.store = store

@@ -76,9 +76,11 @@ class PostgresLanding:
     """See model.destination.Landing. Used by one thread at a time."""
 
     checkpoint: Checkpoint | None
+    generation: str
 
     def __init__(self, opening: Opening, checkpoints: Checkpoints, stored: Stored) -> None:
         self._opening = opening
+        self.generation = opening.layout.generation
         self._checkpoints = checkpoints
         self._observe = opening.observe
         self._scope = scope_parameters(opening.scope)
