@@ -16,6 +16,7 @@ from sync_pipelines.cli import (
     project_verbs,
     prune,
     run,
+    schema,
     steer,
     verify,
 )
@@ -57,5 +58,5 @@ def main(
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
-for group in (project_verbs, run, steer, verify, connect, mapping, health, budget, metrics, prune, local):
+for group in (project_verbs, run, steer, verify, connect, mapping, schema, health, budget, metrics, prune, local):
     group.register(app)

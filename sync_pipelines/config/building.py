@@ -66,7 +66,7 @@ def sync_from(document: SyncDocument, provider: ProviderConfig, destination: str
         name=document.name,
         provider=provider.name,
         destination=destination,
-        objects=tuple(_object_from(each, provider) for each in document.objects),
+        objects=tuple(_object_from(each, document, provider) for each in document.objects),
         schedule=_schedule_from(document),
         strategy=document.strategy or config.strategy or INCREMENTAL,
         direction=document.direction,
@@ -98,7 +98,7 @@ def _schedule_from(document: SyncDocument) -> Schedule:
     return Schedule()
 
 
-def _object_from(document: ObjectDocument, provider: ProviderConfig) -> SyncObject:
+def _object_from(document: ObjectDocument, sync: SyncDocument, provider: ProviderConfig) -> SyncObject:
     return SyncObject(
         object=document.object,
         common_schema=document.common_schema,
@@ -106,6 +106,7 @@ def _object_from(document: ObjectDocument, provider: ProviderConfig) -> SyncObje
         custom_schema=_schema_from(document.custom_schema, provider) if document.custom_schema else None,
         strategy=document.strategy,
         table=document.table,
+        schema_policy=document.schema_policy or sync.schema_policy,
     )
 
 

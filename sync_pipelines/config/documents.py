@@ -8,6 +8,7 @@ from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, Secre
 from sync_pipelines.config.document import Choice, Document, Identifier, refusing
 from sync_pipelines.config.schedules import Duration, ScheduleDocument
 from sync_pipelines.model.naming import LONGEST_NAME, refusal_of_customer_id
+from sync_pipelines.model.schema_change import DISCARD_FIELD, DISCARD_RECORD, EVOLVE, FREEZE
 from sync_pipelines.model.sync import FULL_REFRESH, INCREMENTAL
 
 STRATEGIES = {
@@ -18,6 +19,15 @@ STRATEGIES = {
     "full then incremental": INCREMENTAL,
 }
 """Every first sync reads all history, so `full then incremental` is what `incremental` does."""
+
+SCHEMA_POLICIES = {
+    "evolve": EVOLVE,
+    "freeze": FREEZE,
+    "discard field": DISCARD_FIELD,
+    "discard_field": DISCARD_FIELD,
+    "discard record": DISCARD_RECORD,
+    "discard_record": DISCARD_RECORD,
+}
 
 FIELD_TYPES = {
     "text": "text",
@@ -98,6 +108,7 @@ _LATER = {
     "append": "append is not there yet: write `upsert` or `mirror`",
 }
 Strategy = Annotated[str, Choice(STRATEGIES)]
+SchemaPolicy = Annotated[str, Choice(SCHEMA_POLICIES)]
 FieldType = Annotated[str, Choice(FIELD_TYPES)]
 AuthType = Annotated[str, Choice({"oauth2": "oauth2"})]
 Category = Annotated[str, Choice({"crm": "crm"})]
@@ -218,6 +229,9 @@ class ObjectDocument(Document):
     custom_schema: CustomSchemaDocument | None = None
     strategy: Strategy | None = None
     table: Annotated[str, AfterValidator(_table)] | None = None
+    schema_policy: SchemaPolicy | None = Field(
+        None, description="What to do when the account's fields change; the sync's if left out"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -265,6 +279,7 @@ class SyncDocument(Document):
     overrides: dict[Annotated[str, AfterValidator(_customer)], OverrideDocument] = Field(
         {}, description="What is otherwise for single customers: schedule, objects, schema"
     )
+    schema_policy: SchemaPolicy = Field("evolve", description="What to do when an account's fields change")
     freshness: Duration | None = Field(None, description="No customer's last successful sync should be older than this")
     objects: tuple[ObjectDocument, ...] = Field(min_length=1)
 

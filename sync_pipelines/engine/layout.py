@@ -1,7 +1,7 @@
 """Which table and columns an object of a sync has, and which vendor fields one connection must be asked for."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -157,7 +157,7 @@ def _wanted(
 ) -> tuple[VendorField, ...]:
     if declared.raw_fields:
         return schema.fields
-    names = {*mapped, *additional.values(), *_shape_fields(crm_object)}
+    names = {*mapped, *additional.values(), *shape_fields(crm_object)}
     if is_common(crm_object, declared):
         for rule in crm_object.common.values():
             names.update(rule_fields(rule))
@@ -165,7 +165,7 @@ def _wanted(
     return tuple(field for field in schema.fields if field.name.casefold() in wanted)
 
 
-def _shape_fields(crm_object: CrmObject) -> list[str]:
+def shape_fields(crm_object: CrmObject) -> list[str]:
     """Fields that the record's shape itself needs, where they lie among the fields."""
     shape = crm_object.shape
     paths = (shape.id, shape.created, shape.modified, shape.deleted, shape.merged_into, shape.merged_ids)
@@ -174,12 +174,19 @@ def _shape_fields(crm_object: CrmObject) -> list[str]:
     return names + ([crm_object.cursor_field] if crm_object.cursor_field else [])
 
 
-def fingerprint(declared: SyncObject, table: Table, plan: FieldPlan, generation: str = "") -> str:
+def fingerprint(
+    declared: SyncObject,
+    table: Table,
+    plan: FieldPlan,
+    *,
+    generation: str = "",
+    unexpected: Collection[str] = (),
+) -> str:
     """What decides the rows' columns, then a bar, then the mapped fields that are missing at the moment.
 
     Another first part asks for a full read. So does a field that was missing and is back, because rows were written
     without it; a field that goes missing does not, because what is stored of it is better than nothing.
-    `generation`: of the landing.
+    `generation`: of the landing. `unexpected`: fields that the schema policy keeps away, which count as missing.
     """
     parts: tuple[Any, ...] = (
         [(column.name, column.type) for column in table.columns],
@@ -192,7 +199,8 @@ def fingerprint(declared: SyncObject, table: Table, plan: FieldPlan, generation:
     if generation:
         parts += (generation,)
     digest = hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:24]
-    return f"{digest}|{','.join(plan.missing)}"
+    kept_away = sorted("#" + hashlib.blake2s(name.encode(), digest_size=6).hexdigest() for name in unexpected)
+    return f"{digest}|{','.join((*plan.missing, *kept_away))}"
 
 
 def _told(rule: FieldRule | None) -> Any:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from sync_pipelines.model.mapping import CustomSchema
+from sync_pipelines.model.schema_change import EVOLVE
 
 FULL_REFRESH = "full refresh"
 INCREMENTAL = "incremental"
@@ -33,7 +34,10 @@ class Schedule:
 
 @dataclass(frozen=True, kw_only=True)
 class SyncObject:
-    """One object of a sync. `strategy` None: the sync's. `table` None: named by the object."""
+    """One object of a sync. `strategy` None: the sync's. `table` None: named by the object.
+
+    `schema_policy`: what a run does when the account's fields change (see model.schema_change).
+    """
 
     object: str
     common_schema: bool = True
@@ -41,6 +45,7 @@ class SyncObject:
     custom_schema: CustomSchema | None = None
     strategy: str | None = None
     table: str | None = None
+    schema_policy: str = EVOLVE
 
 
 @dataclass(frozen=True, kw_only=True)
