@@ -59,9 +59,9 @@ class Landing:
     """`store` is called with the number of each chunk that is to be stored."""
 
     checkpoint = None
-    generation = ""
 
     def __init__(self, store):
+        self.remade = {}
         self.store = store
         self.stored = []
 

@@ -32,14 +32,13 @@ def former_name(column: str, kind: str) -> str:
     return f"{beginning}_{digest}{ending}"
 
 
-def generation(layout: Layout, existing: Mapping[str, int]) -> str:
-    """Which of its columns a table has now, where it has had another one; "" where it never had.
+def remade(layout: Layout, existing: Mapping[str, int]) -> dict[str, int]:
+    """Columns that stand in the place of others, with their numbers; see model.destination.Landing.
 
     `existing`: the numbers of the table's columns by their names.
     """
     known = [column.name for column in layout.table.columns]
-    moved = [name for name in known if any(former_name(name, kind) in existing for kind in SQL_TYPES)]
-    return ",".join(f"{name}:{existing[name]}" for name in moved)
+    return {name: existing[name] for name in known if any(former_name(name, kind) in existing for kind in SQL_TYPES)}
 
 
 def stays(layout: Layout, there: str, wanted: str) -> bool:

@@ -49,12 +49,12 @@ METADATA = {
 class Layout:
     """A model Table in one schema. `physical` holds the rows; `named` is what people query.
 
-    `generation`: see model.destination.Landing.
+    `remade`: see model.destination.Landing.
     """
 
     schema: str
     table: Table
-    generation: str = ""
+    remade: tuple[tuple[str, int], ...] = ()
 
     def __post_init__(self) -> None:
         checked(self.table.name, "table")

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from psycopg import sql
 
-from sync_pipelines.destinations.postgres.former import TAKEN_IN, generation, renames
+from sync_pipelines.destinations.postgres.former import TAKEN_IN, remade, renames
 from sync_pipelines.destinations.postgres.layout import CHECKPOINTS, SEEN, SQL_TYPES, VISIBLE, Layout
 from sync_pipelines.destinations.postgres.names import identifier
 from sync_pipelines.destinations.postgres.pool import Connection
@@ -89,7 +89,7 @@ def make_ready(connection: Connection, layout: Layout) -> Layout:
     if not found:
         return layout
     table = found[layout.physical]
-    return replace(layout.with_types(table.columns), generation=generation(layout, table.numbers))
+    return replace(layout.with_types(table.columns), remade=tuple(remade(layout, table.numbers).items()))
 
 
 def _look(connection: Connection, layout: Layout) -> Found:
