@@ -97,6 +97,10 @@ def _schema(written: str) -> str:
     return written
 
 
+def _none_if_false(written: Any) -> Any:
+    return None if written is False else written
+
+
 def _parameters(written: dict[str, str | int]) -> dict[str, str | int]:
     if unknown := sorted(written.keys() - CONNECTION_PARAMETERS):
         raise refusing(f"does not take {', '.join(unknown)}; it takes {', '.join(sorted(CONNECTION_PARAMETERS))}")
@@ -221,6 +225,22 @@ class CustomSchemaDocument(Document):
     allow_additional_fields: bool = False
 
 
+class AssociationsDocument(Document):
+    """Links of an object's records, in a table of their own. `true` stands for all that there usually are, a list for
+    `to`."""
+
+    to: tuple[str, ...] = Field((), description="Linked objects; empty: all that there usually are")
+    strategy: Strategy | None = None
+    table: Annotated[str, AfterValidator(_table)] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_forms(cls, written: Any) -> Any:
+        if written is True:
+            return {}
+        return {"to": written} if isinstance(written, list | tuple) else written
+
+
 class ObjectDocument(Document):
     """One object of a sync. A bare name stands for the object with everything at its default."""
 
@@ -232,6 +252,9 @@ class ObjectDocument(Document):
     table: Annotated[str, AfterValidator(_table)] | None = None
     schema_policy: SchemaPolicy | None = Field(
         None, description="What to do when the account's fields change; the sync's if left out"
+    )
+    associations: Annotated[AssociationsDocument | None, BeforeValidator(_none_if_false)] = Field(
+        None, description="Links to other objects, in a table of their own: true, or a list of objects"
     )
 
     @model_validator(mode="before")

@@ -162,7 +162,7 @@ def sync_object(
 
 
 def _ruled(work: Work, schema: ObjectSchema, memory: SchemaMemory | None, tally: Tally) -> Ruling:
-    if memory is None:
+    if memory is None or work.crm_object.associations_of is not None:
         return Ruling(schema=schema)
     place = Place(customer=work.connection.customer_id, provider=work.provider.name, object=work.declared.object)
     ruling = rule(work.declared.schema_policy, schema, work.crm_object, memory, place)
@@ -330,6 +330,7 @@ class _Read:
             until=reading.until,
             resume=reading.resume,
             bulk_above=self.work.sync.bulk_above,
+            associated=tuple(self.work.provider.find_object(name).name for name in self.work.declared.associated),
         )
 
     def _count(self, chunk: Chunk) -> None:
@@ -338,7 +339,7 @@ class _Read:
             self.observe("page.read")
         for refusal, text in chunk.refused:
             self.tally.reject(str(refusal), text)
-        self.records += chunk.records
+        self.records += chunk.counted
         self.tally.counts += Counts(read=chunk.records - len(chunk.refused), unchanged=chunk.doubled)
 
     def _store(self, chunk: Chunk, checkpoint: Checkpoint) -> Checkpoint:
@@ -366,7 +367,10 @@ class _Read:
         return replace(checkpoint, reading=replace(reading, rejected=reading.rejected + len(refused)))
 
     def _load(self, chunk: Chunk, batch: TextBatch, checkpoint: Checkpoint) -> Counts:
-        return self.landing.load(batch, checkpoint, merged=chunk.losers, removed=chunk.removed)
+        reading = checkpoint.reading
+        # A full read deletes by difference, behind the brake.
+        regrouped = chunk.regrouped if reading is None or not reading.full else ()
+        return self.landing.load(batch, checkpoint, merged=chunk.losers, removed=chunk.removed, regrouped=regrouped)
 
     def _finish(self, checkpoint: Checkpoint, reading: Reading, rest: Chunk) -> None:
         done = replace(
@@ -391,7 +395,7 @@ class _Read:
         try:
             deleted = self.landing.delete_unseen(
                 replace(done, version=checkpoint.version),
-                hard=self.work.sync.mode == MIRROR,
+                hard=self.work.sync.mode == MIRROR or self.work.crm_object.associations_of is not None,
                 brake=self.work.sync.delete_brake,
             )
         except DeleteBrake:

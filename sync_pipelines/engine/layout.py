@@ -15,7 +15,7 @@ from sync_pipelines.model.destination import Table
 from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.mapping import FieldRule, SchemaField
 from sync_pipelines.model.mapping import Mapping as FieldMapping
-from sync_pipelines.model.naming import custom_columns, table_name
+from sync_pipelines.model.naming import custom_columns, table_of_object
 from sync_pipelines.model.provider import CrmObject, ObjectSchema, VendorField
 from sync_pipelines.model.sync import Sync, SyncObject
 
@@ -39,13 +39,12 @@ def table_of(sync: Sync, declared: SyncObject, crm_object: CrmObject) -> Table:
         )
         if declared.custom_schema.allow_additional_fields:
             columns += (ADDITIONAL_COLUMN,)
-    name = declared.table or table_name(
-        sync.provider, crm_object.name, crm_object.common_name, common_schema=declared.common_schema
-    )
+    name = declared.table or table_of_object(sync.provider, crm_object, common_schema=declared.common_schema)
     return Table(
         name=name,
         columns=columns,
         metadata_prefix=sync.metadata_prefix,
+        grouped_by="source_id" if crm_object.associations_of is not None else None,
         volatile=tuple(sorted(crm_object.volatile)),
         volatile_at=crm_object.shape.fields,
     )

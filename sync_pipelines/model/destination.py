@@ -84,12 +84,14 @@ class Scope:
 class Table:
     """`columns` always hold id, is_deleted and last_modified_at. Metadata columns come by themselves, before them.
 
+    `grouped_by`: a column that tells which rows were told together (see Landing.load).
     `volatile`: keys of raw_data's object at `volatile_at` that change on every read; a row is not rewritten for them.
     """
 
     name: str
     columns: tuple[Column, ...]
     metadata_prefix: str = "_sync_"
+    grouped_by: str | None = None
     volatile: tuple[str, ...] = ()
     volatile_at: tuple[str, ...] = ()
 
@@ -114,6 +116,7 @@ class Landing(Protocol):
         *,
         merged: Sequence[tuple[str, str]] = (),
         removed: Sequence[str] = (),
+        regrouped: Sequence[str] = (),
     ) -> Counts:
         """Upsert rows and store the checkpoint, together. Counts.invalid: misfits in rows that were left as they are.
 
@@ -121,7 +124,8 @@ class Landing(Protocol):
         already, or whose whole content is, is left alone; an older last_modified_at never replaces a newer one (all of
         these count as unchanged). RefusedValue when the destination cannot hold a value of the batch.
         `merged`: (losing id, surviving id) pairs told by the survivor. `removed`: ids whose rows go for good (mirror
-        mode, where the vendor says that the record is deleted). LeaseLost when the stored version is not the one
+        mode, where the vendor says that the record is deleted). `regrouped`: values of the table's `grouped_by`; rows
+        that have one of these and are not in the batch go for good. LeaseLost when the stored version is not the one
         we last saw.
         """
         ...

@@ -98,17 +98,19 @@ class PostgresLanding:
         *,
         merged: Sequence[tuple[str, str]] = (),
         removed: Sequence[str] = (),
+        regrouped: Sequence[str] = (),
     ) -> Counts:
         ids = batch.ids
         if len(set(ids)) != len(ids):
             raise ValueError("an id comes twice in one load")
-        if not ids and not merged and not removed and self._checkpoints.only_moves(self._stored, checkpoint):
+        if not (ids or merged or removed or regrouped) and self._checkpoints.only_moves(self._stored, checkpoint):
             return self._pass_on(checkpoint)
         with self._transaction() as lent:
             moved = self._checkpoints.move_on(lent.connection, self._stored, checkpoint, len(ids))
             self._observe("load.fenced")
             counts = self._write(lent, batch) if ids else Counts()
-            counts += Counts(updated=self._mark_merged(lent, merged), deleted=self._remove(lent, removed))
+            gone = self._remove(lent, removed) + self._regroup(lent, regrouped, ids)
+            counts += Counts(updated=self._mark_merged(lent, merged), deleted=gone)
             self._observe("load.upserted")
             if moved.kept is not None and ids:
                 self._checkpoints.remember(lent.connection, moved, ids)
@@ -310,6 +312,12 @@ class PostgresLanding:
         if not ids:
             return 0
         return lent.connection.execute(self._sql.remove, self._scope | {"ids": text_array(ids)}).rowcount
+
+    def _regroup(self, lent: Lent, groups: Sequence[str], ids: Sequence[str]) -> int:
+        if not groups:
+            return 0
+        values = self._scope | {"groups": text_array(groups), "ids": text_array(ids)}
+        return lent.connection.execute(self._sql.regroup, values).rowcount
 
     def _all_ids_are_kept(self, lent: Lent, reading: str) -> None:
         if self._checkpoints.kept_ids(lent.connection, reading) != self._stored.seen:

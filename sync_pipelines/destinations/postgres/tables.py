@@ -145,7 +145,11 @@ def _new_table(layout: Layout, lz4: bool) -> list[sql.Composed]:
         sql.SQL(", ").join(map(identifier, layout.key)),
         sql.SQL("" if lz4 else f" WITH (toast_tuple_target = {_INLINE_BYTES})"),
     )
-    return [statement, *(_comment(layout, column) for column in layout.table.columns if column.description)]
+    grouped = []
+    if layout.table.grouped_by is not None:
+        indexed = (*layout.key[:-1], layout.table.grouped_by)
+        grouped.append(sql.SQL("CREATE INDEX ON {} ({})").format(name, sql.SQL(", ").join(map(identifier, indexed))))
+    return [statement, *grouped, *(_comment(layout, column) for column in layout.table.columns if column.description)]
 
 
 def _column(column: Column, lz4: bool) -> sql.Composed:
