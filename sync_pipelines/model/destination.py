@@ -86,6 +86,7 @@ class Table:
 
     `grouped_by`: a column that tells which rows were told together (see Landing.load).
     `volatile`: keys of raw_data's object at `volatile_at` that change on every read; a row is not rewritten for them.
+    `append`: rows are only added. One that is stored is never changed, marked or removed, whatever is loaded.
     """
 
     name: str
@@ -94,6 +95,7 @@ class Table:
     grouped_by: str | None = None
     volatile: tuple[str, ...] = ()
     volatile_at: tuple[str, ...] = ()
+    append: bool = False
 
     def position(self, column: str) -> int:
         """Where a column's value stands in a Row."""
@@ -126,7 +128,8 @@ class Landing(Protocol):
         `merged`: (losing id, surviving id) pairs told by the survivor. `removed`: ids whose rows go for good (mirror
         mode, where the vendor says that the record is deleted). `regrouped`: values of the table's `grouped_by`; rows
         that have one of these and are not in the batch go for good. LeaseLost when the stored version is not the one
-        we last saw.
+        we last saw. Into a table that is `append`, rows with new ids are added; all others count as unchanged, their
+        misfits as invalid, and `merged`, `removed` and `regrouped` do nothing.
         """
         ...
 
@@ -135,6 +138,7 @@ class Landing(Protocol):
 
         Soft sets is_deleted; hard removes (soft-deleted rows too). DeleteBrake, and nothing changes, when more than
         `brake` of the rows that are not yet deleted would go. Must be called with the reading's checkpoint stored.
+        ValueError without one, and of a table that is `append`.
         """
         ...
 
