@@ -110,6 +110,7 @@ def _objects_from(document: ObjectDocument, sync: SyncDocument, provider: Provid
         strategy=document.strategy,
         table=document.table,
         schema_policy=document.schema_policy or sync.schema_policy,
+        formula_refresh=document.formula_refresh.schedule() if document.formula_refresh is not None else None,
     )
     links = document.associations
     if links is not None:

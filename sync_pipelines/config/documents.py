@@ -253,6 +253,9 @@ class ObjectDocument(Document):
     schema_policy: SchemaPolicy | None = Field(
         None, description="What to do when the account's fields change; the sync's if left out"
     )
+    formula_refresh: ScheduleDocument | None = Field(
+        None, description="When formula and roll-up fields are read of all records: daily, or a schedule"
+    )
     associations: Annotated[AssociationsDocument | None, BeforeValidator(_none_if_false)] = Field(
         None, description="Links to other objects, in a table of their own: true, or a list of objects"
     )
@@ -261,6 +264,12 @@ class ObjectDocument(Document):
     @classmethod
     def _a_bare_name(cls, written: Any) -> Any:
         return {"object": written} if isinstance(written, str) else written
+
+    @model_validator(mode="after")
+    def _refreshes_what_is_stored(self) -> Self:
+        if self.formula_refresh is not None and not self.raw_fields:
+            raise refusing("has `formula_refresh`, which compares with the stored records: leave `raw_fields` on")
+        return self
 
 
 class OverrideDocument(Document):

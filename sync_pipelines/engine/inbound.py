@@ -15,6 +15,7 @@ import msgspec
 from sync_pipelines.engine.ahead import read_ahead_if_long
 from sync_pipelines.engine.backfill import BACKFILL_ROWS, Refill, change_of, keeps_records, marked
 from sync_pipelines.engine.chunk import Chunk, ChunkPlan, TextBatch, chunks_of
+from sync_pipelines.engine.formulas import Formulas, formulas_are_due, formulas_of
 from sync_pipelines.engine.keys import key_reader, refusing
 from sync_pipelines.engine.layout import FieldPlan, Marks, marks_of, plan_fields, table_of
 from sync_pipelines.engine.mapping import LaterMapper, RecordMapper
@@ -34,7 +35,7 @@ from sync_pipelines.model.flow import Flow, Notice, Page
 from sync_pipelines.model.mapping import Mapping as FieldMapping
 from sync_pipelines.model.provider import Account, CrmObject, ObjectSchema, Provider, ReadPlan
 from sync_pipelines.model.run import Counts, Rejection
-from sync_pipelines.model.sync import FULL_REFRESH, MIRROR, Sync, SyncObject
+from sync_pipelines.model.sync import FULL_REFRESH, MIRROR, Schedule, Sync, SyncObject
 
 KEPT_REJECTIONS: Final = 100
 KEPT_NOTICES: Final = 50
@@ -155,9 +156,10 @@ def sync_object(
             known = landing.checkpoint or known
         checkpoint = _begin(work, known, marks, vendor, tally.account_id, reread=reread)
         chunks = _chunk_plan(work, ruling, table, plan, checkpoint.seed or checkpoint.fingerprint)
-        _Read(
-            work=work, vendor=vendor, landing=landing, chunks=chunks, plan=plan, tally=tally, observe=observe
-        ).to_the_end(checkpoint)
+        read = _Read(work=work, vendor=vendor, landing=landing, chunks=chunks, plan=plan, tally=tally, observe=observe)
+        read.to_the_end(checkpoint)
+        if work.declared.formula_refresh is not None:
+            read.refresh_formulas(work.declared.formula_refresh, schema, table)
     for notice in vendor.notices:
         tally.notice(notice.message)
 
@@ -291,6 +293,35 @@ class _Read:
             self.records = 0
             self.tally.notice("The vendor no longer had the interrupted read; it started over.")
             self._pages(replace(self.landing.checkpoint or checkpoint, reading=reading.anew()))
+
+    def refresh_formulas(self, schedule: Schedule, schema: ObjectSchema, table: Table) -> None:
+        """Read the fields that the vendor computes, where there are any and it is time."""
+        work, known, now = self.work, self.landing.checkpoint or Checkpoint(), self.vendor.vendor_now()
+        formulas = formulas_of(self.plan, work.crm_object)
+        due = formulas_are_due(schedule, known, now, work.sync.name, work.connection.customer_id)
+        if not formulas or not due:
+            return
+        asked = ReadPlan(object=work.crm_object, fields=formulas, bulk_above=work.sync.bulk_above)
+        made = Formulas(
+            landing=self.landing,
+            table=table,
+            crm_object=work.crm_object,
+            schema=schema,
+            plan=self.plan,
+            declared=work.declared,
+            key_of=self.chunks.key_of,
+            formulas=formulas,
+            read=lambda resume: work.provider.read(replace(asked, resume=resume)),
+            rows=work.chunk_rows,
+        )
+        try:
+            made.refresh(self.vendor.read, now, self.observe)
+        finally:
+            self.tally.counts += replace(made.counts, unchanged=0)
+        self.tally.notice(
+            f"Formula and roll-up fields were read of {made.looked_at} records; in {made.counts.updated} stored ones "
+            "they had changed."
+        )
 
     def _pages(self, checkpoint: Checkpoint) -> None:
         reading = checkpoint.reading

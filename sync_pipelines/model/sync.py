@@ -50,6 +50,8 @@ class SyncObject:
     table: str | None = None
     schema_policy: str = EVOLVE
     associated: tuple[str, ...] = ()
+    formula_refresh: Schedule | None = None
+    """When formula and roll-up fields are read apart from the records' changes; None: never."""
 
     @property
     def is_associations(self) -> bool:
