@@ -7,7 +7,8 @@ them differs: in raw_data, and in the columns that are made of them. The positio
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -18,14 +19,18 @@ from sync_pipelines.engine.keys import Key
 from sync_pipelines.engine.layout import RAW_COLUMN, FieldPlan, is_common, shape_fields
 from sync_pipelines.engine.mapping import RecordMapper
 from sync_pipelines.engine.rules import rule_fields
+from sync_pipelines.engine.tally import Tally
 from sync_pipelines.model.checkpoint import Checkpoint, FormulaReading
 from sync_pipelines.model.destination import Landing, Observer, Table
 from sync_pipelines.model.errors import ExpiredToken
 from sync_pipelines.model.flow import Flow, Notice, Page, PageToken
-from sync_pipelines.model.provider import CrmObject, ObjectSchema, VendorField
+from sync_pipelines.model.provider import CrmObject, ObjectSchema, ReadPlan, VendorField
 from sync_pipelines.model.run import Counts
 from sync_pipelines.model.sync import Schedule, SyncObject
 from sync_pipelines.store.timetable import jitter, next_time, period
+
+if TYPE_CHECKING:
+    from sync_pipelines.engine.inbound import Vendor, Work
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
@@ -66,29 +71,46 @@ def columns_of(
 
 @dataclass(kw_only=True)
 class Formulas:
-    """One refresh. `read`: the flow that reads these fields of all records, from a page token on."""
+    """The formula fields of one connection's object, and the place of its rows."""
 
+    work: "Work"
     landing: Landing
     table: Table
-    crm_object: CrmObject
     schema: ObjectSchema
     plan: FieldPlan
-    declared: SyncObject
     key_of: Callable[[bytes], Key]
-    formulas: tuple[VendorField, ...]
-    read: Callable[[PageToken | None], Flow]
-    rows: int
     looked_at: int = 0
     counts: Counts = field(default_factory=Counts)
 
-    def refresh(self, drive: Callable[[Flow], Iterator[Page | Notice]], now: datetime, observe: Observer) -> None:
-        """From where an earlier run stopped to the end; how much it was is told in `looked_at` and `counts`."""
-        known = self.landing.checkpoint or Checkpoint()
+    def refresh_if_due(self, vendor: "Vendor", tally: Tally, observe: Observer) -> None:
+        """From where an earlier run stopped to the end, where there are such fields and it is time."""
+        work, known, now = self.work, self.landing.checkpoint or Checkpoint(), vendor.vendor_now()
+        schedule = work.declared.formula_refresh
+        if schedule is None or not self.fields:
+            return
+        if not formulas_are_due(schedule, known, now, work.sync.name, work.connection.customer_id):
+            return
         reading = known.formulas or FormulaReading(started_at=now)
         try:
-            self._pages(drive(self.read(reading.resume)), reading, observe)
-        except ExpiredToken:
-            self._pages(drive(self.read(None)), replace(reading, resume=None), observe)
+            try:
+                self._pages(vendor.read(self._flow(reading.resume)), reading, observe)
+            except ExpiredToken:
+                self._pages(vendor.read(self._flow(None)), replace(reading, resume=None), observe)
+        finally:
+            tally.counts += replace(self.counts, unchanged=0)
+        tally.notice(
+            f"Formula and roll-up fields were read of {self.looked_at} records; in {self.counts.updated} stored ones "
+            "they had changed."
+        )
+
+    @cached_property
+    def fields(self) -> tuple[VendorField, ...]:
+        return formulas_of(self.plan, self.work.crm_object)
+
+    def _flow(self, resume: PageToken | None) -> Flow:
+        work = self.work
+        plan = ReadPlan(object=work.crm_object, fields=self.fields, resume=resume, bulk_above=work.sync.bulk_above)
+        return work.provider.read(plan)
 
     def _pages(self, steps: Iterator[Page | Notice], reading: FormulaReading, observe: Observer) -> None:
         waiting: dict[str, bytes] = {}
@@ -96,7 +118,7 @@ class Formulas:
             if isinstance(step, Notice):
                 continue
             waiting.update(self._patches(step))
-            if step.resume is not None and len(waiting) >= self.rows:
+            if step.resume is not None and len(waiting) >= self.work.chunk_rows:
                 reading = replace(reading, resume=step.resume)
                 self._set(waiting, observe, formulas=reading)
                 waiting = {}
@@ -104,7 +126,7 @@ class Formulas:
 
     def _patches(self, page: Page) -> Iterator[tuple[str, bytes]]:
         """By id what the record is to hold, as JSON."""
-        shape = self.crm_object.shape
+        shape = self.work.crm_object.shape
         for text in page.records:
             try:
                 record, _, _ = decode_record(text)
@@ -112,7 +134,7 @@ class Formulas:
                 continue
             id, fields = at_path(record, shape.id), at_path(record, shape.fields)
             if id and isinstance(fields, dict):
-                patch: Any = {each.name: fields[each.name] for each in self.formulas if each.name in fields}
+                patch: Any = {each.name: fields[each.name] for each in self.fields if each.name in fields}
                 for step in reversed(shape.fields):
                     patch = {step: patch}
                 yield str(id), _encode(patch)
@@ -121,9 +143,9 @@ class Formulas:
         observe("formulas.ready")
         self.looked_at += len(patches)
         found = self.landing.outdated(patches) if patches else []
-        way = self.crm_object.shape.fields
+        way = self.work.crm_object.shape.fields
         texts = {record.id: _patched(record.raw, patches[record.id], way) for record in found if record.raw is not None}
-        names = columns_of(self.formulas, self.table, self.plan, self.crm_object, self.declared)
+        names = columns_of(self.fields, self.table, self.plan, self.work.crm_object, self.work.declared)
         checkpoint = replace(self.landing.checkpoint or Checkpoint(), **position)
         batch = self._batch(names, texts)
         self.counts += self.landing.remap(batch, names, checkpoint) + Counts(invalid=batch.misfits)
@@ -131,10 +153,10 @@ class Formulas:
 
     def _batch(self, names: list[str], texts: dict[str, bytes]) -> TextBatch:
         mapper = RecordMapper(
-            self.crm_object,
+            self.work.crm_object,
             self.schema,
             [column for column in self.table.columns if column.name in names],
-            common=is_common(self.crm_object, self.declared),
+            common=is_common(self.work.crm_object, self.work.declared),
             custom=[item for item in self.plan.custom if item.column in names],
             additional=self.plan.additional,
         )

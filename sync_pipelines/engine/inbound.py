@@ -6,20 +6,21 @@ rows, bounds are frozen in the checkpoint before the first page, and nothing is 
 
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 import msgspec
 
 from sync_pipelines.engine.ahead import read_ahead_if_long
 from sync_pipelines.engine.backfill import BACKFILL_ROWS, Refill, change_of, keeps_records, marked
 from sync_pipelines.engine.chunk import Chunk, ChunkPlan, TextBatch, chunks_of
-from sync_pipelines.engine.formulas import Formulas, formulas_are_due, formulas_of
+from sync_pipelines.engine.formulas import Formulas
 from sync_pipelines.engine.keys import key_reader, refusing
 from sync_pipelines.engine.layout import FieldPlan, Marks, marks_of, plan_fields, table_of
 from sync_pipelines.engine.mapping import LaterMapper, RecordMapper
-from sync_pipelines.engine.schema_policy import Place, Ruling, SchemaMemory, rule
+from sync_pipelines.engine.schema_policy import Ruling, SchemaMemory, ruled
+from sync_pipelines.engine.tally import Tally as Tally
 from sync_pipelines.model.checkpoint import Checkpoint, Reading
 from sync_pipelines.model.connection import Connection
 from sync_pipelines.model.destination import NO_ROWS, Destination, Landing, Observer, Scope, Table
@@ -34,11 +35,8 @@ from sync_pipelines.model.errors import (
 from sync_pipelines.model.flow import Flow, Notice, Page
 from sync_pipelines.model.mapping import Mapping as FieldMapping
 from sync_pipelines.model.provider import Account, CrmObject, ObjectSchema, Provider, ReadPlan
-from sync_pipelines.model.run import Counts, Rejection
-from sync_pipelines.model.sync import FULL_REFRESH, MIRROR, Schedule, Sync, SyncObject
-
-KEPT_REJECTIONS: Final = 100
-KEPT_NOTICES: Final = 50
+from sync_pipelines.model.run import Counts
+from sync_pipelines.model.sync import FULL_REFRESH, MIRROR, Sync, SyncObject
 
 
 class Vendor(Protocol):
@@ -85,26 +83,6 @@ class Work:
         )
 
 
-@dataclass
-class Tally:
-    """What happened so far; read by the caller even when the work ends in an error."""
-
-    counts: Counts = field(default_factory=Counts)
-    full: bool = False
-    account_id: str | None = None
-    notices: list[str] = field(default_factory=list)
-    rejections: list[Rejection] = field(default_factory=list)
-
-    def notice(self, text: str) -> None:
-        if text not in self.notices and len(self.notices) < KEPT_NOTICES:
-            self.notices.append(text)
-
-    def reject(self, reason: str, record: bytes) -> None:
-        self.counts += Counts(read=1, rejected=1)
-        if len(self.rejections) < KEPT_REJECTIONS:
-            self.rejections.append(Rejection(reason=reason, record=record[:2000].decode("utf-8", "replace")))
-
-
 Describe = Callable[[CrmObject], ObjectSchema]
 
 
@@ -122,7 +100,7 @@ def sync_object(
 
     `memory`: of the account's fields; without one a change of them goes unnoticed.
     """
-    ruling = _ruled(work, describe(work.crm_object), memory, tally)
+    ruling = ruled(work, describe(work.crm_object), memory, tally)
     schema = ruling.schema
     tally.account_id = _account_id(work, vendor)
     observe("described")
@@ -156,22 +134,14 @@ def sync_object(
             known = landing.checkpoint or known
         checkpoint = _begin(work, known, marks, vendor, tally.account_id, reread=reread)
         chunks = _chunk_plan(work, ruling, table, plan, checkpoint.seed or checkpoint.fingerprint)
-        read = _Read(work=work, vendor=vendor, landing=landing, chunks=chunks, plan=plan, tally=tally, observe=observe)
-        read.to_the_end(checkpoint)
-        if work.declared.formula_refresh is not None:
-            read.refresh_formulas(work.declared.formula_refresh, schema, table)
+        _Read(
+            work=work, vendor=vendor, landing=landing, chunks=chunks, plan=plan, tally=tally, observe=observe
+        ).to_the_end(checkpoint)
+        Formulas(
+            work=work, landing=landing, table=table, schema=schema, plan=plan, key_of=chunks.key_of
+        ).refresh_if_due(vendor, tally, observe)
     for notice in vendor.notices:
         tally.notice(notice.message)
-
-
-def _ruled(work: Work, schema: ObjectSchema, memory: SchemaMemory | None, tally: Tally) -> Ruling:
-    if memory is None or work.crm_object.associations_of is not None:
-        return Ruling(schema=schema)
-    place = Place(customer=work.connection.customer_id, provider=work.provider.name, object=work.declared.object)
-    ruling = rule(work.declared.schema_policy, schema, work.crm_object, memory, place)
-    for text in ruling.notices:
-        tally.notice(text)
-    return ruling
 
 
 def _chunk_plan(work: Work, ruling: Ruling, table: Table, plan: FieldPlan, mark: str) -> ChunkPlan:
@@ -293,35 +263,6 @@ class _Read:
             self.records = 0
             self.tally.notice("The vendor no longer had the interrupted read; it started over.")
             self._pages(replace(self.landing.checkpoint or checkpoint, reading=reading.anew()))
-
-    def refresh_formulas(self, schedule: Schedule, schema: ObjectSchema, table: Table) -> None:
-        """Read the fields that the vendor computes, where there are any and it is time."""
-        work, known, now = self.work, self.landing.checkpoint or Checkpoint(), self.vendor.vendor_now()
-        formulas = formulas_of(self.plan, work.crm_object)
-        due = formulas_are_due(schedule, known, now, work.sync.name, work.connection.customer_id)
-        if not formulas or not due:
-            return
-        asked = ReadPlan(object=work.crm_object, fields=formulas, bulk_above=work.sync.bulk_above)
-        made = Formulas(
-            landing=self.landing,
-            table=table,
-            crm_object=work.crm_object,
-            schema=schema,
-            plan=self.plan,
-            declared=work.declared,
-            key_of=self.chunks.key_of,
-            formulas=formulas,
-            read=lambda resume: work.provider.read(replace(asked, resume=resume)),
-            rows=work.chunk_rows,
-        )
-        try:
-            made.refresh(self.vendor.read, now, self.observe)
-        finally:
-            self.tally.counts += replace(made.counts, unchanged=0)
-        self.tally.notice(
-            f"Formula and roll-up fields were read of {made.looked_at} records; in {made.counts.updated} stored ones "
-            "they had changed."
-        )
 
     def _pages(self, checkpoint: Checkpoint) -> None:
         reading = checkpoint.reading
