@@ -86,7 +86,7 @@ class Formulas:
         """From where an earlier run stopped to the end, where there are such fields and it is time."""
         work, known, now = self.work, self.landing.checkpoint or Checkpoint(), vendor.vendor_now()
         schedule = work.declared.formula_refresh
-        if schedule is None or not self.fields:
+        if schedule is None or not self.fields or self.table.append:
             return
         if not formulas_are_due(schedule, known, now, work.sync.name, work.connection.customer_id):
             return
@@ -159,6 +159,7 @@ class Formulas:
             common=is_common(self.work.crm_object, self.work.declared),
             custom=[item for item in self.plan.custom if item.column in names],
             additional=self.plan.additional,
+            hash_key=self.work.hash_key,
         )
         hashes = [self.key_of(text)[1] for text in texts.values()]
         return TextBatch(mapper, list(texts), hashes, list(texts.values()))
