@@ -97,6 +97,11 @@ def _schema(written: str) -> str:
     return written
 
 
+def _short_forms_too(schema: dict[str, Any]) -> None:
+    """What an editor is to take besides the document."""
+    schema["anyOf"] = [*schema["anyOf"], {"type": "boolean"}, {"type": "array", "items": {"type": "string"}}]
+
+
 def _none_if_false(written: Any) -> Any:
     return None if written is False else written
 
@@ -289,7 +294,9 @@ class ObjectDocument(Document):
         None, description="When formula and roll-up fields are read of all records: daily, or a schedule"
     )
     associations: Annotated[AssociationsDocument | None, BeforeValidator(_none_if_false)] = Field(
-        None, description="Links to other objects, in a table of their own: true, or a list of objects"
+        None,
+        description="Links to other objects, in a table of their own: true, or a list of objects",
+        json_schema_extra=_short_forms_too,
     )
 
     @model_validator(mode="before")

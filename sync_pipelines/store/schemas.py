@@ -1,6 +1,8 @@
 """The fields that each object of each connection had when it was last looked at, and how they changed.
 
-By sync, because each decides for itself what to do about a change.
+By sync, because each decides for itself what to do about a change. Here and not in the checkpoint: it is about the
+account and not about one destination, people read and accept it, and a checkpoint is written with every chunk, which
+hundreds of field names would make dear.
 """
 
 from collections.abc import Iterable, Sequence
