@@ -44,9 +44,10 @@ class RememberedSchema:
                         for change in changes
                     ],
                 )
-            _write(database, self._key, fields if accept else accepted, fields, now)
-        self.seen = mark_of(fields)
-        self.accepted = self.seen if accept else mark_of(accepted)
+            self.seen = mark_of(fields)
+            self.accepted = self.seen if accept else mark_of(accepted)
+            if row is None or (row.accepted_mark, row.seen_mark) != (self.accepted, self.seen):
+                _write(database, self._key, fields if accept else accepted, fields, now)
         return accepted
 
 
