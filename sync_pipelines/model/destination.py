@@ -84,7 +84,8 @@ class Scope:
 class Table:
     """`columns` always hold id, is_deleted and last_modified_at. Metadata columns come by themselves, before them.
 
-    `grouped_by`: a column that tells which rows were told together (see Landing.load).
+    `grouped_by`: a column that tells which rows were told together (see Landing.load); their ids begin with its value
+    and a colon, so that a destination can find them by either.
     `volatile`: keys of raw_data's object at `volatile_at` that change on every read; a row is not rewritten for them.
     `append`: rows are only added. One that is stored is never changed, marked or removed, whatever is loaded.
     """
