@@ -39,6 +39,9 @@ class PagedVendor:
         with self._lock:
             return self._asked.setdefault(number, threading.Event())
 
+    def check_stop(self):
+        """Nobody wants it to stop."""
+
     def vendor_now(self):
         return NOW
 
