@@ -9,7 +9,7 @@ from sync_pipelines.config.document import Choice, Document, Identifier, refusin
 from sync_pipelines.config.rules import RuleDocument
 from sync_pipelines.config.schedules import Duration, ScheduleDocument
 from sync_pipelines.model.naming import LONGEST_NAME, refusal_of_customer_id
-from sync_pipelines.model.sync import FULL_REFRESH, INCREMENTAL
+from sync_pipelines.model.sync import APPEND, FULL_REFRESH, INCREMENTAL, MIRROR, UPSERT
 
 STRATEGIES = {
     "full refresh": FULL_REFRESH,
@@ -106,14 +106,13 @@ def _unless_off(written: Any) -> Any:
 _LATER = {
     "outbound": "outbound is not there yet: write `direction: inbound`, or leave it out",
     "bidirectional": "bidirectional is not there yet: write `direction: inbound`, or leave it out",
-    "append": "append is not there yet: write `upsert` or `mirror`",
 }
 Strategy = Annotated[str, Choice(STRATEGIES)]
 FieldType = Annotated[str, Choice(FIELD_TYPES)]
 AuthType = Annotated[str, Choice({"oauth2": "oauth2"})]
 Category = Annotated[str, Choice({"crm": "crm"})]
 Direction = Annotated[str, Choice({"inbound": "inbound"}, later=_LATER)]
-Mode = Annotated[str, Choice({"upsert": "upsert", "mirror": "mirror"}, later=_LATER)]
+Mode = Annotated[str, Choice({UPSERT: UPSERT, MIRROR: MIRROR, APPEND: APPEND})]
 Name = Annotated[str, AfterValidator(_name)]
 Url = Annotated[str | None, BeforeValidator(_url)]
 

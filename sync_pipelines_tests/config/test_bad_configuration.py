@@ -124,7 +124,10 @@ def test_a_bomb_of_aliases_is_stopped(project_folder):
                 "full refresh, full then incremental, full_refresh, incremental"
             ],
         ),
-        (sync("mode: append"), ["4: mode: append is not there yet: write `upsert` or `mirror`"]),
+        (
+            sync("mode: apend"),
+            ['4: mode: "apend" is not known here. Did you mean "append"? Known: append, mirror, upsert'],
+        ),
         (
             sync("direction: bidirectional"),
             ["4: direction: bidirectional is not there yet: write `direction: inbound`, or leave it out"],
@@ -416,7 +419,7 @@ def test_problems_of_all_files_come_together_in_order(project_folder):
         {
             "providers/salesforce.yaml": "provider_name: salesforce\noauth: {client_id: '${NOPE}', client_secret: b}\n",
             "destinations/warehouse.yaml": "name: warehouse\ntype: s3\n",
-            "syncs/crm.yaml": sync("mode: append"),
+            "syncs/crm.yaml": sync("mode: truncate"),
             "syncs/two.yaml": "name: [\n",
         }
     )

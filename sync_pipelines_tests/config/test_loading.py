@@ -160,6 +160,11 @@ def test_strategies_and_their_other_names(project_folder, written, meant):
     assert load_sync(project_folder, f"strategy: {written}\nobjects: [contact]\n").strategy == meant
 
 
+@pytest.mark.parametrize("written", ["upsert", "mirror", "append", "Upsert", "Mirror", "Append", "APPEND"])
+def test_modes_as_they_are_printed(project_folder, written):
+    assert load_sync(project_folder, f"mode: {written}\nobjects: [contact]\n").mode == written.lower()
+
+
 def test_a_source_written_for_the_vendor_counts_for_its_provider_of_another_name(project_folder):
     project_folder.write({"providers/salesforce.yaml": "name: eu\n" + WORKING["providers/salesforce.yaml"]})
     schema = "custom_schema: {fields: [{name: tier, sources: {salesforce: Tier__c}}]}"
@@ -209,9 +214,10 @@ def test_one_file_may_hold_several_documents(project_folder):
 
 
 def test_problems_of_a_later_document_have_the_files_lines(project_folder):
-    project_folder.write({"syncs/crm.yaml": f"{WORKING['syncs/crm.yaml']}---\nname: two\nmode: append\n"})
+    project_folder.write({"syncs/crm.yaml": f"{WORKING['syncs/crm.yaml']}---\nname: two\nmode: truncate\n"})
 
-    assert "syncs/crm.yaml:8: mode: append is not there yet: write `upsert` or `mirror`" in project_folder.problems()
+    problem = 'syncs/crm.yaml:8: mode: "truncate" is not known here. Known: append, mirror, upsert'
+    assert problem in project_folder.problems()
 
 
 def test_json_with_tabs_and_escapes_is_json(project_folder):
