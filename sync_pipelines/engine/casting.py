@@ -32,6 +32,7 @@ _EPOCH_MS_SIZE: Final = range(10**8, 10**14)
 """The same of a number, by its size."""
 _NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _encode = msgspec.json.Encoder(decimal_format="number").encode
+_encode_in_order = msgspec.json.Encoder(decimal_format="number", order="sorted").encode
 
 
 class Misfit(ValueError):
@@ -50,7 +51,7 @@ def json_number(text: str) -> int | Decimal:
         raise OverflowError(text[:40])
     number = number.normalize(_EXACT)
     exponent = number.as_tuple().exponent
-    if isinstance(exponent, int) and 0 <= exponent <= 30:
+    if isinstance(exponent, int) and exponent >= 0:
         return int(number)
     return number
 
@@ -63,13 +64,14 @@ def plain_number(number: int | float | Decimal) -> str:
 
 
 def to_text(value: Any) -> str:
+    """An object's keys come in one order, whatever the vendor's: a destination may keep its records in another."""
     if type(value) is str:
         return value
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float | Decimal):
         return plain_number(value)
-    return _encode(value).decode()
+    return _encode_in_order(value).decode()
 
 
 def to_numeric(value: Any) -> Decimal | None:
