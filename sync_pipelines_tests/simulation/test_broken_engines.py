@@ -58,8 +58,8 @@ def deletes_reach_every_customer(monkeypatch):
 def bounds_move_when_a_reading_goes_on(monkeypatch):
     begin = inbound._begin
 
-    def broken(work, known, mark, vendor, account):
-        found = begin(work, known, mark, vendor, account)
+    def broken(work, known, marks, vendor, account, *, reread):
+        found = begin(work, known, marks, vendor, account, reread=reread)
         goes_on = known.reading is not None and found.reading.id == known.reading.id
         return replace(found, reading=replace(found.reading, started_at=vendor.vendor_now())) if goes_on else found
 
