@@ -86,6 +86,16 @@ def the_last_chunk_is_dropped_now_and_then(monkeypatch):
     monkeypatch.setattr(Chunk, "batch", broken)
 
 
+def a_backfill_passes_over_its_first_page(monkeypatch):
+    stored = PostgresLanding.stored
+
+    def broken(self, after, limit):
+        found = stored(self, after, limit)
+        return found if after is not None or len(found) < limit else stored(self, found[-1].id, limit)
+
+    monkeypatch.setattr(PostgresLanding, "stored", broken)
+
+
 def append_takes_newer_versions(monkeypatch):
     monkeypatch.setattr(statements, "_LOOKED_UP", statements._COMPARED)
 
@@ -109,6 +119,7 @@ BROKEN = {
     the_lease_is_given_to_everybody: 13,
     a_new_mapping_asks_for_nothing: 4,
     the_last_chunk_is_dropped_now_and_then: 1,
+    a_backfill_passes_over_its_first_page: 1,
     append_takes_newer_versions: 8,
     append_marks_the_deleted: 8,
 }
