@@ -234,6 +234,24 @@ def test_a_wrong_schedule_is_told(project_folder, schedule, expected):
             "6: credentials.port: must be at most 65535",
         ),
         (
+            "destinations/warehouse.yaml",
+            WORKING["destinations/warehouse.yaml"] + "row_level_security: {setting: customer}\n",
+            "8: row_level_security.setting: must be a setting of your own: small letters, digits and _ with a dot, "
+            "such as `app.customer`",
+        ),
+        (
+            "destinations/warehouse.yaml",
+            WORKING["destinations/warehouse.yaml"] + "row_level_security: {roles: [a]}\n",
+            '8: row_level_security.roles: is not known here. Did you mean "role"? Known: role, setting',
+        ),
+        (
+            "destinations/warehouse.yaml",
+            "name: warehouse\ntype: s3\nrow_level_security: true\n"
+            "credentials: {access_key_id: a, secret_access_key: b, region: c, bucket: d}\n",
+            "3: row_level_security: is of databases only: in a bucket, give each customer's prefix its own right to be "
+            "read",
+        ),
+        (
             "providers/salesforce.yaml",
             "provider_name: salesforce\n",
             "1: oauth: is missing: add it (or `config`)",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sync_pipelines.config import configuration_files, json_schema, load_configuration
+from sync_pipelines.config import RowLevelSecurity, configuration_files, json_schema, load_configuration
 from sync_pipelines.model.connection import Connection
 from sync_pipelines.model.mapping import CustomSchema, FieldRule, SchemaField
 from sync_pipelines.model.sync import FULL_REFRESH, INCREMENTAL, Schedule, Sync, SyncObject
@@ -254,6 +254,34 @@ def test_the_example_project_says_which_variables_it_needs():
         load_configuration(EXAMPLE, {}, providers=PROVIDERS)
 
     assert len(caught.value.problems) == len(EXAMPLE_ENVIRON)
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("", None),
+        ("row_level_security: false", None),
+        ("row_level_security: true", RowLevelSecurity()),
+        ("row_level_security: {}", RowLevelSecurity()),
+        ("row_level_security: {role: app}", RowLevelSecurity(role="app", setting="sync_pipelines.customer_id")),
+        (
+            "row_level_security: {role: app, setting: app.customer}",
+            RowLevelSecurity(role="app", setting="app.customer"),
+        ),
+    ],
+)
+def test_row_level_security_is_off_unless_asked_for(project_folder, written, meant):
+    text = WORKING["destinations/warehouse.yaml"] + written
+    loaded = project_folder.write({"destinations/warehouse.yaml": text}).load()
+
+    assert loaded.destinations["warehouse"].row_level_security == meant
+
+
+def test_editors_know_row_level_security():
+    schema = json_schema("destinations")
+
+    assert "row_level_security" in schema["properties"]
+    assert set(schema["$defs"]["RowLevelSecurityDocument"]["properties"]) == {"role", "setting"}
 
 
 @pytest.mark.parametrize("kind", ["providers", "destinations", "syncs"])
