@@ -15,6 +15,7 @@ from sync_pipelines.engine.cleaning import decode_record
 from sync_pipelines.engine.extracting import at_path
 from sync_pipelines.engine.layout import ADDITIONAL_COLUMN, RAW_COLUMN, FieldPlan, Marks, returned
 from sync_pipelines.engine.mapping import RecordMapper
+from sync_pipelines.engine.tally import Tally
 from sync_pipelines.model.checkpoint import Backfill, Checkpoint
 from sync_pipelines.model.destination import Landing, Observer, StoredRecord, Table
 from sync_pipelines.model.provider import CrmObject, ObjectSchema
@@ -24,21 +25,10 @@ from sync_pipelines.model.secret import Secret
 BACKFILL_ROWS: Final = 1_000
 """Rows of one transaction. Few, as records may be wide, and what was done before a crash is not done again."""
 
-
 _STANDS: Final = (
     "The mapping, the columns or the mode has changed. In append mode the rows that are stored stay as they are; "
     "records that are added from now on follow the change. To change stored rows too, set the mode to upsert or mirror."
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Witness:
-    """Who is told what happens: people, the counts, and whoever watches the steps. `check_stop` raises to end it."""
-
-    tell: Callable[[str], None]
-    count: Callable[[Counts], None]
-    observe: Observer
-    check_stop: Callable[[], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,11 +90,13 @@ class Refill:
     hash_key: Secret | None = None
     rows: int = BACKFILL_ROWS
 
-    def run(self, known: Checkpoint, witness: Witness) -> Counts | None:
-        """From where an earlier run stopped to the end; None when records turn out to lack what is wanted.
+    def run(
+        self, known: Checkpoint, observe: Observer, check_stop: Callable[[], None], count: Callable[[Counts], None]
+    ) -> bool:
+        """From where an earlier run stopped to the end; False when records turn out to lack what is wanted.
 
-        The landing's checkpoint then tells how far it came. Counts: rows that changed, rows that did not, values that
-        do not fit.
+        The landing's checkpoint then tells how far it came. `count` is told of every page: rows that changed, rows that
+        did not, values that do not fit.
         """
         present = [column for column in self.table.columns if column.name in self.columns]
         names = [column.name for column in present]
@@ -121,25 +113,22 @@ class Refill:
         needed = {name for column in names for name in self.plan.needs.get(column, ())}
         holds = _holds(self.crm_object.shape.fields, sorted(needed))
         after, known = self._begin(known)
-        told = Counts()
         while True:
-            witness.check_stop()
+            check_stop()
             found = self.landing.stored(after, self.rows)
             if not all(record.deleted or (record.raw is not None and holds(record.raw)) for record in found):
-                return None
+                return False
             after = found[-1].id if found else after
             finished = len(found) < self.rows
             batch = _batch(mapper, [record for record in found if record.raw is not None])
-            witness.observe("backfill.ready")
+            observe("backfill.ready")
             counts = self.landing.remap(
                 batch, names, self._finished(known) if finished else self._at(known, after), dropped=dropped
             )
-            counts += Counts(invalid=batch.misfits)
-            witness.count(replace(counts, unchanged=0))
-            told += counts
-            witness.observe("backfill.stored")
+            count(counts + Counts(invalid=batch.misfits))
+            observe("backfill.stored")
             if finished:
-                return told
+                return True
 
     def _begin(self, known: Checkpoint) -> tuple[str | None, Checkpoint]:
         under_way = known.backfill
@@ -161,22 +150,44 @@ class Refill:
         return replace(done, seed="" if seed == done.fingerprint else seed)
 
 
-def follow(refill: Refill, known: Checkpoint, witness: Witness) -> tuple[Checkpoint, bool]:
+def follow(
+    refill: Refill, known: Checkpoint, check_stop: Callable[[], None], tally: Tally, observe: Observer
+) -> tuple[Checkpoint, bool]:
     """Stored rows follow a change of schema and mapping: the position to go on from, and whether all is to be read."""
-    change = change_of(known, refill.marks, keeps_records=_keeps_records(refill.table))
+    change = change_of(known, refill.marks, keeps_records=keeps_records(refill.table))
     if change and refill.table.append:
-        witness.tell(_STANDS)
+        tally.notice(_STANDS)
         return marked(known, refill.marks, reread=False), False
     if not change.columns:
         return known, change.full_read
-    told = replace(refill, columns=change.columns).run(known, witness)
-    names = ", ".join(sorted(change.columns))
-    if told is None:
-        became = "and the stored records do not hold all that they want: everything is read again."
+    done = _refilled(replace(refill, columns=change.columns), known, check_stop, tally, observe)
+    return refill.landing.checkpoint or known, not done
+
+
+def _refilled(
+    refill: Refill, known: Checkpoint, check_stop: Callable[[], None], tally: Tally, observe: Observer
+) -> bool:
+    """Whether the changed columns could be made anew of what is stored."""
+    told = Counts()
+
+    def count(counts: Counts) -> None:
+        nonlocal told
+        told += counts
+        tally.counts += replace(counts, unchanged=0)
+
+    done = refill.run(known, observe, check_stop, count)
+    names = ", ".join(sorted(refill.columns))
+    if done:
+        tally.notice(
+            f"The rules of {names} changed: made anew for {told.updated + told.unchanged} stored records, of which "
+            f"{told.updated} changed."
+        )
     else:
-        became = f"made anew for {told.updated + told.unchanged} stored records, of which {told.updated} changed."
-    witness.tell(f"The rules of {names} changed{',' if told is None else ':'} {became}")
-    return refill.landing.checkpoint or known, told is None
+        tally.notice(
+            f"The rules of {names} changed, and the stored records do not hold all that they want: everything is read "
+            "again."
+        )
+    return done
 
 
 def _batch(mapper: RecordMapper, records: Sequence[StoredRecord]) -> TextBatch:
@@ -184,7 +195,7 @@ def _batch(mapper: RecordMapper, records: Sequence[StoredRecord]) -> TextBatch:
     return TextBatch(mapper, [record.id for record in records], [0] * len(texts), texts)
 
 
-def _keeps_records(table: Table) -> bool:
+def keeps_records(table: Table) -> bool:
     return any(column.name == RAW_COLUMN.name for column in table.columns)
 
 

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sync_pipelines.engine.backfill import Change, Refill, Witness, change_of, follow, marked
+from sync_pipelines.engine.backfill import Change, Refill, change_of, follow, marked
 from sync_pipelines.engine.layout import FieldPlan, Marks
 from sync_pipelines.engine.mapping import CustomColumn
+from sync_pipelines.engine.tally import Tally
 from sync_pipelines.model.checkpoint import Backfill, Checkpoint
 from sync_pipelines.model.common_model import Column
 from sync_pipelines.model.destination import StoredRecord, Table
@@ -52,6 +53,10 @@ def test_the_seed_stays_until_everything_is_read():
     assert marked(replace(KNOWN, seed="older|"), replace(NOW, fingerprint="old|"), reread=False).seed == "older|"
     assert marked(KNOWN, NOW, reread=True).seed == ""
     assert marked(replace(KNOWN, backfills=2), NOW, reread=True).seed == "new|#2"
+
+
+def nothing(*passed):
+    pass
 
 
 class Interrupted(Exception):
@@ -107,11 +112,8 @@ def run(rows, checkpoint, *, field, ground, shown, keeps, left):
         marks=marks,
         rows=2,
     )
-    witness = Witness(
-        tell=lambda text: None, count=lambda counts: None, observe=lambda step: None, check_stop=lambda: None
-    )
     try:
-        known, reread = follow(refill, checkpoint or Checkpoint(), witness)
+        known, reread = follow(refill, checkpoint or Checkpoint(), nothing, Tally(), nothing)
         known = marked(known, marks, reread=reread)
         if reread or not rows or known.account_id == "reading":
             known = replace(known, account_id="reading")
