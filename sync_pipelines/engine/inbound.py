@@ -6,18 +6,19 @@ rows, bounds are frozen in the checkpoint before the first page, and nothing is 
 
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 import msgspec
 
 from sync_pipelines.engine.ahead import read_ahead_if_long
-from sync_pipelines.engine.backfill import BACKFILL_ROWS, Refill, change_of, keeps_records, marked
+from sync_pipelines.engine.backfill import BACKFILL_ROWS, Refill, follow, marked
 from sync_pipelines.engine.chunk import Chunk, ChunkPlan, TextBatch, chunks_of
 from sync_pipelines.engine.keys import key_reader
 from sync_pipelines.engine.layout import FieldPlan, Marks, marks_of, plan_fields, table_of
 from sync_pipelines.engine.mapping import LaterMapper, RecordMapper
+from sync_pipelines.engine.tally import Tally as Tally
 from sync_pipelines.model.checkpoint import Checkpoint, Reading
 from sync_pipelines.model.connection import Connection
 from sync_pipelines.model.destination import NO_ROWS, Destination, Landing, Observer, Scope, Table
@@ -32,16 +33,9 @@ from sync_pipelines.model.errors import (
 from sync_pipelines.model.flow import Flow, Notice, Page
 from sync_pipelines.model.mapping import Mapping as FieldMapping
 from sync_pipelines.model.provider import Account, CrmObject, ObjectSchema, Provider, ReadPlan
-from sync_pipelines.model.run import Counts, Rejection
+from sync_pipelines.model.run import Counts
 from sync_pipelines.model.secret import Secret
 from sync_pipelines.model.sync import APPEND, FULL_REFRESH, MIRROR, Sync, SyncObject
-
-KEPT_REJECTIONS: Final = 100
-KEPT_NOTICES: Final = 50
-_STANDS: Final = (
-    "The mapping, the columns or the mode has changed. In append mode the rows that are stored stay as they are; "
-    "records that are added from now on follow the change. To change stored rows too, set the mode to upsert or mirror."
-)
 
 
 class Vendor(Protocol):
@@ -92,26 +86,6 @@ class Work:
         )
 
 
-@dataclass
-class Tally:
-    """What happened so far; read by the caller even when the work ends in an error."""
-
-    counts: Counts = field(default_factory=Counts)
-    full: bool = False
-    account_id: str | None = None
-    notices: list[str] = field(default_factory=list)
-    rejections: list[Rejection] = field(default_factory=list)
-
-    def notice(self, text: str) -> None:
-        if text not in self.notices and len(self.notices) < KEPT_NOTICES:
-            self.notices.append(text)
-
-    def reject(self, reason: str, record: bytes) -> None:
-        self.counts += Counts(read=1, rejected=1)
-        if len(self.rejections) < KEPT_REJECTIONS:
-            self.rejections.append(Rejection(reason=reason, record=record[:2000].decode("utf-8", "replace")))
-
-
 Describe = Callable[[CrmObject], ObjectSchema]
 
 
@@ -143,7 +117,7 @@ def sync_object(
             hash_key=work.hash_key,
             rows=min(BACKFILL_ROWS, work.chunk_rows),
         )
-        known, reread = _follow(refill, known, vendor, tally, observe)
+        known, reread = follow(refill, known, vendor.check_stop, tally, observe)
         checkpoint = _begin(work, known, marks, vendor, tally.account_id, reread=reread)
         chunks = _chunk_plan(work, schema, table, plan, checkpoint.seed or checkpoint.fingerprint)
         _Read(
@@ -187,44 +161,6 @@ def _same_account(known: Checkpoint, account_id: str | None) -> None:
             f"This connection now leads to account {account_id}, but the stored rows came from {known.account_id}. "
             "Reconnect the former account, or connect the new one under another customer id."
         )
-
-
-def _follow(
-    refill: Refill, known: Checkpoint, vendor: Vendor, tally: Tally, observe: Observer
-) -> tuple[Checkpoint, bool]:
-    """Stored rows follow a change of schema and mapping: the position to go on from, and whether all is to be read."""
-    change = change_of(known, refill.marks, keeps_records=keeps_records(refill.table))
-    if change and refill.table.append:
-        tally.notice(_STANDS)
-        return marked(known, refill.marks, reread=False), False
-    if not change.columns:
-        return known, change.full_read
-    done = _refilled(replace(refill, columns=change.columns), known, vendor, tally, observe)
-    return refill.landing.checkpoint or known, not done
-
-
-def _refilled(refill: Refill, known: Checkpoint, vendor: Vendor, tally: Tally, observe: Observer) -> bool:
-    """Whether the changed columns could be made anew of what is stored."""
-    told = Counts()
-
-    def count(counts: Counts) -> None:
-        nonlocal told
-        told += counts
-        tally.counts += replace(counts, unchanged=0)
-
-    done = refill.run(known, observe, vendor.check_stop, count)
-    names = ", ".join(sorted(refill.columns))
-    if done:
-        tally.notice(
-            f"The rules of {names} changed: made anew for {told.updated + told.unchanged} stored records, of which "
-            f"{told.updated} changed."
-        )
-    else:
-        tally.notice(
-            f"The rules of {names} changed, and the stored records do not hold all that they want: everything is read "
-            "again."
-        )
-    return done
 
 
 def _begin(

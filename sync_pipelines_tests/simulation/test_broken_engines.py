@@ -6,7 +6,7 @@ import pytest
 
 from sync_pipelines.destinations.postgres import statements
 from sync_pipelines.destinations.postgres.landing import PostgresLanding
-from sync_pipelines.engine import inbound
+from sync_pipelines.engine import backfill, inbound
 from sync_pipelines.engine.backfill import Change
 from sync_pipelines.engine.chunk import Chunk
 from sync_pipelines.model.destination import NO_ROWS
@@ -72,7 +72,7 @@ def the_lease_is_given_to_everybody(monkeypatch):
 
 
 def a_new_mapping_asks_for_nothing(monkeypatch):
-    monkeypatch.setattr(inbound, "change_of", lambda known, marks, *, keeps_records: Change())
+    monkeypatch.setattr(backfill, "change_of", lambda known, marks, *, keeps_records: Change())
 
 
 def the_last_chunk_is_dropped_now_and_then(monkeypatch):
