@@ -28,7 +28,7 @@ LONGEST_NUMBER: Final = LARGEST_EXPONENT + 100
 _MOST_BITS: Final = 3322
 """Of a whole number with LARGEST_EXPONENT digits."""
 _TRAPS: Final = [InvalidOperation, DivisionByZero, Overflow]
-_EXACT: Final = Context(prec=2 * LONGEST_NUMBER, rounding=ROUND_HALF_EVEN, traps=[*_TRAPS, Inexact])
+_EXACT: Final = Context(prec=LONGEST_NUMBER, rounding=ROUND_HALF_EVEN, traps=[*_TRAPS, Inexact])
 _QUOTIENT: Final = Context(prec=DIGITS_OF_QUOTIENTS, rounding=ROUND_HALF_EVEN, traps=_TRAPS)
 _ROUNDING: Final = Context(prec=2 * LONGEST_NUMBER, traps=_TRAPS)
 _TOO_LARGE: Final = f"leads to a number of more than {LARGEST_EXPONENT} digits"

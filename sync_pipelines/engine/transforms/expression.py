@@ -243,6 +243,8 @@ class _Compiler:
         return lambda value, other, row: _ordered(order, value, other, row)
 
     def _List(self, node: ast.List | ast.Tuple) -> Closure:
+        if not node.elts and isinstance(node, ast.Tuple):
+            raise ValueError("is empty")
         closures = [self._of(item) for item in node.elts]
         if all(isinstance(item, ast.Constant) for item in node.elts):
             constant = [closure([]) for closure in closures]
@@ -313,9 +315,9 @@ def _bounded_constant(value: arithmetic.Number) -> None:
 
 
 def _work(row: Row, amount: int) -> None:
-    row[-1] += amount
-    if row[-1] > MOST_WORK:
+    if row[-1] + amount > MOST_WORK:
         raise Misfit(_TOO_MUCH)
+    row[-1] += amount
 
 
 def _added(left: Any, right: Any, row: Row) -> Any:
