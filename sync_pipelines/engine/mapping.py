@@ -15,7 +15,7 @@ import msgspec
 from sync_pipelines.engine.casting import CASTS, Cast, Misfit, to_text, to_timestamp
 from sync_pipelines.engine.cleaning import CLEANED_REASON, NotARecord, decode_record, is_suspect, may_be_endless
 from sync_pipelines.engine.extracting import NOT_PLAIN, Extract, Path, Values, at_path, extract_of
-from sync_pipelines.engine.rules import Source, additional_source, envelope_sources, ruled_source, source_of
+from sync_pipelines.engine.rules import Source, envelope_sources, ruled_source, source_of
 from sync_pipelines.model.common_model import Column
 from sync_pipelines.model.destination import Columns
 from sync_pipelines.model.errors import RejectRecord
@@ -25,6 +25,9 @@ from sync_pipelines.model.secret import Secret
 
 KEPT_TEXT: Final = 10_000
 """Characters of a misfit value that are kept beside its reason."""
+
+ADDITIONAL: Final = "additional_fields"
+"""The column of what a customer mapped beyond the custom schema."""
 
 _NOTHINGS: Final = (None, "", b'""')
 """What a column holds where there is no value: of any type, of texts, of jsonb."""
@@ -90,7 +93,7 @@ class RecordMapper:
         *,
         common: bool,
         custom: Sequence[CustomColumn] = (),
-        additional: Mapping[str, str] | None = None,
+        additional: Mapping[str, FieldRule] | None = None,
         hash_key: Secret | None = None,
     ) -> None:
         """`hash_key`: the key of the transform `hash`. ConfigurationError for a rule that cannot be compiled."""
@@ -102,9 +105,9 @@ class RecordMapper:
         for item in custom:
             if item.rule is not None:
                 sources[item.column] = ruled_source(item.rule, shape, known, hash_key)
-        if additional:
-            sources["additional_fields"] = additional_source(additional, shape)
         self._paths: list[Path] = []
+        made = {name: ruled_source(rule, shape, known, hash_key) for name, rule in (additional or {}).items()}
+        self._additional = [self._plan_of(name, "jsonb", source) for name, source in made.items()]
         self._plan = _with_twins([self._planned(column, sources.get(column.name)) for column in columns])
         self._merged_into = self._place(shape.merged_into) if shape.merged_into else None
         required = {item.column: item.rule.told for item in custom if item.required and item.rule}
@@ -119,8 +122,10 @@ class RecordMapper:
         """None for raw_data, which is the text itself. A column that nobody fills stays null."""
         if column.name == "raw_data":
             return None
-        source = source or Source((), _nothing)
-        return _Plan(column.name, source, tuple(map(self._place, source.paths)), CASTS[column.type])
+        return self._plan_of(column.name, column.type, source or Source((), _nothing))
+
+    def _plan_of(self, name: str, kind: str, source: Source) -> _Plan:
+        return _Plan(name, source, tuple(map(self._place, source.paths)), CASTS[kind])
 
     def _place(self, path: Path) -> int:
         if path not in self._paths:
@@ -141,6 +146,8 @@ class RecordMapper:
             twin = None if plan is None else plan.twin
             if plan is None:
                 made.append(stored)
+            elif self._additional and plan.name == ADDITIONAL:
+                made.append(_together(self._additional, given, len(stored), errors))
             elif twin is not None and not errors:
                 made.append(made[twin])
             else:
@@ -225,6 +232,22 @@ def _column(plan: _Plan, given: Sequence[Sequence[Any]], rows: int, errors: dict
             column.append(None)
             errors.setdefault(row, {})[plan.name] = _error(source, [values[row] for values in taken], value, misfit)
     return column
+
+
+def _together(
+    plans: Sequence[_Plan], given: Sequence[Sequence[Any]], rows: int, errors: dict[int, dict[str, Any]]
+) -> Sequence[bytes]:
+    """One JSON object of several values for each row. A value that does not fit is null in it; the others stay."""
+    misfits: dict[int, dict[str, Any]] = {}
+    keys = [_encode(plan.name) + b":" for plan in plans]
+    columns = [_column(plan, given, rows, misfits) for plan in plans]
+    for row, found in misfits.items():
+        first, *_ = found.values()
+        reasons = " ".join(f"{name}: {error['reason']}" for name, error in found.items())
+        fields = ", ".join(error["field"] for error in found.values())
+        errors.setdefault(row, {})[ADDITIONAL] = {**first, "field": fields, "reason": reasons}
+    whole = [[b"null" if value is None else value for value in column] for column in columns]
+    return [b"{" + b",".join(map(bytes.__add__, keys, values)) + b"}" for values in zip(*whole, strict=True)]
 
 
 def _raw(source: Source, taken: Sequence[Sequence[Any]], rows: int) -> Sequence[Any]:

@@ -109,13 +109,6 @@ def _makes_something(rule: FieldRule) -> bool:
     return len(rule.sources) != 1 or any(transform.name != "none" for transform in rule.transforms)
 
 
-def additional_source(names: Mapping[str, str], shape: RecordShape) -> Source:
-    """An object of all fields that the customer mapped beyond the custom schema."""
-    keys = tuple(names)
-    paths = tuple((*shape.fields, names[key]) for key in keys)
-    return Source(paths, lambda *values: dict(zip(keys, values, strict=True)), ", ".join(names.values()))
-
-
 def _never() -> bool:
     return False
 
