@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from sync_pipelines.engine.layout import FieldPlan, asks_full_read, fingerprint
+from sync_pipelines.engine.layout import FieldPlan, marks_of
 from sync_pipelines.engine.mapping import CustomColumn, RecordMapper
 from sync_pipelines.model.common_model import Column
 from sync_pipelines.model.destination import ROW_HEAD, Table
@@ -110,10 +110,10 @@ def test_a_hash_needs_its_key_and_never_loads_the_value_plain():
 def told(made_by, key=None):
     table = Table(name="t", columns=(Column("x", "text"),))
     plan = FieldPlan(fields=(), custom=(CustomColumn("x", made_by),), additional={}, missing=())
-    return fingerprint(SyncObject(object="Contact"), table, plan, key)
+    return marks_of(SyncObject(object="Contact"), table, plan, key).mapped["x"]
 
 
-def test_every_change_of_a_rule_asks_for_a_full_read():
+def test_every_change_of_a_rule_makes_its_column_anew():
     plain = told(rule("A"))
     others = [
         told(rule("B")),
@@ -126,7 +126,6 @@ def test_every_change_of_a_rule_asks_for_a_full_read():
         told(rule("A", hash={}), Secret("other")),
     ]
     assert len({plain, *others}) == 1 + len(others)
-    assert asks_full_read(plain, others[0])
 
 
 def test_the_order_in_which_options_are_written_is_no_change():
