@@ -73,6 +73,13 @@ def test_money_is_exact_whatever_its_size():
 NUMBERS = st.one_of(
     st.from_regex(r"\A(\+1[ .-]?)?\(?[2-9][0-9]{2}\)?[ .-]?[0-9]{3}[ .-]?[0-9]{4}\Z"),
     st.from_regex(r"\A\+?[0-9 ()./-]{4,18}\Z"),
+    st.builds(
+        "+{}{}{}{}".format,
+        st.sampled_from(sorted(phonenumbers.COUNTRY_CODE_TO_REGION_CODE)),
+        st.sampled_from(["", " ", "-", " (0)"]),
+        st.from_regex(r"\A[0-9]{2,6}\Z"),
+        st.from_regex(r"\A[ .()/-]?[0-9]{2,9}\Z"),
+    ),
     st.sampled_from(
         ["+44 20 7946 0018", "+39 06 698 12345", "+49 (0)30 901820", "1-800-FLOWERS", "911", "+1 415 555 0132 x9"]
     ),
