@@ -46,7 +46,7 @@ def test_a_function_of_nothing_gives_nothing(name):
         ("null < 1", False),
         ("null == null", True),
         ("null is None", True),
-        ("1 is not None", True),
+        ("1 is not null", True),
         ("'5' == 5", False),
         ("true == 1", False),
         ("1 in [true, 2]", False),
