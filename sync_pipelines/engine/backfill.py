@@ -32,6 +32,9 @@ class Change:
     full_read: bool = False
     columns: frozenset[str] = frozenset()
 
+    def __bool__(self) -> bool:
+        return self.full_read or bool(self.columns)
+
 
 def change_of(known: Checkpoint, marks: Marks, *, keeps_records: bool) -> Change:
     """From what the stored rows were mapped with to what they are to be mapped with now.
@@ -77,7 +80,7 @@ class Refill:
     schema: ObjectSchema
     plan: FieldPlan
     marks: Marks
-    columns: frozenset[str]
+    columns: frozenset[str] = frozenset()
     hash_key: Secret | None = None
     rows: int = BACKFILL_ROWS
 

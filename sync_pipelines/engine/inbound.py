@@ -34,10 +34,14 @@ from sync_pipelines.model.mapping import Mapping as FieldMapping
 from sync_pipelines.model.provider import Account, CrmObject, ObjectSchema, Provider, ReadPlan
 from sync_pipelines.model.run import Counts, Rejection
 from sync_pipelines.model.secret import Secret
-from sync_pipelines.model.sync import FULL_REFRESH, MIRROR, Sync, SyncObject
+from sync_pipelines.model.sync import APPEND, FULL_REFRESH, MIRROR, Sync, SyncObject
 
 KEPT_REJECTIONS: Final = 100
 KEPT_NOTICES: Final = 50
+_STANDS: Final = (
+    "The mapping, the columns or the mode has changed. In append mode the rows that are stored stay as they are; "
+    "records that are added from now on follow the change. To change stored rows too, set the mode to upsert or mirror."
+)
 
 
 class Vendor(Protocol):
@@ -129,22 +133,17 @@ def sync_object(
         known = landing.checkpoint or Checkpoint()
         _same_account(known, tally.account_id)
         marks = marks_of(work.declared, table, plan, work.hash_key)
-        change = change_of(known, marks, keeps_records=keeps_records(table))
-        reread = change.full_read
-        if change.columns:
-            refill = Refill(
-                landing=landing,
-                table=table,
-                crm_object=work.crm_object,
-                schema=schema,
-                plan=plan,
-                marks=marks,
-                columns=change.columns,
-                hash_key=work.hash_key,
-                rows=min(BACKFILL_ROWS, work.chunk_rows),
-            )
-            reread = not _refilled(refill, known, vendor, tally, observe)
-            known = landing.checkpoint or known
+        refill = Refill(
+            landing=landing,
+            table=table,
+            crm_object=work.crm_object,
+            schema=schema,
+            plan=plan,
+            marks=marks,
+            hash_key=work.hash_key,
+            rows=min(BACKFILL_ROWS, work.chunk_rows),
+        )
+        known, reread = _follow(refill, known, vendor, tally, observe)
         checkpoint = _begin(work, known, marks, vendor, tally.account_id, reread=reread)
         chunks = _chunk_plan(work, schema, table, plan, checkpoint.seed or checkpoint.fingerprint)
         _Read(
@@ -171,7 +170,8 @@ def _chunk_plan(work: Work, schema: ObjectSchema, table: Table, plan: FieldPlan,
     seed = msgspec.json.encode((mark, schema.lookups), order="sorted").decode()
     volatile = crm_object.volatile.intersection(field.name for field in plan.fields)
     key_of = key_reader(crm_object.shape, volatile=volatile, seed=seed)
-    return ChunkPlan(key_of=key_of, mapper=mapper, most_rows=work.chunk_rows, mirror=work.sync.mode == MIRROR)
+    without_deleted = work.sync.mode in (MIRROR, APPEND)
+    return ChunkPlan(key_of=key_of, mapper=mapper, most_rows=work.chunk_rows, without_deleted=without_deleted)
 
 
 def _account_id(work: Work, vendor: Vendor) -> str | None:
@@ -187,6 +187,20 @@ def _same_account(known: Checkpoint, account_id: str | None) -> None:
             f"This connection now leads to account {account_id}, but the stored rows came from {known.account_id}. "
             "Reconnect the former account, or connect the new one under another customer id."
         )
+
+
+def _follow(
+    refill: Refill, known: Checkpoint, vendor: Vendor, tally: Tally, observe: Observer
+) -> tuple[Checkpoint, bool]:
+    """Stored rows follow a change of schema and mapping: the position to go on from, and whether all is to be read."""
+    change = change_of(known, refill.marks, keeps_records=keeps_records(refill.table))
+    if change and refill.table.append:
+        tally.notice(_STANDS)
+        return marked(known, refill.marks, reread=False), False
+    if not change.columns:
+        return known, change.full_read
+    done = _refilled(replace(refill, columns=change.columns), known, vendor, tally, observe)
+    return refill.landing.checkpoint or known, not done
 
 
 def _refilled(refill: Refill, known: Checkpoint, vendor: Vendor, tally: Tally, observe: Observer) -> bool:
@@ -358,12 +372,13 @@ class _Read:
             full_at=reading.started_at if reading.full else checkpoint.full_at,
             incrementals=0 if reading.full else checkpoint.incrementals + 1,
         )
-        if reading.full and not reading.rejected and not reading.complete:
+        may_delete = reading.full and self.work.sync.mode != APPEND
+        if may_delete and not reading.rejected and not reading.complete:
             checkpoint = self._store(rest, replace(checkpoint, reading=replace(reading, complete=True)))
             reading, rest = checkpoint.reading or reading, Chunk(self.chunks)
-        if not reading.full or reading.rejected:
+        if not may_delete or reading.rejected:
             self._store(rest, done)
-            if reading.full:
+            if may_delete:
                 self.tally.notice(
                     f"{reading.rejected} records came without a usable id (see the rejected ones), so nothing was "
                     "deleted by difference; the next full read without such records does it."

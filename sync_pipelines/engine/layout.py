@@ -18,7 +18,7 @@ from sync_pipelines.model.mapping import Mapping as FieldMapping
 from sync_pipelines.model.naming import custom_columns, table_name
 from sync_pipelines.model.provider import CrmObject, ObjectSchema, VendorField
 from sync_pipelines.model.secret import Secret
-from sync_pipelines.model.sync import Sync, SyncObject
+from sync_pipelines.model.sync import APPEND, Sync, SyncObject
 
 RAW_COLUMN = Column("raw_data", "jsonb", "The record as the vendor gave it")
 ADDITIONAL_COLUMN = Column("additional_fields", "jsonb", "What the customer mapped beyond the custom schema")
@@ -44,6 +44,7 @@ def table_of(sync: Sync, declared: SyncObject, crm_object: CrmObject) -> Table:
         metadata_prefix=sync.metadata_prefix,
         volatile=tuple(sorted(crm_object.volatile)),
         volatile_at=crm_object.shape.fields,
+        append=sync.mode == APPEND,
     )
 
 
@@ -237,24 +238,27 @@ def marks_of(declared: SyncObject, table: Table, plan: FieldPlan, hash_key: Secr
     if ADDITIONAL_COLUMN.name in types:
         rules[ADDITIONAL_COLUMN.name] = _told_additional(plan, hash_key)
     own = [(name, kind) for name, kind in types.items() if name not in rules]
+    ground = (table.name, table.append, own, table.metadata_prefix, declared.raw_fields, declared.common_schema)
     return Marks(
         fingerprint=f"{_fingerprint(declared, table, plan, hash_key)}|{','.join(plan.missing)}",
-        ground=_digest((table.name, own, table.metadata_prefix, declared.raw_fields, declared.common_schema)),
+        ground=_digest(ground),
         mapped={name: _digest((types[name], rule))[:12] for name, rule in rules.items()},
     )
 
 
 def _fingerprint(declared: SyncObject, table: Table, plan: FieldPlan, hash_key: Secret | None) -> str:
-    return _digest(
-        (
-            [(column.name, column.type) for column in table.columns],
-            table.metadata_prefix,
-            [(item.column, _told(item.rule, hash_key), item.required) for item in plan.custom],
-            _told_additional(plan, hash_key),
-            declared.raw_fields,
-            declared.common_schema,
-        )
+    parts: tuple[Any, ...] = (
+        [(column.name, column.type) for column in table.columns],
+        table.metadata_prefix,
+        [(item.column, _told(item.rule, hash_key), item.required) for item in plan.custom],
+        _told_additional(plan, hash_key),
+        declared.raw_fields,
+        declared.common_schema,
     )
+    if table.append:
+        # With another mode, everything is to be read again: rows stand as they were added.
+        parts += (APPEND,)
+    return _digest(parts)
 
 
 def _digest(parts: Any) -> str:
