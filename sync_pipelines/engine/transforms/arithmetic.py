@@ -38,12 +38,12 @@ def to_number(value: Any) -> Number | None:
     """Also of a text; None for an empty one. Misfit for what is no number."""
     if type(value) is int or type(value) is Decimal:
         return value
-    if isinstance(value, str) and len(value) > LONGEST_NUMBER:
-        raise Misfit("is not a plain number")
-    number = to_numeric(value)
-    if number is not None and number == number.to_integral_value() and abs(number.adjusted()) < DIGITS_OF_QUOTIENTS:
-        return int(number)
-    return number
+    if isinstance(value, str):
+        if value.isascii() and value.isdecimal() and len(value) <= DIGITS_OF_QUOTIENTS:
+            return int(value)
+        if len(value) > LONGEST_NUMBER:
+            raise Misfit("is not a plain number")
+    return to_numeric(value)
 
 
 def is_number(value: Any) -> bool:
