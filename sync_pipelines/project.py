@@ -252,7 +252,7 @@ class Project:
         return [
             Work(
                 sync=known,
-                declared=declared[name],
+                declared=known.object_of(customer, declared[name]),
                 provider=provider,
                 connection=connections[customer],
                 application_id=self.settings.application_id,

@@ -93,7 +93,7 @@ def _verify_part(
 def _work(project: Project, sync: Sync, declared: SyncObject, connection: Connection, run_id: str) -> Work:
     return Work(
         sync=sync,
-        declared=declared,
+        declared=sync.object_of(connection.customer_id, declared),
         provider=project.providers[connection.provider],
         connection=connection,
         application_id=project.settings.application_id,

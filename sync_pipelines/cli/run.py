@@ -10,7 +10,7 @@ from sync_pipelines.cli.steer import Customers, Name, whoami
 from sync_pipelines.model.run import SyncRun
 
 STATUSES = ("success", "error", "skipped", "cancelled")
-NUMBERS = ("created", "updated", "same", "deleted", "rejected", "misfits", "calls", "s")
+NUMBERS = ("created", "updated", "same", "deleted", "skipped", "rejected", "misfits", "calls", "s")
 
 Objects = Annotated[list[str] | None, typer.Option("--object", "-o", help="Only this object; may be repeated.")]
 
@@ -130,6 +130,7 @@ def numbers(run: SyncRun) -> tuple[str | int, ...]:
         counts.updated,
         counts.unchanged,
         counts.deleted,
+        counts.skipped,
         counts.rejected,
         counts.invalid,
         run.vendor_calls,

@@ -11,10 +11,10 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TypeAlias
 
-from sync_pipelines.engine.inbound import Work
+from sync_pipelines.engine.inbound import Work, overlap_of
 from sync_pipelines.engine.layout import table_of
 from sync_pipelines.engine.side_by_side import Session
 from sync_pipelines.model.completeness import COMPLETE, GAP, UNKNOWN, Comparison, Stock
@@ -91,11 +91,6 @@ def explained(comparison: Comparison, rejected: int) -> Comparison:
         return comparison
     message = f"{missing:,} fewer rows, which is explained by {rejected:,} rejected records: see `sync-pipelines runs`."
     return replace(comparison, status=COMPLETE, message=message)
-
-
-def overlap_of(work: Work) -> timedelta:
-    """How far back something may still change unseen."""
-    return work.sync.overlap if work.sync.overlap is not None else work.provider.overlap
 
 
 def _first_look(work: Work, stock: Stock, vendor: Session) -> Comparison:

@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
+from sync_pipelines.engine import selecting
 from sync_pipelines.engine.ahead import read_ahead_if_long
 from sync_pipelines.engine.chunk import Chunk, ChunkPlan, TextBatch, chunks_of
 from sync_pipelines.engine.keys import key_reader
@@ -28,6 +29,7 @@ from sync_pipelines.model.errors import (
     RefusedValue,
     RejectRecord,
 )
+from sync_pipelines.model.filter import Filter
 from sync_pipelines.model.flow import Flow, Notice, Page
 from sync_pipelines.model.mapping import Mapping as FieldMapping
 from sync_pipelines.model.provider import Account, CrmObject, ObjectSchema, Provider, ReadPlan
@@ -121,9 +123,18 @@ def sync_object(
         known = landing.checkpoint or Checkpoint()
         _same_account(known, tally.account_id)
         checkpoint = _begin(work, known, fingerprint(work.declared, table, plan), vendor, tally.account_id)
+        selection = selecting.select(work.declared, work.crm_object, schema, checkpoint, plan.custom)
+        plan = replace(plan, fields=selecting.with_fields(plan.fields, selection))
         chunks = _chunk_plan(work, schema, table, plan, checkpoint.fingerprint)
         _Read(
-            work=work, vendor=vendor, landing=landing, chunks=chunks, plan=plan, tally=tally, observe=observe
+            work=work,
+            vendor=vendor,
+            landing=landing,
+            chunks=selecting.judged(chunks, selection, work.provider, work.crm_object, lambda flow: vendor.ask(flow)),
+            plan=plan,
+            selection=selection,
+            tally=tally,
+            observe=observe,
         ).to_the_end(checkpoint)
     for notice in vendor.notices:
         tally.notice(notice.message)
@@ -166,16 +177,32 @@ def _same_account(known: Checkpoint, account_id: str | None) -> None:
 def _begin(work: Work, known: Checkpoint, mark: str, vendor: Vendor, account_id: str | None) -> Checkpoint:
     """The checkpoint to read under: a reading that was interrupted goes on, else a new one begins."""
     now = vendor.vendor_now()
-    changed = known.fingerprint != "" and asks_full_read(known.fingerprint, mark)
-    checkpoint = replace(known, fingerprint=mark, account_id=account_id)
+    selection = selecting.mark_of(work.declared)
+    reselected = known.version > 0 and known.selection != selection
+    changed = reselected or (known.fingerprint != "" and asks_full_read(known.fingerprint, mark))
+    checkpoint = replace(known, fingerprint=mark, account_id=account_id, selection=selection)
+    if work.declared.history is not None and known.began_at is None:
+        checkpoint = replace(checkpoint, began_at=now - overlap_of(work))
     if known.reading is not None and not changed and not (work.full and not known.reading.full):
         return checkpoint
     full = work.full or changed or _full_is_due(work, known)
     since = None
     if not full and known.read_until is not None:
-        since = known.read_until - (work.sync.overlap if work.sync.overlap is not None else work.provider.overlap)
-    reading = Reading(id=uuid.uuid4().hex, full=full, started_at=now, since=since, until=None if full else _after(now))
+        since = known.read_until - overlap_of(work)
+    reading = Reading(
+        id=uuid.uuid4().hex,
+        full=full,
+        started_at=now,
+        since=since,
+        until=None if full else _after(now),
+        pushed=selecting.pushes(work.declared, known, full=full, changed=reselected),
+    )
     return replace(checkpoint, reading=reading)
+
+
+def overlap_of(work: Work) -> timedelta:
+    """How far back something may still change unseen."""
+    return work.sync.overlap if work.sync.overlap is not None else work.provider.overlap
 
 
 def _after(now: datetime) -> datetime:
@@ -204,6 +231,7 @@ class _Read:
     landing: Landing
     chunks: ChunkPlan
     plan: FieldPlan
+    selection: selecting.Selection
     tally: Tally
     observe: Observer
     records: int = 0
@@ -225,10 +253,11 @@ class _Read:
         self.tally.full = reading.full
         resumed, total, rest = reading.resume is not None, None, Chunk(self.chunks)
         if not reading.complete:
-            flow = self.work.provider.read(self._read_plan(reading))
+            flow = self.work.provider.read(self._read_plan(reading, self._pushed(reading)))
             with read_ahead_if_long(chunks_of(self.vendor.read(flow), self.chunks), _size, _is_last) as steps:
                 for step in steps:
                     if isinstance(step, Notice):
+                        self.selection.heed(step)
                         self.tally.notice(step.message)
                         continue
                     self._count(step)
@@ -250,7 +279,15 @@ class _Read:
                 )
         self._finish(checkpoint, reading, rest)
 
-    def _read_plan(self, reading: Reading) -> ReadPlan:
+    def _pushed(self, reading: Reading) -> Filter | None:
+        """What the vendor is asked to apply; a full read tells the share of everybody."""
+        part = selecting.pushed_part(self.selection, reading, self.work.provider, self.work.crm_object)
+        notice = selecting.notice_of(self.selection, part, self.work.provider.title) if reading.full else None
+        if notice is not None:
+            self.tally.notice(notice)
+        return part
+
+    def _read_plan(self, reading: Reading, where: Filter | None) -> ReadPlan:
         return ReadPlan(
             object=self.work.crm_object,
             fields=self.plan.fields,
@@ -258,6 +295,7 @@ class _Read:
             until=reading.until,
             resume=reading.resume,
             bulk_above=self.work.sync.bulk_above,
+            where=where,
         )
 
     def _count(self, chunk: Chunk) -> None:
@@ -279,7 +317,7 @@ class _Read:
             checkpoint = self._screened(chunk, checkpoint)
             batch = chunk.batch(carefully=True)
             counts = self._load(chunk, batch, checkpoint)
-        self.tally.counts += counts + Counts(invalid=batch.misfits)
+        self.tally.counts += counts + Counts(invalid=batch.misfits, skipped=chunk.skipped)
         self.observe("chunk.stored")
         return self.landing.checkpoint or checkpoint
 
@@ -294,7 +332,9 @@ class _Read:
         return replace(checkpoint, reading=replace(reading, rejected=reading.rejected + len(refused)))
 
     def _load(self, chunk: Chunk, batch: TextBatch, checkpoint: Checkpoint) -> Counts:
-        return self.landing.load(batch, checkpoint, merged=chunk.losers, removed=chunk.removed)
+        return self.landing.load(
+            batch, checkpoint, merged=chunk.losers, removed=chunk.removed, gone=chunk.gone, passed=chunk.passed
+        )
 
     def _finish(self, checkpoint: Checkpoint, reading: Reading, rest: Chunk) -> None:
         done = replace(
@@ -323,6 +363,12 @@ class _Read:
                 brake=self.work.sync.delete_brake,
             )
         except DeleteBrake:
+            if reading.pushed:
+                # What the vendor's filter hid may all be there: only a read of everything tells.
+                self.records = 0
+                self.tally.notice("Many records left the filter, so everything was read to see that they are there.")
+                self._pages(replace(self.landing.checkpoint or checkpoint, reading=selecting.whole_reading(reading)))
+                return
             # By then the vendor may show everything again.
             self._leave_to_the_next_run(checkpoint, reading)
             raise

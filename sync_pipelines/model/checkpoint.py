@@ -22,6 +22,8 @@ class Reading:
     resume: PageToken | None = None
     complete: bool = False
     """Everything is read and stored; for a full read only the delete by difference is left."""
+    pushed: bool = False
+    """The vendor applies the filter: what it does not show may exist and not fit."""
     rejected: int = 0
     """Records of this read that had no id: any row that was not seen may be one of them, so none is deleted."""
 
@@ -35,6 +37,8 @@ class Checkpoint:
     """`read_until`: every change visible at the vendor before then is in the destination.
 
     `fingerprint`: what decided the columns (mapping version, schema, options); another one asks for a full read.
+    `selection`: filter and history that decided which records are there; another one asks for a full read too.
+    `began_at`: a time of the vendor's clock; what changed from then on is wanted whatever the history says.
     `version` counts commits and fences: a writer whose number is behind loses.
     """
 
@@ -44,4 +48,6 @@ class Checkpoint:
     incrementals: int = 0
     fingerprint: str = ""
     account_id: str | None = None
+    selection: str = ""
+    began_at: datetime | None = None
     version: int = 0
