@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sync_pipelines.cli.filters import show_filters, who_applies
 from sync_pipelines.cli.printing import say, table
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def check(
                 for item in sync.objects
             ),
         )
+        show_filters(project)
         problems = list(_live_problems(project)) if live else []
     for problem in problems:
         say(problem, style="red")
@@ -63,6 +65,7 @@ def _live_problems(project: "Project") -> list[str]:
         project.store.check_current()
     except SyncError as problem:
         return [f"store: {problem}"]
+    applied: list[tuple[str, ...]] = []
     for sync in project.configuration.syncs.values():
         connections = project.connections(sync.name)
         for connection in connections:
@@ -76,11 +79,15 @@ def _live_problems(project: "Project") -> list[str]:
                     schema = project.describe(connection, item.object)
                     mapping = project.store.mappings.current(connection.customer_id, sync.provider, item.object)
                     plan = plan_fields(item, project.crm_object(sync.name, item.object), schema, sync.provider, mapping)
+                    applied += who_applies(project, sync, connection.customer_id, item, schema, plan.custom)
                     problems += [
                         f"{where}, {item.object}: the account has no readable field {name}" for name in plan.missing
                     ]
                 except SyncError as problem:
                     problems.append(f"{where}, {item.object}: {problem}")
+    if applied:
+        table("Who applies the filters", ("sync", "customer", "object", "condition", "applied"), applied)
+        say("Reads of what changed apply them before load, except with `leaving: keep`: so leavers are noticed.")
     return sorted(set(problems))
 
 

@@ -134,6 +134,16 @@ class Chunk:
         """How many of its records are not wanted."""
         return len(self._outside)
 
+    @property
+    def wanted(self) -> int:
+        """How many of its records are to be stored."""
+        return len(self._wanted())
+
+    def cut(self, most: int) -> None:
+        """Keep the first of the records that are to be stored."""
+        for id in self._wanted()[most:]:
+            del self._texts[id], self._hashes[id]
+
     def _judged(self, verdict: int) -> list[str]:
         return [id for id, judged in self._outside.items() if judged == verdict]
 
@@ -171,14 +181,17 @@ class Chunk:
 
     def batch(self, *, carefully: bool = False) -> TextBatch:
         """What is to be stored of it."""
-        left_out: Collection[str] = self._deleted if self._plan.mirror else ()
-        if self._outside:
-            left_out = {*left_out, *self._outside}
-        ids = [id for id in self._texts if id not in left_out] if left_out else list(self._texts)
+        ids = self._wanted()
         hashes, texts = self._hashes, self._texts
         return TextBatch(
             self._plan.mapper, ids, [hashes[id] for id in ids], [texts[id] for id in ids], carefully=carefully
         )
+
+    def _wanted(self) -> list[str]:
+        left_out: Collection[str] = self._deleted if self._plan.mirror else ()
+        if self._outside:
+            left_out = {*left_out, *self._outside}
+        return [id for id in self._texts if id not in left_out] if left_out else list(self._texts)
 
     def screen(self) -> list[Refusal]:
         """Look at every value of every record, and take out what cannot be stored."""

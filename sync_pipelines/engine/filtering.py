@@ -74,6 +74,8 @@ def resolve(
     """
     if isinstance(filter, AllOf | AnyOf):
         parts = tuple(resolve(part, crm_object, schema, now, custom) for part in filter.parts)
+        if len(parts) == 1:
+            return parts[0]
         return AllOf(parts) if isinstance(filter, AllOf) else AnyOf(parts)
     if not isinstance(filter, Condition):
         return filter

@@ -6,18 +6,19 @@ rows, bounds are frozen in the checkpoint before the first page, and nothing is 
 
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 import msgspec
 
-from sync_pipelines.engine import selecting
+from sync_pipelines.engine import first_records, selecting
 from sync_pipelines.engine.ahead import read_ahead_if_long
 from sync_pipelines.engine.chunk import Chunk, ChunkPlan, TextBatch, chunks_of
 from sync_pipelines.engine.keys import key_reader
 from sync_pipelines.engine.layout import FieldPlan, asks_full_read, fingerprint, plan_fields, table_of
 from sync_pipelines.engine.mapping import LaterMapper, RecordMapper
+from sync_pipelines.engine.tally import Tally as Tally
 from sync_pipelines.model.checkpoint import Checkpoint, Reading
 from sync_pipelines.model.connection import Connection
 from sync_pipelines.model.destination import NO_ROWS, Destination, Landing, Observer, Scope, Table
@@ -33,11 +34,8 @@ from sync_pipelines.model.filter import Filter
 from sync_pipelines.model.flow import Flow, Notice, Page
 from sync_pipelines.model.mapping import Mapping as FieldMapping
 from sync_pipelines.model.provider import Account, CrmObject, ObjectSchema, Provider, ReadPlan
-from sync_pipelines.model.run import Counts, Rejection
+from sync_pipelines.model.run import Counts
 from sync_pipelines.model.sync import FULL_REFRESH, MIRROR, Sync, SyncObject
-
-KEPT_REJECTIONS: Final = 100
-KEPT_NOTICES: Final = 50
 
 
 class Vendor(Protocol):
@@ -54,7 +52,10 @@ class Vendor(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """One connection's object of one sync, ready to be done. `full` forces a full read; `due_at` is when it was due."""
+    """One connection's object of one sync, ready to be done. `full` forces a full read; `due_at` is when it was due.
+
+    `first`: a test run of so many records, which leaves the position as it is.
+    """
 
     sync: Sync
     declared: SyncObject
@@ -66,6 +67,7 @@ class Work:
     full: bool = False
     chunk_rows: int = 5_000
     due_at: datetime | None = None
+    first: int | None = None
 
     @property
     def crm_object(self) -> CrmObject:
@@ -80,26 +82,6 @@ class Work:
             sync=self.sync.name,
             object=self.declared.object,
         )
-
-
-@dataclass
-class Tally:
-    """What happened so far; read by the caller even when the work ends in an error."""
-
-    counts: Counts = field(default_factory=Counts)
-    full: bool = False
-    account_id: str | None = None
-    notices: list[str] = field(default_factory=list)
-    rejections: list[Rejection] = field(default_factory=list)
-
-    def notice(self, text: str) -> None:
-        if text not in self.notices and len(self.notices) < KEPT_NOTICES:
-            self.notices.append(text)
-
-    def reject(self, reason: str, record: bytes) -> None:
-        self.counts += Counts(read=1, rejected=1)
-        if len(self.rejections) < KEPT_REJECTIONS:
-            self.rejections.append(Rejection(reason=reason, record=record[:2000].decode("utf-8", "replace")))
 
 
 Describe = Callable[[CrmObject], ObjectSchema]
@@ -126,7 +108,7 @@ def sync_object(
         selection = selecting.select(work.declared, work.crm_object, schema, checkpoint, plan.custom)
         plan = replace(plan, fields=selecting.with_fields(plan.fields, selection))
         chunks = _chunk_plan(work, schema, table, plan, checkpoint.fingerprint)
-        _Read(
+        read = _Read(
             work=work,
             vendor=vendor,
             landing=landing,
@@ -135,7 +117,11 @@ def sync_object(
             selection=selection,
             tally=tally,
             observe=observe,
-        ).to_the_end(checkpoint)
+        )
+        if work.first is None:
+            read.to_the_end(checkpoint)
+        else:
+            read.first_records(known, checkpoint, work.first)
     for notice in vendor.notices:
         tally.notice(notice.message)
 
@@ -183,6 +169,9 @@ def _begin(work: Work, known: Checkpoint, mark: str, vendor: Vendor, account_id:
     checkpoint = replace(known, fingerprint=mark, account_id=account_id, selection=selection)
     if work.declared.history is not None and known.began_at is None:
         checkpoint = replace(checkpoint, began_at=now - overlap_of(work))
+    if work.first is not None:
+        reading = Reading(id=uuid.uuid4().hex, full=True, started_at=now, pushed=True)
+        return replace(checkpoint, reading=reading)
     if known.reading is not None and not changed and not (work.full and not known.reading.full):
         return checkpoint
     full = work.full or changed or _full_is_due(work, known)
@@ -246,6 +235,14 @@ class _Read:
             self.records = 0
             self.tally.notice("The vendor no longer had the interrupted read; it started over.")
             self._pages(replace(self.landing.checkpoint or checkpoint, reading=reading.anew()))
+
+    def first_records(self, known: Checkpoint, begun: Checkpoint, most: int) -> None:
+        reading = begun.reading
+        assert reading is not None
+        plan = first_records.plan_of(self._read_plan(reading, self._pushed(reading)), most)
+        steps = self.vendor.read(self.work.provider.read(plan))
+        stored = first_records.stored_of(known, begun)
+        first_records.load_first(steps, self.landing, self.chunks, stored, most, self.tally)
 
     def _pages(self, checkpoint: Checkpoint) -> None:
         reading = checkpoint.reading
