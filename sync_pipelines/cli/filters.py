@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from sync_pipelines.cli.printing import table
+from sync_pipelines.cli.printing import say, table
 
 if TYPE_CHECKING:
     from sync_pipelines.engine.mapping import CustomColumn
@@ -67,3 +67,10 @@ def who_applies(
         (sync.name, customer, declared.object, text, f"by {provider.title}" if pushed else "before load")
         for text, pushed in shares(where, provider.pushed(crm_object, where))
     ]
+
+
+def show_who_applies(found: Sequence[tuple[str, ...]]) -> None:
+    """What `who_applies` told of all accounts."""
+    if found:
+        table("Who applies the filters", ("sync", "customer", "object", "condition", "applied"), found)
+        say("Reads of what changed apply them before load, except with `leaving: keep`: so leavers are noticed.")

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sync_pipelines.cli.filters import show_filters, who_applies
+from sync_pipelines.cli.filters import show_filters, show_who_applies, who_applies
 from sync_pipelines.cli.printing import say, table
 
 if TYPE_CHECKING:
@@ -48,7 +48,9 @@ def check(
             ),
         )
         show_filters(project)
-        problems = list(_live_problems(project)) if live else []
+        problems, warnings = _asked_live(project) if live else ([], [])
+    for warning in warnings:
+        say(f"Warning: {warning}", style="yellow")
     for problem in problems:
         say(problem, style="red")
     if problems:
@@ -56,15 +58,18 @@ def check(
     say("The configuration is right." if not live else "The configuration is right and everything answers.")
 
 
-def _live_problems(project: "Project") -> list[str]:
+def _asked_live(project: "Project") -> tuple[list[str], list[str]]:
+    """What is wrong, and what works though perhaps not as meant."""
     from sync_pipelines.engine.layout import plan_fields
+    from sync_pipelines.engine.mapping_check import examine
     from sync_pipelines.model.errors import SyncError
 
     problems: list[str] = []
+    warnings: list[str] = []
     try:
         project.store.check_current()
     except SyncError as problem:
-        return [f"store: {problem}"]
+        return [f"store: {problem}"], []
     applied: list[tuple[str, ...]] = []
     for sync in project.configuration.syncs.values():
         connections = project.connections(sync.name)
@@ -78,17 +83,15 @@ def _live_problems(project: "Project") -> list[str]:
                 try:
                     schema = project.describe(connection, item.object)
                     mapping = project.store.mappings.current(connection.customer_id, sync.provider, item.object)
+                    found = examine(item, sync.provider, mapping, schema)
+                    problems += [f"{where}, {item.object}: {text}" for text in found.errors]
+                    warnings += [f"{where}, {item.object}: {text}" for text in found.warnings]
                     plan = plan_fields(item, project.crm_object(sync.name, item.object), schema, sync.provider, mapping)
                     applied += who_applies(project, sync, connection.customer_id, item, schema, plan.custom)
-                    problems += [
-                        f"{where}, {item.object}: the account has no readable field {name}" for name in plan.missing
-                    ]
                 except SyncError as problem:
                     problems.append(f"{where}, {item.object}: {problem}")
-    if applied:
-        table("Who applies the filters", ("sync", "customer", "object", "condition", "applied"), applied)
-        say("Reads of what changed apply them before load, except with `leaving: keep`: so leavers are noticed.")
-    return sorted(set(problems))
+    show_who_applies(applied)
+    return sorted(set(problems)), sorted(set(warnings))
 
 
 def migrate() -> None:

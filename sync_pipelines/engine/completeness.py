@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TypeAlias
 
+from sync_pipelines.engine.beginning import overlap_of
 from sync_pipelines.engine.filtering import resolve
-from sync_pipelines.engine.inbound import Work, overlap_of
+from sync_pipelines.engine.inbound import Work
 from sync_pipelines.engine.layout import plan_fields, table_of
 from sync_pipelines.engine.selecting import shares
 from sync_pipelines.engine.side_by_side import Session

@@ -95,6 +95,11 @@ def resolve(
     return Test(field, filter.operator, tuple(_value(value, kind, field, now) for value in filter.values))
 
 
+def source_of(name: str, custom: Sequence[CustomColumn]) -> str | None:
+    """The field of the account that a customer has mapped onto a field of the custom schema of this name."""
+    return next((item.rule.sources[0] for item in custom if item.column == column_name(name) and item.rule), None)
+
+
 def _field(name: str, crm_object: CrmObject, schema: ObjectSchema, custom: Sequence[CustomColumn]) -> VendorField:
     wanted = name
     if name == LAST_ACTIVITY:
@@ -105,9 +110,7 @@ def _field(name: str, crm_object: CrmObject, schema: ObjectSchema, custom: Seque
                 "`activity:` of the filter."
             )
         wanted = rule.field
-    mapped = next((item.rule for item in custom if item.column == column_name(name) and item.rule), None)
-    if mapped is not None:
-        wanted = mapped.sources[0]
+    wanted = source_of(name, custom) or wanted
     for field in schema.fields:
         if field.name.casefold() == wanted.casefold():
             return field

@@ -4,19 +4,20 @@ The order of things is what makes a crash harmless: a page's `resume` is stored 
 rows, bounds are frozen in the checkpoint before the first page, and nothing is deleted before a full read is complete.
 """
 
-import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Protocol
 
 import msgspec
 
 from sync_pipelines.engine import first_records, selecting
 from sync_pipelines.engine.ahead import read_ahead_if_long
+from sync_pipelines.engine.backfill import BACKFILL_ROWS, Refill, change_of, keeps_records
+from sync_pipelines.engine.beginning import begin
 from sync_pipelines.engine.chunk import Chunk, ChunkPlan, TextBatch, chunks_of
 from sync_pipelines.engine.keys import key_reader
-from sync_pipelines.engine.layout import FieldPlan, asks_full_read, fingerprint, plan_fields, table_of
+from sync_pipelines.engine.layout import FieldPlan, marks_of, plan_fields, table_of
 from sync_pipelines.engine.mapping import LaterMapper, RecordMapper
 from sync_pipelines.engine.tally import Tally as Tally
 from sync_pipelines.model.checkpoint import Checkpoint, Reading
@@ -35,7 +36,7 @@ from sync_pipelines.model.flow import Flow, Notice, Page
 from sync_pipelines.model.mapping import Mapping as FieldMapping
 from sync_pipelines.model.provider import Account, CrmObject, ObjectSchema, Provider, ReadPlan
 from sync_pipelines.model.run import Counts
-from sync_pipelines.model.sync import FULL_REFRESH, MIRROR, Sync, SyncObject
+from sync_pipelines.model.sync import MIRROR, Sync, SyncObject
 
 
 class Vendor(Protocol):
@@ -48,6 +49,8 @@ class Vendor(Protocol):
     def read(self, flow: Flow) -> Iterator[Page | Notice]: ...
 
     def vendor_now(self) -> datetime: ...
+
+    def check_stop(self) -> None: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,10 +107,28 @@ def sync_object(
     with destination.open(work.scope, table, work.run_id, observe) as landing:
         known = landing.checkpoint or Checkpoint()
         _same_account(known, tally.account_id)
-        checkpoint = _begin(work, known, fingerprint(work.declared, table, plan), vendor, tally.account_id)
+        marks = marks_of(work.declared, table, plan)
+        change = change_of(known, marks, keeps_records=keeps_records(table))
+        reread = change.full_read
+        if change.columns and work.first is None:
+            refill = Refill(
+                landing=landing,
+                table=table,
+                crm_object=work.crm_object,
+                schema=schema,
+                plan=plan,
+                marks=marks,
+                columns=change.columns,
+                rows=min(BACKFILL_ROWS, work.chunk_rows),
+            )
+            reread = not _refilled(refill, known, vendor, tally, observe)
+            known = landing.checkpoint or known
+        checkpoint = begin(
+            work, known, (marks, selecting.mark_of(work.declared, plan.custom)), vendor, tally.account_id, reread=reread
+        )
         selection = selecting.select(work.declared, work.crm_object, schema, checkpoint, plan.custom)
         plan = replace(plan, fields=selecting.with_fields(plan.fields, selection))
-        chunks = _chunk_plan(work, schema, table, plan, checkpoint.fingerprint)
+        chunks = _chunk_plan(work, schema, table, plan, checkpoint.seed or checkpoint.fingerprint)
         read = _Read(
             work=work,
             vendor=vendor,
@@ -160,55 +181,28 @@ def _same_account(known: Checkpoint, account_id: str | None) -> None:
         )
 
 
-def _begin(work: Work, known: Checkpoint, mark: str, vendor: Vendor, account_id: str | None) -> Checkpoint:
-    """The checkpoint to read under: a reading that was interrupted goes on, else a new one begins."""
-    now = vendor.vendor_now()
-    selection = selecting.mark_of(work.declared)
-    reselected = known.version > 0 and known.selection != selection
-    changed = reselected or (known.fingerprint != "" and asks_full_read(known.fingerprint, mark))
-    checkpoint = replace(known, fingerprint=mark, account_id=account_id, selection=selection)
-    if work.declared.history is not None and known.began_at is None:
-        checkpoint = replace(checkpoint, began_at=now - overlap_of(work))
-    if work.first is not None:
-        reading = Reading(id=uuid.uuid4().hex, full=True, started_at=now, pushed=True)
-        return replace(checkpoint, reading=reading)
-    if known.reading is not None and not changed and not (work.full and not known.reading.full):
-        return checkpoint
-    full = work.full or changed or _full_is_due(work, known)
-    since = None
-    if not full and known.read_until is not None:
-        since = known.read_until - overlap_of(work)
-    reading = Reading(
-        id=uuid.uuid4().hex,
-        full=full,
-        started_at=now,
-        since=since,
-        until=None if full else _after(now),
-        pushed=selecting.pushes(work.declared, known, full=full, changed=reselected),
-    )
-    return replace(checkpoint, reading=reading)
+def _refilled(refill: Refill, known: Checkpoint, vendor: Vendor, tally: Tally, observe: Observer) -> bool:
+    """Whether the changed columns could be made anew of what is stored."""
+    told = Counts()
 
+    def count(counts: Counts) -> None:
+        nonlocal told
+        told += counts
+        tally.counts += replace(counts, unchanged=0)
 
-def overlap_of(work: Work) -> timedelta:
-    """How far back something may still change unseen."""
-    return work.sync.overlap if work.sync.overlap is not None else work.provider.overlap
-
-
-def _after(now: datetime) -> datetime:
-    """The bound of an incremental read: the second that has begun is read too, but not yet relied upon, because
-    `read_until` is the moment before it."""
-    return now.replace(microsecond=0) + timedelta(seconds=1)
-
-
-def _full_is_due(work: Work, known: Checkpoint) -> bool:
-    strategy = work.declared.strategy or work.sync.strategy
-    every = work.sync.full_refresh_every
-    return (
-        strategy == FULL_REFRESH
-        or known.read_until is None
-        or work.crm_object.cursor_field is None
-        or (every is not None and known.incrementals >= every)
-    )
+    done = refill.run(known, observe, vendor.check_stop, count)
+    names = ", ".join(sorted(refill.columns))
+    if done:
+        tally.notice(
+            f"The rules of {names} changed: made anew for {told.updated + told.unchanged} stored records, of which "
+            f"{told.updated} changed."
+        )
+    else:
+        tally.notice(
+            f"The rules of {names} changed, and the stored records do not hold all that they want: everything is read "
+            "again."
+        )
+    return done
 
 
 @dataclass(kw_only=True)

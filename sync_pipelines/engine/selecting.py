@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from sync_pipelines.engine.chunk import LEFT, PASSED, WANTED, ChunkPlan, Judge
-from sync_pipelines.engine.filtering import Masks, masks, resolve
+from sync_pipelines.engine.filtering import Masks, masks, resolve, source_of
 from sync_pipelines.engine.mapping import CustomColumn
 from sync_pipelines.model.checkpoint import Checkpoint, Reading
 from sync_pipelines.model.errors import ConfigurationError
@@ -66,12 +66,15 @@ class Selection:
             )
 
 
-def mark_of(declared: SyncObject) -> str:
+def mark_of(declared: SyncObject, custom: Sequence[CustomColumn]) -> str:
     """A text that changes with what decides which records are there; empty when nothing does."""
     if declared.filter is None and declared.history is None:
         return ""
     leaving = declared.leaving if declared.filter is not None else ""
-    return hashlib.sha256(repr((declared.filter, leaving, declared.history)).encode()).hexdigest()[:24]
+    criteria = [declared.filter, declared.history.where if declared.history is not None else None]
+    names = [leaf.field for each in criteria if each for leaf in leaves(each) if isinstance(leaf, Condition)]
+    parts = (declared.filter, leaving, declared.history, [source_of(name, custom) for name in names])
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:24]
 
 
 def select(

@@ -149,7 +149,16 @@ def fits(stand, filter, record):
 
 OPERATORS = {
     "text": ("equals", "not_equals", "in", "not_in", "contains", "is_set", "is_not_set"),
-    "number": ("equals", "not_equals", "in", "greater_than", "less_than", "greater_or_equal", "less_or_equal", "is_set"),
+    "number": (
+        "equals",
+        "not_equals",
+        "in",
+        "greater_than",
+        "less_than",
+        "greater_or_equal",
+        "less_or_equal",
+        "is_set",
+    ),
     "boolean": ("equals", "not_equals", "is_set", "is_not_set"),
     "date": ("equals", "not_in", "before", "after", "greater_or_equal", "is_not_set"),
     "timestamp": ("before", "after", "greater_or_equal", "less_or_equal", "is_set"),
