@@ -19,7 +19,7 @@ MANY = 50_000
 """Above so many matches it is quicker to go through the records in the order of ids."""
 KEPT_SEARCHES = 200
 HIGHEST = 1 << 60
-MOST_GROUPS, MOST_FILTERS_IN_GROUP, MOST_FILTERS = 5, 10, 25
+MOST_GROUPS, MOST_FILTERS_IN_GROUP, MOST_FILTERS = 5, 6, 18
 LONGEST_QUERY = 3000
 _SEARCHED = ("firstname", "lastname", "email", "phone", "company", "name", "domain", "dealname", "subject")
 _SIGNS = {"EQ": "=", "LT": "<", "LTE": "<=", "GT": ">", "GTE": ">="}

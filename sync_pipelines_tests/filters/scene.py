@@ -23,7 +23,20 @@ class HubSpot:
 
 WAYS = pytest.mark.parametrize("way", [Salesforce, Bulk, HubSpot], ids=["rest", "bulk", "hubspot"])
 VENDORS = pytest.mark.parametrize("way", [Salesforce, HubSpot], ids=["salesforce", "hubspot"])
-LEAVING = pytest.mark.parametrize("leaving", ["keep", "mark", "delete"])
+_PAIRS = [
+    (Salesforce, "keep"),
+    (Bulk, "delete"),
+    (HubSpot, "mark"),
+    (Salesforce, "mark"),
+    (HubSpot, "delete"),
+    (HubSpot, "keep"),
+]
+LEAVING = pytest.mark.parametrize(
+    ("way", "leaving"), _PAIRS, ids=lambda each: each if isinstance(each, str) else each.__name__
+)
+ONE_OF_EACH = pytest.mark.parametrize(
+    ("way", "leaving"), _PAIRS[:3], ids=lambda each: each if isinstance(each, str) else each.__name__
+)
 
 
 class Scene:

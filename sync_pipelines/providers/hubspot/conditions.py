@@ -1,8 +1,8 @@
 """Conditions of a filter as the filter groups of HubSpot's search.
 
-Search request values are compared without case, but for enumerations, and IN and NOT_IN on texts take small letters
-(guide "Search the CRM"). Whether NEQ and NOT_IN show records without a value the reference does not say, so that is
-asked for beside them. Left out, and so applied before load: substrings, as CONTAINS_TOKEN looks for whole words;
+Values are compared without case, but for enumerations, and IN and NOT_IN on texts take small letters (guide "Search the
+CRM", March 2026, with its limits). Whether NEQ and NOT_IN show records without a value the guide does not say, so that
+is asked for beside them. Left out, and so applied before load: substrings, as CONTAINS_TOKEN looks for whole words;
 negative conditions on enumerations, which may hold several values; types other than those below, whose values the
 index keeps in another form; and what would make more groups or filters than a search takes.
 """
@@ -12,6 +12,8 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from itertools import product
 from typing import Any, Final, TypeAlias
+
+import msgspec
 
 from sync_pipelines.model.filter import (
     AFTER,
@@ -47,7 +49,8 @@ SEARCHED: Final = frozenset({"string", "enumeration", "number", "bool", "date", 
 MOST_GROUPS: Final = 5
 MOST_IN_GROUP: Final = 6
 MOST_FILTERS: Final = 18
-"""What the guide said until August 2024; today's limits are wider, and older accounts may not have them."""
+LONGEST_FILTER: Final = 2_000
+"""Characters. The guide names 3,000 as the most of a search, whose other parts need some."""
 OF_A_READ: Final = 3
 """Filters that a read itself adds to each group: two for its window, one for where it goes on."""
 MOST_VALUES: Final = 100
@@ -71,7 +74,8 @@ def pushed(crm_object: CrmObject, where: Filter) -> Filter | None:
 
 def _fit(groups: Groups) -> bool:
     sizes = [len(group) + OF_A_READ for group in groups]
-    return len(groups) <= MOST_GROUPS and max(sizes) <= MOST_IN_GROUP and sum(sizes) <= MOST_FILTERS
+    few = len(groups) <= MOST_GROUPS and max(sizes) <= MOST_IN_GROUP and sum(sizes) <= MOST_FILTERS
+    return few and len(msgspec.json.encode(groups)) <= LONGEST_FILTER
 
 
 def _says(leaf: Leaf) -> bool:
