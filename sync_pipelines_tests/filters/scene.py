@@ -31,12 +31,14 @@ _PAIRS = [
     (HubSpot, "delete"),
     (HubSpot, "keep"),
 ]
-LEAVING = pytest.mark.parametrize(
-    ("way", "leaving"), _PAIRS, ids=lambda each: each if isinstance(each, str) else each.__name__
-)
-ONE_OF_EACH = pytest.mark.parametrize(
-    ("way", "leaving"), _PAIRS[:3], ids=lambda each: each if isinstance(each, str) else each.__name__
-)
+
+
+def _named(each):
+    return each if isinstance(each, str) else each.__name__
+
+
+LEAVING = pytest.mark.parametrize(("way", "leaving"), _PAIRS, ids=_named)
+ONE_OF_EACH = pytest.mark.parametrize(("way", "leaving"), _PAIRS[:3], ids=_named)
 
 
 class Scene:

@@ -24,8 +24,8 @@ def stamps(scene, which="created"):
     return {record["id"]: record[which] for record in records if not record["deleted"]}
 
 
-def test_all(place, way=Salesforce):
-    scene = without_filter(place, way, "full import")
+def test_all(place):
+    scene = without_filter(place, Salesforce, "full import")
     scene.sync()
     assert scene.alive() == everybody(scene)
 

@@ -160,7 +160,6 @@ def prepared(control):
     control.link(lumen, ("contacts", ids["514"]), ("companies", companies[0]), [(1, 2), (279, 280)])
     acme = CUSTOMERS["salesforce"]
     gone = next(record["id"] for record in control.truth(acme, "Contact") if not record["deleted"])
-    control.record(acme, "Contact", operation="upsert", id=gone, fields={"ARR__c": 12.5, "Birthdate": "1984-02-29"})
     control.record(acme, "Contact", operation="delete", id=gone, modified="2026-05-01T07:25:37Z")
     for golden in ("512", "514"):
         control.record(lumen, "contacts", operation="upsert", id=ids[golden], fields={"lifecyclestage": "customer"})
