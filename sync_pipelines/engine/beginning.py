@@ -9,6 +9,7 @@ from sync_pipelines.engine import selecting
 from sync_pipelines.engine.backfill import marked
 from sync_pipelines.engine.layout import Marks
 from sync_pipelines.model.checkpoint import Checkpoint, Reading
+from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.sync import FULL_REFRESH
 
 if TYPE_CHECKING:
@@ -76,3 +77,12 @@ def _full_is_due(work: "Work", known: Checkpoint) -> bool:
         or work.crm_object.cursor_field is None
         or (every is not None and known.incrementals >= every)
     )
+
+
+def same_account(known: Checkpoint, account_id: str | None) -> None:
+    """ConfigurationError when the stored rows came from another account of the vendor."""
+    if known.account_id is not None and account_id is not None and known.account_id != account_id:
+        raise ConfigurationError(
+            f"This connection now leads to account {account_id}, but the stored rows came from {known.account_id}. "
+            "Reconnect the former account, or connect the new one under another customer id."
+        )

@@ -60,15 +60,15 @@ class TextBatch:
 class ChunkPlan:
     """What all chunks of a read have in common.
 
-    `mirror`: rows of deleted records are not stored, their ids go into `removed`. `judge`: for every record of a page
-    whether it is wanted (None: all are). `leaving`: what becomes of the row of a record that is not (see
+    `without_deleted`: rows of deleted records are not stored, their ids go into `removed`. `judge`: for every record of
+    a page whether it is wanted (None: all are). `leaving`: what becomes of the row of a record that is not (see
     model.filter).
     """
 
     key_of: Callable[[bytes], Key]
     mapper: RecordMapper | LaterMapper
     most_rows: int
-    mirror: bool
+    without_deleted: bool
     judge: Judge | None = None
     leaving: str = MARK
 
@@ -104,7 +104,7 @@ class Chunk:
     @property
     def removed(self) -> Sequence[str]:
         """Ids whose rows go for good."""
-        mirror, keep, delete = self._plan.mirror, self._plan.leaving == KEEP, self._plan.leaving == DELETE
+        mirror, keep, delete = self._plan.without_deleted, self._plan.leaving == KEEP, self._plan.leaving == DELETE
         removed = set(self._deleted) if mirror else set()
         if delete or (mirror and not keep):
             removed.update(self._judged(LEFT))
@@ -113,7 +113,7 @@ class Chunk:
     @property
     def gone(self) -> Sequence[str]:
         """Ids whose rows become deleted ones, where there are any."""
-        if self._plan.mirror:
+        if self._plan.without_deleted:
             return []
         if self._plan.leaving == MARK:
             left = self._judged(LEFT)
@@ -150,7 +150,7 @@ class Chunk:
     def add(self, page: Page) -> None:
         texts, hashes = self._texts, self._hashes
         key_of, outside, judge = self._plan.key_of, self._outside, self._plan.judge
-        heeds_deletes = self._plan.mirror or judge is not None
+        heeds_deletes = self._plan.without_deleted or judge is not None
         verdicts = None if judge is None else judge(page.records)
         size = 0
         for place, text in enumerate(page.records):
@@ -188,7 +188,7 @@ class Chunk:
         )
 
     def _wanted(self) -> list[str]:
-        left_out: Collection[str] = self._deleted if self._plan.mirror else ()
+        left_out: Collection[str] = self._deleted if self._plan.without_deleted else ()
         if self._outside:
             left_out = {*left_out, *self._outside}
         return [id for id in self._texts if id not in left_out] if left_out else list(self._texts)

@@ -37,7 +37,7 @@ def load_first(
 ) -> None:
     """Load at most `most` live records that are wanted, of the `steps` of a read; delete nothing."""
     # As in mirror mode, so that deleted records are left out.
-    chunk = Chunk(replace(chunks, mirror=True))
+    chunk = Chunk(replace(chunks, without_deleted=True))
     with read_ahead_if_long(steps, lambda step: 0, lambda step: True) as found:
         for step in found:
             if isinstance(step, Notice):

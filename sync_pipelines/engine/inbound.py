@@ -7,14 +7,14 @@ rows, bounds are frozen in the checkpoint before the first page, and nothing is 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 
 from sync_pipelines.engine import first_records, selecting
 from sync_pipelines.engine.ahead import read_ahead_if_long
-from sync_pipelines.engine.backfill import BACKFILL_ROWS, Refill, change_of, keeps_records
-from sync_pipelines.engine.beginning import begin
+from sync_pipelines.engine.backfill import BACKFILL_ROWS, Refill, change_of, keeps_records, marked
+from sync_pipelines.engine.beginning import begin, same_account
 from sync_pipelines.engine.chunk import Chunk, ChunkPlan, TextBatch, chunks_of
 from sync_pipelines.engine.keys import key_reader
 from sync_pipelines.engine.layout import FieldPlan, marks_of, plan_fields, table_of
@@ -24,7 +24,6 @@ from sync_pipelines.model.checkpoint import Checkpoint, Reading
 from sync_pipelines.model.connection import Connection
 from sync_pipelines.model.destination import NO_ROWS, Destination, Landing, Observer, Scope, Table
 from sync_pipelines.model.errors import (
-    ConfigurationError,
     DeleteBrake,
     ExpiredToken,
     ProtocolError,
@@ -36,7 +35,13 @@ from sync_pipelines.model.flow import Flow, Notice, Page
 from sync_pipelines.model.mapping import Mapping as FieldMapping
 from sync_pipelines.model.provider import Account, CrmObject, ObjectSchema, Provider, ReadPlan
 from sync_pipelines.model.run import Counts
-from sync_pipelines.model.sync import MIRROR, Sync, SyncObject
+from sync_pipelines.model.secret import Secret
+from sync_pipelines.model.sync import APPEND, MIRROR, Sync, SyncObject
+
+_STANDS: Final = (
+    "The mapping, the columns or the mode has changed. In append mode the rows that are stored stay as they are; "
+    "records that are added from now on follow the change. To change stored rows too, set the mode to upsert or mirror."
+)
 
 
 class Vendor(Protocol):
@@ -55,9 +60,10 @@ class Vendor(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """One connection's object of one sync, ready to be done. `full` forces a full read; `due_at` is when it was due.
+    """One connection's object of one sync, ready to be done.
 
-    `first`: a test run of so many records, which leaves the position as it is.
+    `full` forces a full read; `due_at` is when it was due; `hash_key` is the key of the transform `hash`. `first`: a
+    test run of so many records, which leaves the position as it is.
     """
 
     sync: Sync
@@ -70,6 +76,7 @@ class Work:
     full: bool = False
     chunk_rows: int = 5_000
     due_at: datetime | None = None
+    hash_key: Secret | None = None
     first: int | None = None
 
     @property
@@ -106,26 +113,23 @@ def sync_object(
         )
     with destination.open(work.scope, table, work.run_id, observe) as landing:
         known = landing.checkpoint or Checkpoint()
-        _same_account(known, tally.account_id)
-        marks = marks_of(work.declared, table, plan)
-        change = change_of(known, marks, keeps_records=keeps_records(table))
-        reread = change.full_read
-        if change.columns and work.first is None:
-            refill = Refill(
-                landing=landing,
-                table=table,
-                crm_object=work.crm_object,
-                schema=schema,
-                plan=plan,
-                marks=marks,
-                columns=change.columns,
-                rows=min(BACKFILL_ROWS, work.chunk_rows),
-            )
-            reread = not _refilled(refill, known, vendor, tally, observe)
-            known = landing.checkpoint or known
-        checkpoint = begin(
-            work, known, (marks, selecting.mark_of(work.declared, plan.custom)), vendor, tally.account_id, reread=reread
+        same_account(known, tally.account_id)
+        marks = marks_of(work.declared, table, plan, work.hash_key)
+        refill = Refill(
+            landing=landing,
+            table=table,
+            crm_object=work.crm_object,
+            schema=schema,
+            plan=plan,
+            marks=marks,
+            hash_key=work.hash_key,
+            rows=min(BACKFILL_ROWS, work.chunk_rows),
         )
+        reread = False
+        if work.first is None:
+            known, reread = _follow(refill, known, vendor, tally, observe)
+        chosen_by = selecting.mark_of(work.declared, plan.custom)
+        checkpoint = begin(work, known, (marks, chosen_by), vendor, tally.account_id, reread=reread)
         selection = selecting.select(work.declared, work.crm_object, schema, checkpoint, plan.custom)
         plan = replace(plan, fields=selecting.with_fields(plan.fields, selection))
         chunks = _chunk_plan(work, schema, table, plan, checkpoint.seed or checkpoint.fingerprint)
@@ -157,13 +161,15 @@ def _chunk_plan(work: Work, schema: ObjectSchema, table: Table, plan: FieldPlan,
             common=work.declared.common_schema and crm_object.common_name is not None,
             custom=plan.custom,
             additional=plan.additional,
+            hash_key=work.hash_key,
         )
     )
     # All that decides a row besides the record's text.
     seed = msgspec.json.encode((mark, schema.lookups), order="sorted").decode()
     volatile = crm_object.volatile.intersection(field.name for field in plan.fields)
     key_of = key_reader(crm_object.shape, volatile=volatile, seed=seed)
-    return ChunkPlan(key_of=key_of, mapper=mapper, most_rows=work.chunk_rows, mirror=work.sync.mode == MIRROR)
+    without_deleted = work.sync.mode in (MIRROR, APPEND)
+    return ChunkPlan(key_of=key_of, mapper=mapper, most_rows=work.chunk_rows, without_deleted=without_deleted)
 
 
 def _account_id(work: Work, vendor: Vendor) -> str | None:
@@ -173,12 +179,18 @@ def _account_id(work: Work, vendor: Vendor) -> str | None:
     return account.id
 
 
-def _same_account(known: Checkpoint, account_id: str | None) -> None:
-    if known.account_id is not None and account_id is not None and known.account_id != account_id:
-        raise ConfigurationError(
-            f"This connection now leads to account {account_id}, but the stored rows came from {known.account_id}. "
-            "Reconnect the former account, or connect the new one under another customer id."
-        )
+def _follow(
+    refill: Refill, known: Checkpoint, vendor: Vendor, tally: Tally, observe: Observer
+) -> tuple[Checkpoint, bool]:
+    """Stored rows follow a change of schema and mapping: the position to go on from, and whether all is to be read."""
+    change = change_of(known, refill.marks, keeps_records=keeps_records(refill.table))
+    if change and refill.table.append:
+        tally.notice(_STANDS)
+        return marked(known, refill.marks, reread=False), False
+    if not change.columns:
+        return known, change.full_read
+    done = _refilled(replace(refill, columns=change.columns), known, vendor, tally, observe)
+    return refill.landing.checkpoint or known, not done
 
 
 def _refilled(refill: Refill, known: Checkpoint, vendor: Vendor, tally: Tally, observe: Observer) -> bool:
@@ -335,12 +347,13 @@ class _Read:
             full_at=reading.started_at if reading.full else checkpoint.full_at,
             incrementals=0 if reading.full else checkpoint.incrementals + 1,
         )
-        if reading.full and not reading.rejected and not reading.complete:
+        may_delete = reading.full and self.work.sync.mode != APPEND
+        if may_delete and not reading.rejected and not reading.complete:
             checkpoint = self._store(rest, replace(checkpoint, reading=replace(reading, complete=True)))
             reading, rest = checkpoint.reading or reading, Chunk(self.chunks)
-        if not reading.full or reading.rejected:
+        if not may_delete or reading.rejected:
             self._store(rest, done)
-            if reading.full:
+            if may_delete:
                 self.tally.notice(
                     f"{reading.rejected} records came without a usable id (see the rejected ones), so nothing was "
                     "deleted by difference; the next full read without such records does it."
