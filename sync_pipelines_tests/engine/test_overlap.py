@@ -39,11 +39,11 @@ class PagedVendor:
         with self._lock:
             return self._asked.setdefault(number, threading.Event())
 
-    def check_stop(self):
-        """Nobody wants it to stop."""
-
     def vendor_now(self):
         return NOW
+
+    def check_stop(self):
+        pass
 
     def read(self, flow):
         try:
@@ -71,7 +71,7 @@ class Landing:
     def open(self, scope, table, run_id, observe):
         return nullcontext(self)
 
-    def load(self, batch, checkpoint, *, merged=(), removed=(), regrouped=()):
+    def load(self, batch, checkpoint, *, merged=(), removed=(), regrouped=(), gone=(), passed=()):
         self.store(len(self.stored))
         self.stored.append(list(batch.ids))
         return Counts(created=len(batch.ids))
