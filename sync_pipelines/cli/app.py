@@ -13,6 +13,7 @@ from sync_pipelines.cli import (
     local,
     mapping,
     metrics,
+    preview,
     project_verbs,
     prune,
     run,
@@ -57,5 +58,5 @@ def main(
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
-for group in (project_verbs, run, steer, verify, connect, mapping, health, budget, metrics, prune, local):
+for group in (project_verbs, run, steer, verify, connect, mapping, preview, health, budget, metrics, prune, local):
     group.register(app)

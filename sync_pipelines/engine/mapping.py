@@ -76,7 +76,7 @@ class LaterMapper:
 
 
 class RecordMapper:
-    """Compiled rules of one connection's object."""
+    """Compiled rules of one connection's object. `sources`: of each column that something fills."""
 
     def __init__(
         self,
@@ -97,6 +97,7 @@ class RecordMapper:
                 sources[item.column] = ruled_source(item.rule, shape)
         if additional:
             sources["additional_fields"] = additional_source(additional, shape)
+        self.sources: Mapping[str, Source] = sources
         self._paths: list[Path] = []
         self._plan = _with_twins([self._planned(column, sources.get(column.name)) for column in columns])
         self._merged_into = self._place(shape.merged_into) if shape.merged_into else None

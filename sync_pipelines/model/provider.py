@@ -146,6 +146,7 @@ class Tokens:
 
 Describe: TypeAlias = Callable[[CrmObject], Flow]
 Read: TypeAlias = Callable[[ReadPlan], Flow]
+Find: TypeAlias = Callable[[ReadPlan, str], Flow]
 Classify: TypeAlias = Callable[[Request, Response], SyncError | None]
 
 
@@ -175,6 +176,8 @@ class Provider:
     custom_object: Callable[[str], CrmObject]
     changed: Callable[[CrmObject, datetime], Flow] | None = None
     """How many records were created, changed or deleted since a time of the vendor's clock. None: it cannot tell."""
+    find: Find | None = None
+    """Yields a page with the one record of this id, as `read` gives it; no page when there is none."""
     overlap: timedelta = timedelta(minutes=10)
     category: str = "crm"
     usage: Callable[[Mapping[str, str]], tuple[int, int] | None] = lambda headers: None

@@ -18,7 +18,7 @@ from sync_pipelines.providers.hubspot.answers import DAILY_PAUSE, classify, toke
 from sync_pipelines.providers.hubspot.counting import changed, count
 from sync_pipelines.providers.hubspot.describing import OWNERS, describe, identify
 from sync_pipelines.providers.hubspot.paths import paths_of
-from sync_pipelines.providers.hubspot.reading import read
+from sync_pipelines.providers.hubspot.reading import find, read
 
 _STAGES: Final = (
     "subscriber",
@@ -200,6 +200,7 @@ def hubspot(version: str = "v3") -> Provider:
         objects=OBJECTS,
         describe=partial(describe, paths),
         read=partial(read, paths),
+        find=partial(find, paths),
         count=partial(count, paths),
         changed=partial(changed, paths),
         identify=partial(identify, paths),

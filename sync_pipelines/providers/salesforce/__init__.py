@@ -16,7 +16,7 @@ from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.provider import CrmObject, Hosts, Limits, OAuth2, Provider, RecordShape
 from sync_pipelines.providers.salesforce.answers import OAUTH_PATH, classify, token_from, token_request, usage
 from sync_pipelines.providers.salesforce.describing import changed, count, describe, identify
-from sync_pipelines.providers.salesforce.reading import read
+from sync_pipelines.providers.salesforce.reading import find, read
 
 API_VERSION: Final = "67.0"
 
@@ -176,6 +176,7 @@ def salesforce(version: str = API_VERSION) -> Provider:
         objects=OBJECTS,
         describe=partial(describe, root),
         read=partial(read, root),
+        find=partial(find, root),
         count=partial(count, root),
         changed=partial(changed, root),
         identify=identify,
