@@ -7,6 +7,7 @@ import typer
 from sync_pipelines.cli.printing import say, table
 
 if TYPE_CHECKING:
+    from sync_pipelines.model.mapping import FieldRule
     from sync_pipelines.model.sync import SyncObject
     from sync_pipelines.project import Project
 
@@ -28,6 +29,7 @@ def set_mapping(
     check: Annotated[bool, typer.Option(help="Ask the account whether the fields exist and fit")] = True,
 ) -> None:
     """Map fields. Rules that are not named stay; FIELD= (nothing behind) takes a rule away. Makes a new version."""
+    from sync_pipelines.config.rules import rules_from
     from sync_pipelines.engine.layout import resolve_mapping
     from sync_pipelines.engine.mapping_check import check_mapping
     from sync_pipelines.model.errors import ConfigurationError
@@ -44,8 +46,8 @@ def set_mapping(
         declared = _declared(project, provider, object_name)
         connection = project.store.connections.get(customer, provider)
         known = project.store.mappings.current(customer, provider, declared[0].object)
-        rules = {**(known.fields if known else {}), **changes}
-        rules = {name: vendor_field for name, vendor_field in rules.items() if vendor_field}
+        kept = {name: rule for name, rule in (known.fields if known else {}).items() if name not in changes}
+        rules = kept | rules_from({name: written for name, written in changes.items() if written})
         candidate = Mapping(customer_id=customer, provider=provider, object=declared[0].object, version=0, fields=rules)
         schema = project.describe(connection, declared[0].object) if check else None
         for item in declared:
@@ -111,8 +113,15 @@ def show(
                     f"{customer}, {provider} {name}, version {mapping.version if mapping else 0}",
                     ("field", "vendor field", "from"),
                     [
-                        (field, source or "(not mapped)", "customer" if field in by else "developer" if source else "")
-                        for field, source in sources.items()
+                        (field, _told(rule), "customer" if field in by else "developer" if rule else "")
+                        for field, rule in sources.items()
                     ]
-                    + [(field, source, "customer, additional") for field, source in additional.items()],
+                    + [(field, _told(rule), "customer, additional") for field, rule in additional.items()],
                 )
+
+
+def _told(rule: "FieldRule | None") -> str:
+    if rule is None:
+        return "(not mapped)"
+    steps = [each.name for each in rule.transforms]
+    return " -> ".join([rule.told, *steps])

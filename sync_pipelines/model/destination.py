@@ -4,11 +4,12 @@ from collections.abc import Callable, Hashable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from sync_pipelines.model.checkpoint import Checkpoint
 from sync_pipelines.model.common_model import Column
 from sync_pipelines.model.completeness import Stock
+from sync_pipelines.model.failed_value import FailedCount, FailedPlace, FailedValue
 from sync_pipelines.model.run import Counts
 
 Observer: TypeAlias = Callable[[str], None]
@@ -58,6 +59,14 @@ class ReadyRows:
 
 
 NO_ROWS = ReadyRows(())
+
+
+class StoredRecord(NamedTuple):
+    """What a row keeps of its record. `raw`: the row's raw_data as JSON; None where the row has none."""
+
+    id: str
+    deleted: bool
+    raw: bytes | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,6 +131,31 @@ class Landing(Protocol):
         """
         ...
 
+    def stored(self, after: str | None, limit: int) -> list[StoredRecord]:
+        """The next rows of this scope behind the id `after` (None: the first ones), deleted ones too; none: the end.
+
+        At most `limit`, in the destination's own order of ids, which is the same at every call. For tables that have
+        the column raw_data; changes nothing.
+        """
+        ...
+
+    def remap(
+        self, batch: Batch, columns: Sequence[str], checkpoint: Checkpoint, *, dropped: Sequence[str] = ()
+    ) -> Counts:
+        """Set these columns of rows that are there, and store the checkpoint, together.
+
+        The batch's rows hold the head of a Row and then one value for each of `columns`, in their order. The named
+        columns are set; in a row's errors, those under the named columns are replaced by the batch's and all others
+        stay (no error left: null). All else keeps its bytes, the hash too, as it stands for the record's text, which
+        is the same. A row in which nothing differs is left alone and counts as unchanged, as one that is not there
+        does; the others count as updated and learn run id and time. `dropped`: columns that the table no longer has;
+        their errors go.
+
+        Whatever `checkpoint.reading` is stays with the ids it has seen. LeaseLost as in `load`, which also keeps a row
+        that another run has written since `stored` from being set to what it was.
+        """
+        ...
+
     def sample(self, limit: int) -> tuple[list[str], list[Row]]:
         """Column names and the most recently emitted rows of this scope, for a person to look at."""
         ...
@@ -147,6 +181,20 @@ class Destination(Protocol):
 
         The scopes differ in their customer alone. `lately` goes before each scope's own `read_until`.
         """
+        ...
+
+    def failed(
+        self, scopes: Sequence[Scope], table: Table, *, after: FailedPlace | None = None, limit: int = 100
+    ) -> list[FailedValue]:
+        """Values of these scopes' rows that did not fit, as the rows' errors keep them, by customer, id and column.
+
+        Rows that are deleted are left out. At most `limit` of them, those behind `after`. The scopes differ in their
+        customer alone. Makes nothing; a place without the table has none.
+        """
+        ...
+
+    def failed_counts(self, scopes: Sequence[Scope], table: Table) -> list[FailedCount]:
+        """How many there are of `failed` for each customer, column and reason, by these, the most first."""
         ...
 
     def close(self) -> None:

@@ -1,6 +1,5 @@
 """Customers' field mappings: every version is kept, none is ever changed."""
 
-import unicodedata
 from collections.abc import Mapping as MappingOf
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -9,7 +8,7 @@ from typing import Any
 from sqlalchemy import Engine, RowMapping, Select, func, insert, select, text
 from sqlalchemy.dialects.postgresql import distinct_on
 
-from sync_pipelines.model.errors import ConfigurationError
+from sync_pipelines.config.rules import rules_from, written_rules
 from sync_pipelines.model.mapping import Mapping
 from sync_pipelines.store.audit import note
 from sync_pipelines.store.mending import mend_customer
@@ -51,13 +50,11 @@ class Mappings:
         return self._read(_versions(customer_id, provider, object))
 
     def save(
-        self, customer_id: str, provider: str, object: str, fields: MappingOf[str, str], *, actor: str = "system"
+        self, customer_id: str, provider: str, object: str, fields: MappingOf[str, Any], *, actor: str = "system"
     ) -> Mapping:
-        """A new version with these rules; the current one as it is when it has the same rules already."""
-        rules = dict(fields)
-        for name in (*rules, *rules.values()):
-            if not name or any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name):
-                raise ConfigurationError("A mapping's field names must be texts without control characters.")
+        """A new version with these rules, each a FieldRule or its written form; the current one as it is when it has
+        the same rules already. ConfigurationError when one is no rule."""
+        rules = rules_from(fields)
         who = {"customer_id": customer_id, "provider": provider, "object": object.casefold()}
         with self._engine.begin() as database:
             # Two savers at once would both take the next number.
@@ -68,7 +65,7 @@ class Mappings:
             if old is not None and old.fields == rules:
                 return old
             version = old.version + 1 if old else 1
-            database.execute(insert(mappings).values(**who, version=version, fields=rules, actor=actor))
+            database.execute(insert(mappings).values(**who, version=version, fields=written_rules(rules), actor=actor))
             mend_customer(database, customer_id, provider, datetime.now(UTC))
             note(
                 database,
@@ -76,7 +73,7 @@ class Mappings:
                 action="map",
                 subject=f"mapping {customer_id}/{provider}/{who['object']}",
                 old=_told(old) if old else None,
-                new={"version": version, "fields": rules},
+                new={"version": version, "fields": written_rules(rules)},
             )
         return Mapping(**who, version=version, fields=rules)
 
@@ -98,8 +95,8 @@ def _versions(customer_id: str, provider: str, object: str) -> Select[Any]:
 
 
 def _mapping(row: RowMapping) -> Mapping:
-    return Mapping(**row)
+    return Mapping(**{**row, "fields": rules_from(row["fields"])})
 
 
 def _told(mapping: Mapping) -> dict[str, Any]:
-    return {"version": mapping.version, "fields": dict(mapping.fields)}
+    return {"version": mapping.version, "fields": written_rules(mapping.fields)}

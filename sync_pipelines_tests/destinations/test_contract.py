@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sync_pipelines.model.checkpoint import Checkpoint, Reading
+from sync_pipelines.model.checkpoint import Backfill, Checkpoint, Reading
 from sync_pipelines.model.common_model import Column
 from sync_pipelines.model.completeness import Stock
 from sync_pipelines.model.errors import DeleteBrake, LeaseLost
@@ -18,9 +18,12 @@ from sync_pipelines.model.run import Counts
 from sync_pipelines_tests.destinations.cases import (
     CONTACTS,
     DONE,
+    PARTITIONED,
     START,
+    Crash,
     alive,
     at,
+    crash_at,
     ignore,
     incremental,
     load,
@@ -34,16 +37,6 @@ from sync_pipelines_tests.destinations.cases import (
 
 LATELY = timedelta(minutes=10)
 
-# As docs/operating.md says it.
-PARTITIONED = """
-ALTER TABLE crm.crm_contact RENAME TO crm_contact_whole;
-CREATE TABLE crm.crm_contact (LIKE crm.crm_contact_whole INCLUDING ALL) PARTITION BY HASH (_sync_customer_id);
-CREATE TABLE crm.crm_contact_0 PARTITION OF crm.crm_contact FOR VALUES WITH (MODULUS 2, REMAINDER 0);
-CREATE TABLE crm.crm_contact_1 PARTITION OF crm.crm_contact FOR VALUES WITH (MODULUS 2, REMAINDER 1);
-INSERT INTO crm.crm_contact SELECT * FROM crm.crm_contact_whole;
-DROP TABLE crm.crm_contact_whole;
-"""
-
 
 @pytest.fixture(params=["plain", "partitioned"])
 def destination(request, destination, sql):
@@ -55,18 +48,6 @@ def destination(request, destination, sql):
 
 
 COLUMN_NAMES = [column.name for column in CONTACTS.columns]
-
-
-class Crash(Exception):
-    pass
-
-
-def crash_at(step):
-    def observe(passed):
-        if passed == step:
-            raise Crash(step)
-
-    return observe
 
 
 def full_read(landing, found, *, name="first", hard=False, brake=0.5):
@@ -272,6 +253,11 @@ def test_a_checkpoint_comes_back_as_it_was_stored(destination):
         full_at=at(2),
         incrementals=7,
         fingerprint="abc",
+        ground="def",
+        mapped={"tier": "1", "größe": "2"},
+        seed="ghi",
+        backfill=Backfill(columns=("tier",), target="abc", after="9"),
+        backfills=3,
         account_id="00D",
     )
     with destination.open(scope(), CONTACTS, "run-1", ignore) as landing:
