@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
+from sync_pipelines.config.rules import rules_from
 from sync_pipelines.engine.layout import FieldPlan, plan_fields
 from sync_pipelines.engine.preview import PreviewRecord, preview_records
 from sync_pipelines.http_client.client import VendorSession
@@ -74,11 +75,11 @@ def preview(
     *,
     limit: int = 5,
     record: str | None = None,
-    changes: Mapping[str, str] | None = None,
+    changes: Mapping[str, Any] | None = None,
 ) -> Preview:
     """Read one page of the account, at most `limit` records or just the `record` of that id, and map it.
 
-    `changes`: rules by field, laid over the saved mapping ("" takes one away); they are not saved. The calls count on
+    `changes`: written rules by field, laid over the saved mapping ("" takes one away) and not saved. The calls count on
     the account's API budget, and an account that is left alone is not asked. No lease is taken: what runs goes on.
     """
     declared = _declared(project, project.sync(sync), object_name)
@@ -167,15 +168,15 @@ def _refuse_if_resting(project: Project, provider: Provider, connection: Connect
 
 
 def _laid_over(
-    saved: FieldMapping | None, changes: Mapping[str, str], connection: Connection, declared: SyncObject
+    saved: FieldMapping | None, changes: Mapping[str, Any], connection: Connection, declared: SyncObject
 ) -> FieldMapping:
-    rules = {name: rule for name, rule in {**(saved.fields if saved else {}), **changes}.items() if rule}
+    kept = {name: rule for name, rule in (saved.fields if saved else {}).items() if name not in changes}
     return FieldMapping(
         customer_id=connection.customer_id,
         provider=connection.provider,
         object=declared.object,
         version=saved.version if saved else 0,
-        fields=rules,
+        fields=kept | rules_from({name: rule for name, rule in changes.items() if rule}),
     )
 
 

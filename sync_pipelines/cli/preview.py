@@ -1,5 +1,7 @@
 """What a sync would make of a few records of a connected account, before it does."""
 
+import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -34,17 +36,11 @@ def preview(
     Nothing is written. The calls count on the account's API budget. With --set a changed mapping is tried before it is
     saved, and what it would change is shown beside the present values.
     """
-    from sync_pipelines.model.errors import ConfigurationError
     from sync_pipelines.previewing import find_sync
     from sync_pipelines.previewing import preview as read
     from sync_pipelines.project import opened
 
-    changes = {}
-    for rule in rules or ():
-        field, equals, written = rule.partition("=")
-        if not equals or not field.strip():
-            raise ConfigurationError(f"The rule {rule!r} is not FIELD=RULE.")
-        changes[field.strip()] = written.strip()
+    changes = _written_rules(rules or ())
     with opened(with_store=True) as project:
         sync = find_sync(project, name, object_name)
         found = read(
@@ -54,6 +50,22 @@ def preview(
         print(_json(found))
         return
     _show(found)
+
+
+def _written_rules(options: Sequence[str]) -> dict[str, Any]:
+    """By field; a rule that begins with { is a document."""
+    from sync_pipelines.model.errors import ConfigurationError
+
+    rules: dict[str, Any] = {}
+    for option in options:
+        field, equals, written = (part.strip() for part in option.partition("="))
+        if not equals or not field:
+            raise ConfigurationError(f"The rule {option!r} is not FIELD=RULE.")
+        try:
+            rules[field] = json.loads(written) if written.startswith("{") else written
+        except json.JSONDecodeError as problem:
+            raise ConfigurationError(f"The rule of {field} is no JSON ({problem}): {written}") from problem
+    return rules
 
 
 def _json(found: "Preview") -> str:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sync_pipelines.config.rules import rules_from
 from sync_pipelines.engine.layout import is_common, plan_fields, table_of
 from sync_pipelines.engine.mapping import RecordMapper
 from sync_pipelines.engine.preview import preview_records
@@ -31,7 +32,7 @@ ACCOUNT = ObjectSchema(
 
 
 def mapped(**rules):
-    return Mapping(customer_id="acme", provider="salesforce", object="contact", version=1, fields=rules)
+    return Mapping(customer_id="acme", provider="salesforce", object="contact", version=1, fields=rules_from(rules))
 
 
 def seen(*texts, mapping, declared=DECLARED):
