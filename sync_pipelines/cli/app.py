@@ -8,11 +8,13 @@ import typer
 
 from sync_pipelines.cli import (
     budget,
+    configuration,
     connect,
     health,
     local,
     mapping,
     metrics,
+    plan,
     preview,
     project_verbs,
     prune,
@@ -58,5 +60,8 @@ def main(
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
-for group in (project_verbs, run, steer, verify, connect, mapping, preview, health, budget, metrics, prune, local):
+_WORK = (project_verbs, run, steer, verify, connect, mapping, preview, plan, configuration)
+_WATCHING = (health, budget, metrics, prune, local)
+
+for group in (*_WORK, *_WATCHING):
     group.register(app)

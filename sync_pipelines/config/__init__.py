@@ -1,6 +1,6 @@
 """What people write: providers, destinations and syncs as YAML or JSON, loaded, checked and explained."""
 
-from sync_pipelines.config.configuration import Configuration, DestinationConfig, ProviderConfig
+from sync_pipelines.config.configuration import Configuration, DestinationConfig, KeptDocument, ProviderConfig
 from sync_pipelines.config.json_schema import json_schema
 from sync_pipelines.config.loading import configuration_files, load_configuration
 from sync_pipelines.config.problems import ConfigurationProblems, Problem
@@ -9,6 +9,7 @@ __all__ = [
     "Configuration",
     "ConfigurationProblems",
     "DestinationConfig",
+    "KeptDocument",
     "Problem",
     "ProviderConfig",
     "configuration_files",

@@ -1,6 +1,7 @@
 """The store's tables. Migrations make them; a test keeps both equal."""
 
 from sqlalchemy import (
+    JSON,
     BigInteger,
     Boolean,
     CheckConstraint,
@@ -251,6 +252,20 @@ completeness = Table(
     Index("ix_completeness_connection_id", "connection_id"),
     CheckConstraint("status IN ('complete', 'gap', 'unknown')", name="status"),
     comment="The last count of each object at the source and in the destination",
+)
+
+configuration_versions = Table(
+    "configuration_versions",
+    metadata,
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("applied_at", Moment, nullable=False, server_default=func.now()),
+    Column("actor", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("parts", JSON, nullable=False, comment="What the configuration means, without secrets and defaults"),
+    Column("documents", JSON, nullable=False, comment="As they were written, without secrets"),
+    Column("writes", JSON, nullable=False, comment="By sync and object, the table that it writes"),
+    Column("summary", JSON, nullable=False, comment="What it changed, in sentences"),
+    comment="Configurations that were applied; the newest one is in effect",
 )
 
 requests = Table(

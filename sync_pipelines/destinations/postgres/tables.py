@@ -5,7 +5,7 @@ schema's lock, looks again, and changes what is still missing.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -24,7 +24,7 @@ _INLINE_BYTES = 4080
 """Where the server has no lz4, rows up to this size stay uncompressed: the old compression costs more than all else."""
 
 _CATALOGUE = """
-SELECT c.relname, c.relkind::text,
+SELECT n.nspname, c.relname, c.relkind::text,
   (SELECT jsonb_agg(jsonb_build_array(a.attname, format_type(a.atttypid, a.atttypmod)) ORDER BY a.attnum)
      FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
   (SELECT jsonb_agg(a.attname ORDER BY place)
@@ -32,7 +32,7 @@ SELECT c.relname, c.relkind::text,
     WHERE i.indrelid = c.oid AND i.indisprimary AND a.attrelid = c.oid AND a.attnum = k.attnum)
 FROM pg_catalog.pg_namespace n
 LEFT JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = ANY(%(names)s::name[])
-WHERE n.nspname = %(schema)s
+WHERE n.nspname = ANY(%(schemas)s::name[])
 """
 
 _HAS_LZ4 = "SELECT 'lz4' = ANY(enumvals) FROM pg_catalog.pg_settings WHERE name = 'default_toast_compression'"
@@ -77,30 +77,43 @@ def make_ready(connection: Connection, layout: Layout) -> Layout:
     DestinationError where something else is in the way.
     """
     found = _look(connection, layout)
-    if _missing(found, layout, lz4=False):
+    if missing(found, layout, lz4=False):
         with connection.transaction():
             connection.execute("SELECT pg_advisory_xact_lock(%s)", [_lock_number(layout.schema)])
-            lz4 = connection.execute(_HAS_LZ4).fetchone() == (True,)
-            for statement in _missing(_look(connection, layout), layout, lz4=lz4):
+            lz4 = has_lz4(connection)
+            for statement in missing(_look(connection, layout), layout, lz4=lz4):
                 connection.execute(statement)
             found = _look(connection, layout)
     return layout.with_types(found[layout.physical].columns) if found else layout
 
 
 def _look(connection: Connection, layout: Layout) -> Found:
-    names = [layout.physical, layout.named, *_OWN_TABLES]
-    rows = connection.execute(_CATALOGUE, {"schema": layout.schema, "names": names}).fetchall()
-    if not rows:
-        return None
-    return {
-        name: Relation(kind, dict(columns or []), tuple(key or []))
-        for name, kind, columns, key in rows
-        if name is not None
-    }
+    return look_at(connection, [layout.schema], names_of(layout))[layout.schema]
 
 
-def _missing(found: Found, layout: Layout, *, lz4: bool) -> list[sql.Composed]:
-    """The statements that make what is not there yet."""
+def names_of(layout: Layout) -> list[str]:
+    """The relations that a layout is made of."""
+    return [layout.physical, layout.named, *_OWN_TABLES]
+
+
+def look_at(connection: Connection, schemas: Sequence[str], names: Sequence[str]) -> dict[str, Found]:
+    """What the catalogue says of these names in each of these schemas: one query."""
+    rows = connection.execute(_CATALOGUE, {"schemas": list(schemas), "names": list(names)}).fetchall()
+    found: dict[str, dict[str, Relation]] = {}
+    for schema, name, kind, columns, key in rows:
+        known = found.setdefault(schema, {})
+        if name is not None:
+            known[name] = Relation(kind, dict(columns or []), tuple(key or []))
+    return {schema: found.get(schema) for schema in schemas}
+
+
+def has_lz4(connection: Connection) -> bool:
+    """Whether new columns can be compressed the quick way."""
+    return connection.execute(_HAS_LZ4).fetchone() == (True,)
+
+
+def missing(found: Found, layout: Layout, *, lz4: bool) -> list[sql.Composed]:
+    """The statements that make what is not there yet. DestinationError where something else is in the way."""
     statements: list[sql.Composed] = []
     if found is None:
         found = {}

@@ -1,0 +1,78 @@
+"""What the next run of an object will find to do anew, told without asking its account.
+
+The engine decides by marks that depend on how the account spells its fields, and on whether it has a field of the same
+name as an unmapped one. Where the fields of the account are remembered, the answer is the engine's own. Where they are
+not, accounts that would explain the stored marks are thought of: what none of them explains has changed.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from sync_pipelines.engine.backfill import Change, change_of, keeps_records
+from sync_pipelines.engine.layout import Marks, marks_of, plan_fields, resolve_mapping
+from sync_pipelines.model.checkpoint import Checkpoint
+from sync_pipelines.model.destination import Table
+from sync_pipelines.model.errors import ConfigurationError
+from sync_pipelines.model.mapping import Mapping
+from sync_pipelines.model.provider import CrmObject, ObjectSchema, VendorField
+from sync_pipelines.model.sync import SyncObject
+
+
+class Outlook:
+    """An object of a sync as it is configured now, for any of its customers."""
+
+    def __init__(self, declared: SyncObject, crm_object: CrmObject, table: Table, provider: str) -> None:
+        self.declared = declared
+        self.crm_object = crm_object
+        self.table = table
+        self.provider = provider
+        self._keeps_records = keeps_records(table)
+        self._guessed: dict[tuple[str, str], list[Marks]] = {}
+
+    def change(self, known: Checkpoint, mapping: Mapping | None, fields: Sequence[str] | None) -> Change:
+        """What a run with this mapping does to rows that were stored by `known`. `fields`: of the account, if known.
+
+        ConfigurationError where the run would end with one. Without `fields` it may be less than what is told.
+        """
+        if fields is not None:
+            return change_of(known, self._marks(fields, mapping), keeps_records=self._keeps_records)
+        guesses = self._guesses(known, mapping)
+        if known.mapped is None:
+            told = [change_of(known, guess, keeps_records=self._keeps_records) for guess in guesses]
+            return Change() if Change() in told else told[0]
+        mapped = {
+            column: next((each.mapped[column] for each in guesses if each.mapped[column] == was), mark)
+            for column, mark in guesses[0].mapped.items()
+            for was in (known.mapped.get(column),)
+        }
+        return change_of(known, replace(guesses[0], mapped=mapped), keeps_records=self._keeps_records)
+
+    def _guesses(self, known: Checkpoint, mapping: Mapping | None) -> list[Marks]:
+        missing = known.fingerprint.partition("|")[2]
+        key = (repr(sorted(mapping.fields.items())) if mapping else "", missing)
+        if key not in self._guessed:
+            self._guessed[key] = list(self._guess(missing, mapping))
+        return self._guessed[key]
+
+    def _guess(self, missing: str, mapping: Mapping | None) -> Iterator[Marks]:
+        """The account has all that is mapped but for what was missing; of unmapped names it has none, or all."""
+        rules, additional = resolve_mapping(self.declared, self.provider, mapping)
+        named = [source for rule in (*rules.values(), *additional.values()) if rule for source in rule.sources]
+        gone = {name.casefold() for name in missing.split(",")}
+        mapped = [name for name in dict.fromkeys(named) if name.casefold() not in gone]
+        unmapped = [name for name, rule in rules.items() if rule is None and name.casefold() not in gone]
+        problem: ConfigurationError | None = None
+        found = 0
+        for fields in (mapped, [*mapped, *unmapped]):
+            try:
+                yield self._marks(fields, mapping)
+                found += 1
+            except ConfigurationError as refused:
+                problem = refused
+        if not found and problem is not None:
+            raise problem
+
+    def _marks(self, fields: Sequence[str], mapping: Mapping | None) -> Marks:
+        account = ObjectSchema(fields=tuple(VendorField(name=name) for name in fields))
+        plan = plan_fields(self.declared, self.crm_object, account, self.provider, mapping)
+        return marks_of(self.declared, self.table, plan)
