@@ -10,6 +10,8 @@ from sync_pipelines.cli import (
     budget,
     configuration,
     connect,
+    failed,
+    fields,
     health,
     local,
     mapping,
@@ -60,8 +62,9 @@ def main(
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
-_WORK = (project_verbs, run, steer, verify, connect, mapping, preview, plan, configuration)
-_WATCHING = (health, budget, metrics, prune, local)
-
-for group in (*_WORK, *_WATCHING):
+GROUPS = (
+    *(project_verbs, run, steer, verify, connect, fields, mapping, failed, preview, plan, configuration),
+    *(health, budget, metrics, prune, local),
+)
+for group in GROUPS:
     group.register(app)

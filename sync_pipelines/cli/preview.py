@@ -1,11 +1,10 @@
 """What a sync would make of a few records of a connected account, before it does."""
 
-import json
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from sync_pipelines.cli.mapping import rule_of_text
 from sync_pipelines.cli.printing import say, shown, table
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ def preview(
     from sync_pipelines.previewing import preview as read
     from sync_pipelines.project import opened
 
-    changes = _written_rules(rules or ())
+    changes = dict(map(rule_of_text, rules or ()))
     with opened(with_store=True) as project:
         sync = find_sync(project, name, object_name)
         found = read(
@@ -50,22 +49,6 @@ def preview(
         print(_json(found))
         return
     _show(found)
-
-
-def _written_rules(options: Sequence[str]) -> dict[str, Any]:
-    """By field; a rule that begins with { is a document."""
-    from sync_pipelines.model.errors import ConfigurationError
-
-    rules: dict[str, Any] = {}
-    for option in options:
-        field, equals, written = (part.strip() for part in option.partition("="))
-        if not equals or not field:
-            raise ConfigurationError(f"The rule {option!r} is not FIELD=RULE.")
-        try:
-            rules[field] = json.loads(written) if written.startswith("{") else written
-        except json.JSONDecodeError as problem:
-            raise ConfigurationError(f"The rule of {field} is no JSON ({problem}): {written}") from problem
-    return rules
 
 
 def _json(found: "Preview") -> str:

@@ -1,5 +1,6 @@
 """The written form of a rule: the same in a schema's defaults, in the store, on the command line and in an API."""
 
+import math
 import unicodedata
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
@@ -13,6 +14,17 @@ from sync_pipelines.model.mapping import FieldRule, Transform
 LONGEST_SOURCE = 5_000
 MOST_TRANSFORMS = 50
 MOST_SOURCES = 100
+
+
+def _storable(value: Any) -> bool:
+    """Whether a JSON value can be kept and comes back as it was."""
+    if isinstance(value, str):
+        return "\0" not in value and not any("\ud800" <= letter <= "\udfff" for letter in value)
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, Mapping):
+        return all(_storable(part) for pair in value.items() for part in pair)
+    return not isinstance(value, list | tuple) or all(map(_storable, value))
 
 
 def _clean(written: str) -> str:
@@ -36,6 +48,12 @@ class TransformDocument(Document):
     @classmethod
     def _a_bare_name(cls, written: Any) -> Any:
         return {"name": written} if isinstance(written, str) else written
+
+    @model_validator(mode="after")
+    def _can_be_kept(self) -> Self:
+        if not _storable(self.options):
+            raise refusing("has an option that is no JSON value: a NUL, half a character or an endless number")
+        return self
 
     @property
     def options(self) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from sync_pipelines.model.destination import Landing, Observer, StoredRecord, Ta
 from sync_pipelines.model.provider import CrmObject, ObjectSchema
 from sync_pipelines.model.run import Counts
 
-ROWS: Final = 1_000
+BACKFILL_ROWS: Final = 1_000
 """Rows of one transaction. Few, as records may be wide, and what was done before a crash is not done again."""
 
 
@@ -77,7 +77,7 @@ class Refill:
     plan: FieldPlan
     marks: Marks
     columns: frozenset[str]
-    rows: int = ROWS
+    rows: int = BACKFILL_ROWS
 
     def run(
         self, known: Checkpoint, observe: Observer, check_stop: Callable[[], None], count: Callable[[Counts], None]

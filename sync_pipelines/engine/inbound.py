@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from sync_pipelines.engine.ahead import read_ahead_if_long
-from sync_pipelines.engine.backfill import Refill, change_of, keeps_records, marked
+from sync_pipelines.engine.backfill import BACKFILL_ROWS, Refill, change_of, keeps_records, marked
 from sync_pipelines.engine.chunk import Chunk, ChunkPlan, TextBatch, chunks_of
 from sync_pipelines.engine.keys import key_reader
 from sync_pipelines.engine.layout import FieldPlan, Marks, marks_of, plan_fields, table_of
@@ -135,6 +135,7 @@ def sync_object(
                 plan=plan,
                 marks=marks,
                 columns=change.columns,
+                rows=min(BACKFILL_ROWS, work.chunk_rows),
             )
             reread = not _refilled(refill, known, vendor, tally, observe)
             known = landing.checkpoint or known

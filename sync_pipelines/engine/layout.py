@@ -30,15 +30,10 @@ def is_common(crm_object: CrmObject, declared: SyncObject) -> bool:
 
 def table_of(sync: Sync, declared: SyncObject, crm_object: CrmObject) -> Table:
     """The destination table: ordered by name as the managed-syncs product prints it, custom columns behind."""
-    own = own_columns(crm_object, declared)
-    columns = own
-    if declared.custom_schema is not None:
-        names = custom_columns(declared.custom_schema, frozenset(column.name for column in own))
-        columns += tuple(
-            Column(names[each.name], each.type, each.description) for each in declared.custom_schema.fields
-        )
-        if declared.custom_schema.allow_additional_fields:
-            columns += (ADDITIONAL_COLUMN,)
+    columns = own_columns(crm_object, declared)
+    columns += tuple(Column(name, each.type, each.description) for each, name in schema_columns(declared, crm_object))
+    if declared.custom_schema is not None and declared.custom_schema.allow_additional_fields:
+        columns += (ADDITIONAL_COLUMN,)
     name = declared.table or table_name(
         sync.provider, crm_object.name, crm_object.common_name, common_schema=declared.common_schema
     )
@@ -83,14 +78,11 @@ def plan_fields(
     resolved, theirs = resolve_mapping(declared, provider, mapping)
     additional = {name: account.spelled(rule) for name, rule in theirs.items()}
     custom: list[CustomColumn] = []
-    if declared.custom_schema is not None:
-        names = custom_columns(declared.custom_schema, {column.name for column in own_columns(crm_object, declared)})
-        for each in declared.custom_schema.fields:
-            rule = resolved[each.name] or account.same_name(each.name)
-            if rule is None and each.required:
-                raise ConfigurationError(_unmapped(each, declared, provider))
-            spelled = account.spelled(rule) if rule else None
-            custom.append(CustomColumn(names[each.name], spelled, each.required))
+    for each, column in schema_columns(declared, crm_object):
+        rule = resolved[each.name] or account.same_name(each.name)
+        if rule is None and each.required:
+            raise ConfigurationError(_unmapped(each, declared, provider))
+        custom.append(CustomColumn(column, account.spelled(rule) if rule else None, each.required))
     rules = {item.column: [item.rule] for item in custom if item.rule}
     if additional:
         rules[ADDITIONAL_COLUMN.name] = list(additional.values())
@@ -102,6 +94,14 @@ def plan_fields(
         missing=tuple(sorted({name for several in rules.values() for name in account.missing(several)})),
         needs=needs,
     )
+
+
+def schema_columns(declared: SyncObject, crm_object: CrmObject) -> list[tuple[SchemaField, str]]:
+    """The fields of the custom schema with their columns."""
+    if declared.custom_schema is None:
+        return []
+    names = custom_columns(declared.custom_schema, {column.name for column in own_columns(crm_object, declared)})
+    return [(each, names[each.name]) for each in declared.custom_schema.fields]
 
 
 def _unmapped(each: SchemaField, declared: SyncObject, provider: str) -> str:

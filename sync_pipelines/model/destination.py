@@ -85,6 +85,7 @@ class Table:
     """`columns` always hold id, is_deleted and last_modified_at. Metadata columns come by themselves, before them.
 
     `volatile`: keys of raw_data's object at `volatile_at` that change on every read; a row is not rewritten for them.
+    `append`: rows are only added. One that is stored is never changed, marked or removed, whatever is loaded.
     """
 
     name: str
@@ -92,6 +93,7 @@ class Table:
     metadata_prefix: str = "_sync_"
     volatile: tuple[str, ...] = ()
     volatile_at: tuple[str, ...] = ()
+    append: bool = False
 
     def position(self, column: str) -> int:
         """Where a column's value stands in a Row."""
@@ -119,7 +121,8 @@ class Landing(Protocol):
         these count as unchanged). RefusedValue when the destination cannot hold a value of the batch.
         `merged`: (losing id, surviving id) pairs told by the survivor. `removed`: ids whose rows go for good (mirror
         mode, where the vendor says that the record is deleted). LeaseLost when the stored version is not the one
-        we last saw.
+        we last saw. Into a table that is `append`, rows with new ids are added; all others count as unchanged, their
+        misfits as invalid, and `merged` and `removed` do nothing.
         """
         ...
 
@@ -128,6 +131,7 @@ class Landing(Protocol):
 
         Soft sets is_deleted; hard removes (soft-deleted rows too). DeleteBrake, and nothing changes, when more than
         `brake` of the rows that are not yet deleted would go. Must be called with the reading's checkpoint stored.
+        ValueError without one, and of a table that is `append`.
         """
         ...
 

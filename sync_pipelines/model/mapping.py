@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping as MappingOf
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 
@@ -66,10 +67,15 @@ class CustomSchema:
 
 @dataclass(frozen=True, kw_only=True)
 class Mapping:
-    """One customer's rules for one object: schema field name -> rule. Versions count from 1."""
+    """One customer's rules for one object: schema field name -> rule. Versions count from 1.
+
+    `actor` and `saved_at`: who made this version, and when.
+    """
 
     customer_id: str
     provider: str
     object: str
     version: int
     fields: MappingOf[str, FieldRule]
+    actor: str = ""
+    saved_at: datetime | None = None

@@ -9,12 +9,15 @@ from sqlalchemy import Engine, RowMapping, Select, func, insert, select, text
 from sqlalchemy.dialects.postgresql import distinct_on
 
 from sync_pipelines.config.rules import rules_from, written_rules
+from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.mapping import Mapping
 from sync_pipelines.store.audit import note
 from sync_pipelines.store.mending import mend_customer
 from sync_pipelines.store.tables import mappings
 
-_COLUMNS = [mappings.c[name] for name in ("customer_id", "provider", "object", "version", "fields")]
+_COLUMNS = [
+    mappings.c[name] for name in ("customer_id", "provider", "object", "version", "fields", "actor", "saved_at")
+]
 
 
 class Mappings:
@@ -63,11 +66,30 @@ class Mappings:
         with self._engine.connect() as database:
             return list(database.execute(query).scalars())
 
+    def version(self, customer_id: str, provider: str, object: str, version: int | None = None) -> Mapping:
+        """One version, the one before the newest where none is named. ConfigurationError where there is none such."""
+        known = self.history(customer_id, provider, object)
+        found = known[1:2] if version is None else [each for each in known if each.version == version]
+        if not found:
+            numbers = ", ".join(str(each.version) for each in known) or "none"
+            wanted = "before the newest one" if version is None else f"{version}"
+            raise ConfigurationError(
+                f"The mapping of {customer_id}, {provider} {object} has no version {wanted}. There are: {numbers}."
+            )
+        return found[0]
+
     def save(
-        self, customer_id: str, provider: str, object: str, fields: MappingOf[str, Any], *, actor: str = "system"
+        self,
+        customer_id: str,
+        provider: str,
+        object: str,
+        fields: MappingOf[str, Any],
+        *,
+        actor: str = "system",
+        action: str = "map",
     ) -> Mapping:
         """A new version with these rules, each a FieldRule or its written form; the current one as it is when it has
-        the same rules already. ConfigurationError when one is no rule."""
+        the same rules already. ConfigurationError when one is no rule. `action`: what the audit calls it."""
         rules = rules_from(fields)
         who = {"customer_id": customer_id, "provider": provider, "object": object.casefold()}
         with self._engine.begin() as database:
@@ -79,17 +101,18 @@ class Mappings:
             if old is not None and old.fields == rules:
                 return old
             version = old.version + 1 if old else 1
-            database.execute(insert(mappings).values(**who, version=version, fields=written_rules(rules), actor=actor))
+            made = insert(mappings).values(**who, version=version, fields=written_rules(rules), actor=actor)
+            saved = _mapping(database.execute(made.returning(*_COLUMNS)).mappings().one())
             mend_customer(database, customer_id, provider, datetime.now(UTC))
             note(
                 database,
                 actor=actor,
-                action="map",
+                action=action,
                 subject=f"mapping {customer_id}/{provider}/{who['object']}",
                 old=_told(old) if old else None,
                 new={"version": version, "fields": written_rules(rules)},
             )
-        return Mapping(**who, version=version, fields=rules)
+        return saved
 
     def _read(self, query: Select[Any]) -> list[Mapping]:
         with self._engine.connect() as database:

@@ -2,11 +2,20 @@
 
 import json
 from decimal import Decimal
+from itertools import count
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from sync_pipelines.model.destination import ReadyRows
+from sync_pipelines.engine.chunk import TextBatch
+from sync_pipelines.engine.mapping import CustomColumn, RecordMapper
+from sync_pipelines.model.common_model import Column
+from sync_pipelines.model.destination import ReadyRows, Table
 from sync_pipelines.model.errors import LeaseLost
+from sync_pipelines.model.mapping import FieldRule
+from sync_pipelines.model.provider import CrmObject, ObjectSchema, RecordShape, VendorField
+from sync_pipelines.model.run import Counts
 from sync_pipelines_tests.destinations.cases import (
     CONTACTS,
     DONE,
@@ -204,3 +213,64 @@ def test_rows_of_a_partitioned_table_are_made_anew_too(destination_kind, destina
         assert [record.id for record in all_stored(landing)] == ["1", "2", "3"]
         assert remap(landing, ["first_name"], [("2", None, "Bo")]).updated == 1
         assert names(landing) == {"1": "Ann", "2": "Bo", "3": "Ann"}
+
+
+WANTED = ("plain", "größe", 'a"b', "nested")
+KINDS = ("text", "numeric", "bigint", "boolean", "timestamptz", "date", "jsonb")
+MADE = Table(
+    name="made",
+    columns=(
+        Column("id", "text"),
+        Column("is_deleted", "boolean"),
+        Column("last_modified_at", "timestamptz"),
+        *(Column(f"{kind}_{at}", kind) for kind in KINDS for at in range(len(WANTED))),
+        Column("raw_data", "jsonb"),
+    ),
+)
+RULES = [CustomColumn(f"{kind}_{at}", FieldRule(sources=(name,))) for kind in KINDS for at, name in enumerate(WANTED)]
+numbers = (
+    st.integers(-(10**20), 10**20)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.sampled_from([1e-7, 1e300, 0.1 + 0.2, -0.0])
+)
+texts = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=8) | st.sampled_from(
+    [
+        "12",
+        "12.50",
+        "1e3",
+        "true",
+        "No",
+        "2026-05-01",
+        "2026-05-01T10:00:00+02:00",
+        "1777620337000",
+        "\u2028",
+        "\\",
+        '"',
+    ]
+)
+leaves = st.none() | st.booleans() | numbers | texts
+values = st.recursive(leaves, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=4))
+records = st.fixed_dictionaries({}, optional=dict.fromkeys(WANTED, values))
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(found=st.lists(records, min_size=1, max_size=8))
+def test_of_a_stored_record_is_made_what_was_made_of_the_vendors_text(destination, numbered, found):
+    customer = f"customer {next(numbered)}"
+    schema = ObjectSchema(fields=tuple(VendorField(name=name) for name in WANTED))
+    crm_object = CrmObject(name="made", shape=RecordShape(id=("id",)))
+    made = [json.dumps({**each, "id": str(at)}).encode() for at, each in enumerate(found)]
+    mapper = RecordMapper(crm_object, schema, MADE.columns, common=False, custom=RULES)
+    columns = [column for column in MADE.columns if column.name != "raw_data"]
+    again = RecordMapper(crm_object, schema, columns, common=False, custom=RULES)
+    with destination.open(scope(customer), MADE, "run-1", ignore) as landing:
+        ids = [str(at) for at in range(len(found))]
+        landing.load(TextBatch(mapper, ids, list(range(len(ids))), made), DONE)
+        kept = landing.stored(None, 100)
+        batch = TextBatch(again, [record.id for record in kept], [0] * len(kept), [record.raw for record in kept])
+        assert landing.remap(batch, [column.name for column in columns], DONE) == Counts(unchanged=len(kept))
+
+
+@pytest.fixture
+def numbered():
+    return count()

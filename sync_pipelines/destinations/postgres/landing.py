@@ -84,6 +84,7 @@ class PostgresLanding:
         self._observe = opening.observe
         self._scope = scope_parameters(opening.scope)
         self._sql = statements_of(opening.layout)
+        self._only_adds = opening.layout.table.append
         self._scope_has_rows = False
         self._scattered = 0
         self._created = 0
@@ -100,16 +101,19 @@ class PostgresLanding:
         ids = batch.ids
         if len(set(ids)) != len(ids):
             raise ValueError("an id comes twice in one load")
+        noted: Sequence[str] = ids
+        if self._only_adds:
+            noted, merged, removed = (), (), ()
         if not ids and not merged and not removed and self._checkpoints.only_moves(self._stored, checkpoint):
             return self._pass_on(checkpoint)
         with self._transaction() as lent:
-            moved = self._checkpoints.move_on(lent.connection, self._stored, checkpoint, len(ids))
+            moved = self._checkpoints.move_on(lent.connection, self._stored, checkpoint, len(noted))
             self._observe("load.fenced")
             counts = self._write(lent, batch) if ids else Counts()
             counts += Counts(updated=self._mark_merged(lent, merged), deleted=self._remove(lent, removed))
             self._observe("load.upserted")
-            if moved.kept is not None and ids:
-                self._checkpoints.remember(lent.connection, moved, ids)
+            if moved.kept is not None and noted:
+                self._checkpoints.remember(lent.connection, moved, noted)
             self._checkpoints.forget_others(lent.connection, self._stored, moved)
             self._observe("load.checkpointed")
         self._keep(moved)
@@ -129,8 +133,10 @@ class PostgresLanding:
 
     def delete_unseen(self, checkpoint: Checkpoint, *, hard: bool, brake: float) -> int:
         reading = self._stored.kept
-        if reading is None:
-            raise ValueError("only a full read whose checkpoint is stored tells what was deleted")
+        if reading is None or self._only_adds:
+            raise ValueError(
+                "only a full read whose checkpoint is stored tells of deletes, and not if rows are only added"
+            )
         with self._transaction() as lent:
             moved = self._checkpoints.move_on(lent.connection, self._stored, checkpoint, 0)
             self._all_ids_are_kept(lent, reading)
