@@ -133,7 +133,7 @@ def _staying(world: World, documents: Sequence[DocumentChange]) -> Iterator[Stay
 
 
 def _rows_left(world: World, sync: str, object_name: str, target: Mapping[str, str]) -> Stays:
-    counted = world.rows_left(sync, target)
+    counted = world.rows_left(target)
     return Stays(
         what=f"rows of {sync} {object_name}",
         table=f"{target['destination']} {target['table']}",

@@ -22,12 +22,8 @@ def _of_configuration(plan: Plan, now: Plan, store: Store) -> Iterator[str]:
         yield "The configuration is written otherwise, or its references to the environment are filled otherwise."
     if plan.basis.in_effect != now.basis.in_effect:
         version = store.configurations.newest()
-        who = (
-            f"{version.actor} applied version {version.version} at {version.applied_at:%Y-%m-%d %H:%M:%S}"
-            if version
-            else ""
-        )
-        yield f"Another version is in effect: {who}; the plan was made on {plan.basis.in_effect or 'none'}."
+        told = f"{version.version}, applied by {version.actor} at {version.applied_at:%F %T}" if version else "none"
+        yield f"Another version is in effect: {told}; the plan was made on {plan.basis.in_effect or 'none'}."
 
 
 def _of_world(plan: Plan, now: Plan, store: Store) -> Iterator[str]:

@@ -205,6 +205,9 @@ class World:
     def rows_of(self, target: Target, customers: Iterable[str], *, deleted: bool = False) -> int:
         """How many rows these customers have in the table of a sync's object."""
         wanted = set(customers)
+        if (former := self._former_table(target)) is not None:
+            counted = self.rows_left(former) or {}
+            return sum(rows for customer, rows in counted.items() if customer in wanted)
         total = 0
         for where, there in self.places[target.sync.name].items():
             if some := wanted.intersection(there):
@@ -212,7 +215,13 @@ class World:
                 total += sum(counted.get((target.sync.provider, customer), 0) for customer in some)
         return total
 
-    def rows_left(self, sync: str, target: Mapping[str, str]) -> dict[str, int] | None:
+    def _former_table(self, target: Target) -> Mapping[str, str] | None:
+        """The table that the object had in the version in effect, where it is another one."""
+        writes = self.in_effect.writes if self.in_effect else {}
+        former = writes.get(target.sync.name, {}).get(target.declared.object)
+        return former if former is not None and former["table"] != target.table.name else None
+
+    def rows_left(self, target: Mapping[str, str]) -> dict[str, int] | None:
         """By customer, the rows of an object that is no longer synced, as its version had it.
 
         None where its destination is no longer configured, or keeps every customer in a place of their own.
