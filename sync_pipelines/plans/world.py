@@ -206,8 +206,8 @@ class World:
         """How many rows these customers have in the table of a sync's object."""
         wanted = set(customers)
         if (former := self._former_table(target)) is not None:
-            counted = self.rows_left(former) or {}
-            return sum(rows for customer, rows in counted.items() if customer in wanted)
+            left = self.rows_left(former) or {}
+            return sum(rows for customer, rows in left.items() if customer in wanted)
         total = 0
         for where, there in self.places[target.sync.name].items():
             if some := wanted.intersection(there):
