@@ -14,6 +14,7 @@ from sync_pipelines.config.snapshot import parts_of
 from sync_pipelines.destinations import open_destination
 from sync_pipelines.engine.inbound import Describe, Work
 from sync_pipelines.engine.layout import table_of
+from sync_pipelines.engine.schema_policy import SchemaMemory
 from sync_pipelines.engine.side_by_side import Session, Surroundings, sync_side_by_side
 from sync_pipelines.engine.stopping import Stops
 from sync_pipelines.http_client.client import VendorSession
@@ -234,6 +235,9 @@ class Project:
         work = self._work(sync, wanted, connections, run_id=run_id, full=full, due_at=due_at or {})
         holds = self.store.budgets.holds([item.connection for item in work], self.budget_terms)
         spending = Spending(self.store.budgets, work)
+        memories = self.store.schemas.remembered(
+            sync, {item.declared.object for item in work}, sorted({item.connection.id for item in work})
+        )
         first_time = {item.connection.customer_id: item.connection for item in work if not item.connection.account_id}
 
         def record(runs: Sequence[SyncRun]) -> None:
@@ -244,7 +248,7 @@ class Project:
                     self.store.connections.set_account(first_time.pop(run.customer_id), run.account_id)
 
         with kept_sessions(self.session) as sessions:
-            around = self._around(observe, record, sessions, holds)
+            around = self._around(observe, record, sessions, holds, memories)
             try:
                 return sync_side_by_side(work, around, at_once=self.settings.connections_at_once, on_done=on_done)
             finally:
@@ -288,6 +292,7 @@ class Project:
         record: Callable[[Sequence[SyncRun]], None],
         sessions: KeptSessions,
         holds: Mapping[int, Hold],
+        memories: Mapping[tuple[str, int], SchemaMemory],
     ) -> Surroundings:
         return Surroundings(
             session=lambda work: sessions.lend(work.connection),
@@ -301,6 +306,7 @@ class Project:
             stops=self.stops,
             record=record,
             held=lambda work: holds.get(work.connection.id),
+            memory=lambda work: memories.get((work.declared.object, work.connection.id)),
         )
 
     def _describe(self, work: Work, session: Session) -> Describe:

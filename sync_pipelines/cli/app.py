@@ -21,6 +21,7 @@ from sync_pipelines.cli import (
     project_verbs,
     prune,
     run,
+    schema,
     steer,
     verify,
 )
@@ -63,7 +64,8 @@ def main(
 
 
 GROUPS = (
-    *(project_verbs, run, steer, verify, connect, fields, mapping, failed, preview, plan, configuration),
+    *(project_verbs, run, steer, verify, connect, fields, mapping, failed, schema),
+    *(preview, plan, configuration),
     *(health, budget, metrics, prune, local),
 )
 for group in GROUPS:

@@ -9,6 +9,7 @@ from sync_pipelines.config.document import Choice, Document, Identifier, refusin
 from sync_pipelines.config.rules import RuleDocument
 from sync_pipelines.config.schedules import Duration, ScheduleDocument
 from sync_pipelines.model.naming import LONGEST_NAME, refusal_of_customer_id
+from sync_pipelines.model.schema_change import DISCARD_FIELD, DISCARD_RECORD, EVOLVE, FREEZE
 from sync_pipelines.model.sync import FULL_REFRESH, INCREMENTAL
 
 STRATEGIES = {
@@ -19,6 +20,15 @@ STRATEGIES = {
     "full then incremental": INCREMENTAL,
 }
 """Every first sync reads all history, so `full then incremental` is what `incremental` does."""
+
+SCHEMA_POLICIES = {
+    "evolve": EVOLVE,
+    "freeze": FREEZE,
+    "discard field": DISCARD_FIELD,
+    "discard_field": DISCARD_FIELD,
+    "discard record": DISCARD_RECORD,
+    "discard_record": DISCARD_RECORD,
+}
 
 FIELD_TYPES = {
     "text": "text",
@@ -87,6 +97,10 @@ def _schema(written: str) -> str:
     return written
 
 
+def _none_if_false(written: Any) -> Any:
+    return None if written is False else written
+
+
 def _parameters(written: dict[str, str | int]) -> dict[str, str | int]:
     if unknown := sorted(written.keys() - CONNECTION_PARAMETERS):
         raise refusing(f"does not take {', '.join(unknown)}; it takes {', '.join(sorted(CONNECTION_PARAMETERS))}")
@@ -99,6 +113,7 @@ _LATER = {
     "append": "append is not there yet: write `upsert` or `mirror`",
 }
 Strategy = Annotated[str, Choice(STRATEGIES)]
+SchemaPolicy = Annotated[str, Choice(SCHEMA_POLICIES)]
 FieldType = Annotated[str, Choice(FIELD_TYPES)]
 AuthType = Annotated[str, Choice({"oauth2": "oauth2"})]
 Category = Annotated[str, Choice({"crm": "crm"})]
@@ -210,6 +225,22 @@ class CustomSchemaDocument(Document):
     allow_additional_fields: bool = False
 
 
+class AssociationsDocument(Document):
+    """Links of an object's records, in a table of their own. `true` stands for all that there usually are, a list for
+    `to`."""
+
+    to: tuple[str, ...] = Field((), description="Linked objects; empty: all that there usually are")
+    strategy: Strategy | None = None
+    table: Annotated[str, AfterValidator(_table)] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_forms(cls, written: Any) -> Any:
+        if written is True:
+            return {}
+        return {"to": written} if isinstance(written, list | tuple) else written
+
+
 class ObjectDocument(Document):
     """One object of a sync. A bare name stands for the object with everything at its default."""
 
@@ -219,6 +250,12 @@ class ObjectDocument(Document):
     custom_schema: CustomSchemaDocument | None = None
     strategy: Strategy | None = None
     table: Annotated[str, AfterValidator(_table)] | None = None
+    schema_policy: SchemaPolicy | None = Field(
+        None, description="What to do when the account's fields change; the sync's if left out"
+    )
+    associations: Annotated[AssociationsDocument | None, BeforeValidator(_none_if_false)] = Field(
+        None, description="Links to other objects, in a table of their own: true, or a list of objects"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -266,6 +303,7 @@ class SyncDocument(Document):
     overrides: dict[Annotated[str, AfterValidator(_customer)], OverrideDocument] = Field(
         {}, description="What is otherwise for single customers: schedule, objects, schema"
     )
+    schema_policy: SchemaPolicy = Field("evolve", description="What to do when an account's fields change")
     freshness: Duration | None = Field(None, description="No customer's last successful sync should be older than this")
     objects: tuple[ObjectDocument, ...] = Field(min_length=1)
 

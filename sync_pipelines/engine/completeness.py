@@ -151,6 +151,8 @@ def _each(
 def _refusal(work: Work) -> str:
     if work.connection.status == "expired":
         return f"The connection to {work.provider.title} has expired: the customer must reconnect."
+    if work.declared.is_associations:
+        return "Associations are not counted: no vendor tells how many there are."
     return "" if work.provider.count is not None else f"{work.provider.title} cannot count its records."
 
 

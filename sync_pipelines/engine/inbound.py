@@ -15,9 +15,10 @@ import msgspec
 from sync_pipelines.engine.ahead import read_ahead_if_long
 from sync_pipelines.engine.backfill import BACKFILL_ROWS, Refill, change_of, keeps_records, marked
 from sync_pipelines.engine.chunk import Chunk, ChunkPlan, TextBatch, chunks_of
-from sync_pipelines.engine.keys import key_reader
+from sync_pipelines.engine.keys import key_reader, refusing
 from sync_pipelines.engine.layout import FieldPlan, Marks, marks_of, plan_fields, table_of
 from sync_pipelines.engine.mapping import LaterMapper, RecordMapper
+from sync_pipelines.engine.schema_policy import Place, Ruling, SchemaMemory, rule
 from sync_pipelines.model.checkpoint import Checkpoint, Reading
 from sync_pipelines.model.connection import Connection
 from sync_pipelines.model.destination import NO_ROWS, Destination, Landing, Observer, Scope, Table
@@ -107,15 +108,28 @@ Describe = Callable[[CrmObject], ObjectSchema]
 
 
 def sync_object(
-    work: Work, vendor: Vendor, destination: Destination, tally: Tally, *, observe: Observer, describe: Describe
+    work: Work,
+    vendor: Vendor,
+    destination: Destination,
+    tally: Tally,
+    *,
+    observe: Observer,
+    describe: Describe,
+    memory: SchemaMemory | None = None,
 ) -> None:
-    """Do the work; `tally` tells what was done, also when an error of the tree in model.errors ends it early."""
-    schema = describe(work.crm_object)
+    """Do the work; `tally` tells what was done, also when an error of the tree in model.errors ends it early.
+
+    `memory`: of the account's fields; without one a change of them goes unnoticed.
+    """
+    ruling = _ruled(work, describe(work.crm_object), memory, tally)
+    schema = ruling.schema
     tally.account_id = _account_id(work, vendor)
     observe("described")
     table = table_of(work.sync, work.declared, work.crm_object)
     plan = plan_fields(work.declared, work.crm_object, schema, work.provider.name, work.mapping)
     for name in plan.missing:
+        if name in ruling.left_out:
+            continue
         tally.notice(
             f"The mapped field {name} is not in this account or not readable any more; its column stays as it is for "
             "records that do not change, and null for others. Map another field or give back the permission."
@@ -123,7 +137,7 @@ def sync_object(
     with destination.open(work.scope, table, work.run_id, observe) as landing:
         known = landing.checkpoint or Checkpoint()
         _same_account(known, tally.account_id)
-        marks = marks_of(work.declared, table, plan)
+        marks = marks_of(work.declared, table, plan, remade=landing.remade, unexpected=ruling.unexpected)
         change = change_of(known, marks, keeps_records=keeps_records(table))
         reread = change.full_read
         if change.columns:
@@ -140,7 +154,7 @@ def sync_object(
             reread = not _refilled(refill, known, vendor, tally, observe)
             known = landing.checkpoint or known
         checkpoint = _begin(work, known, marks, vendor, tally.account_id, reread=reread)
-        chunks = _chunk_plan(work, schema, table, plan, checkpoint.seed or checkpoint.fingerprint)
+        chunks = _chunk_plan(work, ruling, table, plan, checkpoint.seed or checkpoint.fingerprint)
         _Read(
             work=work, vendor=vendor, landing=landing, chunks=chunks, plan=plan, tally=tally, observe=observe
         ).to_the_end(checkpoint)
@@ -148,8 +162,18 @@ def sync_object(
         tally.notice(notice.message)
 
 
-def _chunk_plan(work: Work, schema: ObjectSchema, table: Table, plan: FieldPlan, mark: str) -> ChunkPlan:
-    crm_object = work.crm_object
+def _ruled(work: Work, schema: ObjectSchema, memory: SchemaMemory | None, tally: Tally) -> Ruling:
+    if memory is None or work.crm_object.associations_of is not None:
+        return Ruling(schema=schema)
+    place = Place(customer=work.connection.customer_id, provider=work.provider.name, object=work.declared.object)
+    ruling = rule(work.declared.schema_policy, schema, work.crm_object, memory, place)
+    for text in ruling.notices:
+        tally.notice(text)
+    return ruling
+
+
+def _chunk_plan(work: Work, ruling: Ruling, table: Table, plan: FieldPlan, mark: str) -> ChunkPlan:
+    crm_object, schema = work.crm_object, ruling.schema
     mapper = LaterMapper(
         lambda: RecordMapper(
             crm_object,
@@ -164,6 +188,8 @@ def _chunk_plan(work: Work, schema: ObjectSchema, table: Table, plan: FieldPlan,
     seed = msgspec.json.encode((mark, schema.lookups), order="sorted").decode()
     volatile = crm_object.volatile.intersection(field.name for field in plan.fields)
     key_of = key_reader(crm_object.shape, volatile=volatile, seed=seed)
+    if ruling.refused:
+        key_of = refusing(key_of, crm_object.shape, ruling.refused)
     return ChunkPlan(key_of=key_of, mapper=mapper, most_rows=work.chunk_rows, mirror=work.sync.mode == MIRROR)
 
 
@@ -305,6 +331,7 @@ class _Read:
             until=reading.until,
             resume=reading.resume,
             bulk_above=self.work.sync.bulk_above,
+            associated=tuple(self.work.provider.find_object(name).name for name in self.work.declared.associated),
         )
 
     def _count(self, chunk: Chunk) -> None:
@@ -313,7 +340,7 @@ class _Read:
             self.observe("page.read")
         for refusal, text in chunk.refused:
             self.tally.reject(str(refusal), text)
-        self.records += chunk.records
+        self.records += chunk.counted
         self.tally.counts += Counts(read=chunk.records - len(chunk.refused), unchanged=chunk.doubled)
 
     def _store(self, chunk: Chunk, checkpoint: Checkpoint) -> Checkpoint:
@@ -341,7 +368,10 @@ class _Read:
         return replace(checkpoint, reading=replace(reading, rejected=reading.rejected + len(refused)))
 
     def _load(self, chunk: Chunk, batch: TextBatch, checkpoint: Checkpoint) -> Counts:
-        return self.landing.load(batch, checkpoint, merged=chunk.losers, removed=chunk.removed)
+        reading = checkpoint.reading
+        # A full read deletes by difference, behind the brake.
+        regrouped = chunk.regrouped if reading is None or not reading.full else ()
+        return self.landing.load(batch, checkpoint, merged=chunk.losers, removed=chunk.removed, regrouped=regrouped)
 
     def _finish(self, checkpoint: Checkpoint, reading: Reading, rest: Chunk) -> None:
         done = replace(
@@ -358,15 +388,15 @@ class _Read:
             self._store(rest, done)
             if reading.full:
                 self.tally.notice(
-                    f"{reading.rejected} records came without a usable id (see the rejected ones), so nothing was "
-                    "deleted by difference; the next full read without such records does it."
+                    f"{reading.rejected} records were rejected (see the rejected ones), so nothing was deleted by "
+                    "difference; the next full read without such records does it."
                 )
             return
         self.observe("full.complete")
         try:
             deleted = self.landing.delete_unseen(
                 replace(done, version=checkpoint.version),
-                hard=self.work.sync.mode == MIRROR,
+                hard=self.work.sync.mode == MIRROR or self.work.crm_object.associations_of is not None,
                 brake=self.work.sync.delete_brake,
             )
         except DeleteBrake:

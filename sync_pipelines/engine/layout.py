@@ -15,7 +15,7 @@ from sync_pipelines.model.destination import Table
 from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.mapping import FieldRule, SchemaField
 from sync_pipelines.model.mapping import Mapping as FieldMapping
-from sync_pipelines.model.naming import custom_columns, table_name
+from sync_pipelines.model.naming import custom_columns, table_of_object
 from sync_pipelines.model.provider import CrmObject, ObjectSchema, VendorField
 from sync_pipelines.model.sync import Sync, SyncObject
 
@@ -34,13 +34,12 @@ def table_of(sync: Sync, declared: SyncObject, crm_object: CrmObject) -> Table:
     columns += tuple(Column(name, each.type, each.description) for each, name in schema_columns(declared, crm_object))
     if declared.custom_schema is not None and declared.custom_schema.allow_additional_fields:
         columns += (ADDITIONAL_COLUMN,)
-    name = declared.table or table_name(
-        sync.provider, crm_object.name, crm_object.common_name, common_schema=declared.common_schema
-    )
+    name = declared.table or table_of_object(sync.provider, crm_object, common_schema=declared.common_schema)
     return Table(
         name=name,
         columns=columns,
         metadata_prefix=sync.metadata_prefix,
+        grouped_by="source_id" if crm_object.associations_of is not None else None,
         volatile=tuple(sorted(crm_object.volatile)),
         volatile_at=crm_object.shape.fields,
     )
@@ -203,7 +202,7 @@ def _wanted(
 ) -> tuple[VendorField, ...]:
     if declared.raw_fields:
         return schema.fields
-    names = {*mapped, *_shape_fields(crm_object)}
+    names = {*mapped, *shape_fields(crm_object)}
     if is_common(crm_object, declared):
         for rule in crm_object.common.values():
             names.update(rule_fields(rule))
@@ -211,7 +210,7 @@ def _wanted(
     return tuple(each for each in schema.fields if each.name.casefold() in wanted)
 
 
-def _shape_fields(crm_object: CrmObject) -> list[str]:
+def shape_fields(crm_object: CrmObject) -> list[str]:
     """Fields that the record's shape itself needs, where they lie among the fields."""
     shape = crm_object.shape
     paths = (shape.id, shape.created, shape.modified, shape.deleted, shape.merged_into, shape.merged_ids)
@@ -233,23 +232,33 @@ class Marks:
     mapped: Mapping[str, str]
 
 
-def marks_of(declared: SyncObject, table: Table, plan: FieldPlan) -> Marks:
-    types = {column.name: column.type for column in table.columns}
+def marks_of(
+    declared: SyncObject,
+    table: Table,
+    plan: FieldPlan,
+    *,
+    remade: Mapping[str, int] | None = None,
+    unexpected: Collection[str] = (),
+) -> Marks:
+    """`remade`: of the landing. `unexpected`: fields that the schema policy keeps away, which count as missing."""
+    types: dict[str, Any] = {column.name: column.type for column in table.columns}
+    types |= {name: (types[name], number) for name, number in (remade or {}).items()}
+    kept_away = sorted(f"#{_digest(name)[:12]}" for name in unexpected)
     rules: dict[str, Any] = {item.column: (_told(item.rule), item.required) for item in plan.custom}
     if ADDITIONAL_COLUMN.name in types:
         rules[ADDITIONAL_COLUMN.name] = _told_additional(plan)
     own = [(name, kind) for name, kind in types.items() if name not in rules]
     return Marks(
-        fingerprint=f"{_fingerprint(declared, table, plan)}|{','.join(plan.missing)}",
+        fingerprint=f"{_fingerprint(declared, table, types, plan)}|{','.join((*plan.missing, *kept_away))}",
         ground=_digest((table.name, own, table.metadata_prefix, declared.raw_fields, declared.common_schema)),
         mapped={name: _digest((types[name], rule))[:12] for name, rule in rules.items()},
     )
 
 
-def _fingerprint(declared: SyncObject, table: Table, plan: FieldPlan) -> str:
+def _fingerprint(declared: SyncObject, table: Table, types: Mapping[str, Any], plan: FieldPlan) -> str:
     return _digest(
         (
-            [(column.name, column.type) for column in table.columns],
+            list(types.items()),
             table.metadata_prefix,
             [(item.column, _told(item.rule), item.required) for item in plan.custom],
             _told_additional(plan),

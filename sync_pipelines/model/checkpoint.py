@@ -24,7 +24,7 @@ class Reading:
     complete: bool = False
     """Everything is read and stored; for a full read only the delete by difference is left."""
     rejected: int = 0
-    """Records of this read that had no id: any row that was not seen may be one of them, so none is deleted."""
+    """Records of this read that were refused: any row that was not seen may be one of them, so none is deleted."""
 
     def anew(self) -> "Reading":
         """The same read from its beginning: under a new id, as ids seen by half a read must not count for a whole."""

@@ -1,6 +1,6 @@
 """A place where customers' copies land: the few calls that each one answers."""
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -84,6 +84,7 @@ class Scope:
 class Table:
     """`columns` always hold id, is_deleted and last_modified_at. Metadata columns come by themselves, before them.
 
+    `grouped_by`: a column that tells which rows were told together (see Landing.load).
     `volatile`: keys of raw_data's object at `volatile_at` that change on every read; a row is not rewritten for them.
     `append`: rows are only added. One that is stored is never changed, marked or removed, whatever is loaded.
     """
@@ -91,6 +92,7 @@ class Table:
     name: str
     columns: tuple[Column, ...]
     metadata_prefix: str = "_sync_"
+    grouped_by: str | None = None
     volatile: tuple[str, ...] = ()
     volatile_at: tuple[str, ...] = ()
     append: bool = False
@@ -105,6 +107,9 @@ class Landing(Protocol):
 
     checkpoint: Checkpoint | None
     """As read when it was opened, and after each call as stored by it."""
+    remade: Mapping[str, int]
+    """Columns that were made anew in place of others of their names, and a number that no other one of that name has.
+    They are empty until the stored records, or all that the vendor has, are mapped again."""
 
     def load(
         self,
@@ -113,6 +118,7 @@ class Landing(Protocol):
         *,
         merged: Sequence[tuple[str, str]] = (),
         removed: Sequence[str] = (),
+        regrouped: Sequence[str] = (),
     ) -> Counts:
         """Upsert rows and store the checkpoint, together. Counts.invalid: misfits in rows that were left as they are.
 
@@ -120,9 +126,10 @@ class Landing(Protocol):
         already, or whose whole content is, is left alone; an older last_modified_at never replaces a newer one (all of
         these count as unchanged). RefusedValue when the destination cannot hold a value of the batch.
         `merged`: (losing id, surviving id) pairs told by the survivor. `removed`: ids whose rows go for good (mirror
-        mode, where the vendor says that the record is deleted). LeaseLost when the stored version is not the one
+        mode, where the vendor says that the record is deleted). `regrouped`: values of the table's `grouped_by`; rows
+        that have one of these and are not in the batch go for good. LeaseLost when the stored version is not the one
         we last saw. Into a table that is `append`, rows with new ids are added; all others count as unchanged, their
-        misfits as invalid, and `merged` and `removed` do nothing.
+        misfits as invalid, and `merged`, `removed` and `regrouped` do nothing.
         """
         ...
 

@@ -4,7 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from sync_pipelines.model.association import associations_name
 from sync_pipelines.model.mapping import CustomSchema
+from sync_pipelines.model.provider import ASSOCIATIONS
+from sync_pipelines.model.schema_change import EVOLVE
 
 FULL_REFRESH = "full refresh"
 INCREMENTAL = "incremental"
@@ -33,7 +36,11 @@ class Schedule:
 
 @dataclass(frozen=True, kw_only=True)
 class SyncObject:
-    """One object of a sync. `strategy` None: the sync's. `table` None: named by the object."""
+    """One object of a sync. `strategy` None: the sync's. `table` None: named by the object.
+
+    `schema_policy`: what a run does when the account's fields change (see model.schema_change). `associated`: of an
+    object of associations, to which objects (empty: to all that there usually are).
+    """
 
     object: str
     common_schema: bool = True
@@ -41,6 +48,13 @@ class SyncObject:
     custom_schema: CustomSchema | None = None
     strategy: str | None = None
     table: str | None = None
+    schema_policy: str = EVOLVE
+    associated: tuple[str, ...] = ()
+
+    @property
+    def is_associations(self) -> bool:
+        """Whether its records are the links of another object's records."""
+        return self.object.endswith(ASSOCIATIONS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,4 +107,5 @@ class Sync:
         own = self.overrides.get(customer)
         if own is None or own.objects is None:
             return self.objects
-        return tuple(each for each in self.objects if each.object in own.objects)
+        chosen = {*own.objects, *map(associations_name, own.objects)}
+        return tuple(each for each in self.objects if each.object in chosen)

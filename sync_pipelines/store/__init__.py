@@ -21,6 +21,7 @@ from sync_pipelines.store.mappings import Mappings
 from sync_pipelines.store.rescheduling import Outcome
 from sync_pipelines.store.retention import Retention
 from sync_pipelines.store.runs import Runs
+from sync_pipelines.store.schemas import Schemas
 from sync_pipelines.store.sealing import KeyRing
 
 __all__ = [
@@ -48,6 +49,7 @@ class Store:
         self._engine: Engine = make_engine(store_url(url))
         self.connections = Connections(self._engine, self._safe)
         self.mappings = Mappings(self._engine)
+        self.schemas = Schemas(self._engine)
         self.runs = Runs(self._engine)
         self.budgets = Budgets(self._engine)
         self.due = Due(self._engine)

@@ -61,6 +61,7 @@ class Landing:
     checkpoint = None
 
     def __init__(self, store):
+        self.remade = {}
         self.store = store
         self.stored = []
 

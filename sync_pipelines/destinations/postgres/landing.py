@@ -77,9 +77,11 @@ class PostgresLanding:
     """See model.destination.Landing. Used by one thread at a time."""
 
     checkpoint: Checkpoint | None
+    remade: Mapping[str, int]
 
     def __init__(self, opening: Opening, checkpoints: Checkpoints, stored: Stored) -> None:
         self._opening = opening
+        self.remade = dict(opening.layout.remade)
         self._checkpoints = checkpoints
         self._observe = opening.observe
         self._scope = scope_parameters(opening.scope)
@@ -97,20 +99,22 @@ class PostgresLanding:
         *,
         merged: Sequence[tuple[str, str]] = (),
         removed: Sequence[str] = (),
+        regrouped: Sequence[str] = (),
     ) -> Counts:
         ids = batch.ids
         if len(set(ids)) != len(ids):
             raise ValueError("an id comes twice in one load")
         noted: Sequence[str] = ids
         if self._only_adds:
-            noted, merged, removed = (), (), ()
-        if not ids and not merged and not removed and self._checkpoints.only_moves(self._stored, checkpoint):
+            noted, merged, removed, regrouped = (), (), (), ()
+        if not (ids or merged or removed or regrouped) and self._checkpoints.only_moves(self._stored, checkpoint):
             return self._pass_on(checkpoint)
         with self._transaction() as lent:
             moved = self._checkpoints.move_on(lent.connection, self._stored, checkpoint, len(noted))
             self._observe("load.fenced")
             counts = self._write(lent, batch) if ids else Counts()
-            counts += Counts(updated=self._mark_merged(lent, merged), deleted=self._remove(lent, removed))
+            gone = self._remove(lent, removed) + self._regroup(lent, regrouped, ids)
+            counts += Counts(updated=self._mark_merged(lent, merged), deleted=gone)
             self._observe("load.upserted")
             if moved.kept is not None and noted:
                 self._checkpoints.remember(lent.connection, moved, noted)
@@ -314,6 +318,12 @@ class PostgresLanding:
         if not ids:
             return 0
         return lent.connection.execute(self._sql.remove, self._scope | {"ids": text_array(ids)}).rowcount
+
+    def _regroup(self, lent: Lent, groups: Sequence[str], ids: Sequence[str]) -> int:
+        if not groups:
+            return 0
+        values = self._scope | {"groups": text_array(groups), "ids": text_array(ids)}
+        return lent.connection.execute(self._sql.regroup, values).rowcount
 
     def _all_ids_are_kept(self, lent: Lent, reading: str) -> None:
         if self._checkpoints.kept_ids(lent.connection, reading) != self._stored.seen:

@@ -5,27 +5,25 @@ schema's lock, looks again, and changes what is still missing.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from psycopg import sql
 
+from sync_pipelines.destinations.postgres.former import TAKEN_IN, remade, renames
 from sync_pipelines.destinations.postgres.layout import CHECKPOINTS, SEEN, SQL_TYPES, VISIBLE, Layout
 from sync_pipelines.destinations.postgres.names import identifier
 from sync_pipelines.destinations.postgres.pool import Connection
 from sync_pipelines.model.common_model import Column
 from sync_pipelines.model.errors import DestinationError
 
-_TAKEN_IN = {("bigint", "numeric")}
-"""(narrow, wide): every narrow value is a wide one. A narrow column is widened, a wide one is left as it is."""
-
 _INLINE_BYTES = 4080
 """Where the server has no lz4, rows up to this size stay uncompressed: the old compression costs more than all else."""
 
 _CATALOGUE = """
 SELECT n.nspname, c.relname, c.relkind::text,
-  (SELECT jsonb_agg(jsonb_build_array(a.attname, format_type(a.atttypid, a.atttypmod)) ORDER BY a.attnum)
+  (SELECT jsonb_agg(jsonb_build_array(a.attname, format_type(a.atttypid, a.atttypmod), a.attnum) ORDER BY a.attnum)
      FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
   (SELECT jsonb_agg(a.attname ORDER BY place)
      FROM pg_catalog.pg_index i, unnest(i.indkey) WITH ORDINALITY k (attnum, place), pg_catalog.pg_attribute a
@@ -60,10 +58,14 @@ _OWN_TABLES = {
 
 @dataclass(frozen=True)
 class Relation:
-    """What the catalogue says of a name. `kind` r: table, p: partitioned table, v: view."""
+    """What the catalogue says of a name. `kind` r: table, p: partitioned table, v: view.
+
+    `columns`: types by name. `numbers`: what tells a column from another one that has had its name.
+    """
 
     kind: str
     columns: Mapping[str, str]
+    numbers: Mapping[str, int]
     key: tuple[str, ...]
 
 
@@ -84,7 +86,10 @@ def make_ready(connection: Connection, layout: Layout) -> Layout:
             for statement in missing(_look(connection, layout), layout, lz4=lz4):
                 connection.execute(statement)
             found = _look(connection, layout)
-    return layout.with_types(found[layout.physical].columns) if found else layout
+    if not found:
+        return layout
+    table = found[layout.physical]
+    return replace(layout.with_types(table.columns), remade=tuple(remade(layout, table.numbers).items()))
 
 
 def _look(connection: Connection, layout: Layout) -> Found:
@@ -103,7 +108,9 @@ def look_at(connection: Connection, schemas: Sequence[str], names: Sequence[str]
     for schema, name, kind, columns, key in rows:
         known = found.setdefault(schema, {})
         if name is not None:
-            known[name] = Relation(kind, dict(columns or []), tuple(key or []))
+            types = {column: kind for column, kind, _ in columns or ()}
+            numbers = {column: number for column, _, number in columns or ()}
+            known[name] = Relation(kind, types, numbers, tuple(key or ()))
     return {schema: found.get(schema) for schema in schemas}
 
 
@@ -121,13 +128,17 @@ def missing(found: Found, layout: Layout, *, lz4: bool) -> list[sql.Composed]:
     for name, statement in _OWN_TABLES.items():
         if name not in found:
             statements.append(sql.SQL(statement).format(identifier(layout.schema, name)))
-    table = found.get(layout.physical)
+    table, view = found.get(layout.physical), found.get(layout.named)
     if table is None:
         statements.extend(_new_table(layout, lz4))
     else:
-        statements.extend(_changes(table, layout, lz4))
+        _refuse_strangers(table, layout)
+        moved = renames(layout, table.columns)
+        statements.extend(_moves(moved, layout, view))
+        statements.extend(_changes(_after(moved, table), layout, lz4))
+        view = _after(moved, view) if view is not None else None
     if layout.has_view:
-        statements.extend(_view(found.get(layout.named), table, layout))
+        statements.extend(_view(view, table, layout))
     return statements
 
 
@@ -144,7 +155,11 @@ def _new_table(layout: Layout, lz4: bool) -> list[sql.Composed]:
         sql.SQL(", ").join(map(identifier, layout.key)),
         sql.SQL("" if lz4 else f" WITH (toast_tuple_target = {_INLINE_BYTES})"),
     )
-    return [statement, *(_comment(layout, column) for column in layout.table.columns if column.description)]
+    grouped = []
+    if layout.table.grouped_by is not None:
+        indexed = (*layout.key[:-1], layout.table.grouped_by)
+        grouped.append(sql.SQL("CREATE INDEX ON {} ({})").format(name, sql.SQL(", ").join(map(identifier, indexed))))
+    return [statement, *grouped, *(_comment(layout, column) for column in layout.table.columns if column.description)]
 
 
 def _column(column: Column, lz4: bool) -> sql.Composed:
@@ -157,12 +172,36 @@ def _comment(layout: Layout, column: Column) -> sql.Composed:
     return sql.SQL("COMMENT ON COLUMN {} IS {}").format(name, sql.Literal(column.description))
 
 
-def _changes(table: Relation, layout: Layout, lz4: bool) -> list[sql.Composed]:
+def _refuse_strangers(table: Relation, layout: Layout) -> None:
     if table.kind not in ("r", "p") or set(table.key) != set(layout.key):
         raise DestinationError(
             f"{layout.schema}.{layout.physical} exists already and is not a table of this project (it has not the "
             f"primary key {', '.join(layout.key)}): rename it, or give the object another table in the sync."
         )
+
+
+def _after(moved: Sequence[tuple[str, str]], relation: Relation) -> Relation:
+    """The relation with its columns renamed. A column that takes the place of another comes after it in `moved`."""
+    columns = dict(relation.columns)
+    for old, new in moved:
+        if old in columns:
+            columns = {new if name == old else name: kind for name, kind in columns.items()}
+    return replace(relation, columns=columns)
+
+
+def _moves(moved: Sequence[tuple[str, str]], layout: Layout, view: Relation | None) -> Iterator[sql.Composed]:
+    for old, new in moved:
+        names = [identifier(layout.schema, layout.physical)]
+        if layout.has_view and view is not None and view.kind == "v" and old in view.columns:
+            # The view gives a column the name it had; what others built on it goes on showing the old column.
+            names.append(identifier(layout.schema, layout.named))
+        for name, kind in zip(names, ("TABLE", "VIEW"), strict=False):
+            yield sql.SQL(f"ALTER {kind} {{}} RENAME COLUMN {{}} TO {{}}").format(
+                name, identifier(old), identifier(new)
+            )
+
+
+def _changes(table: Relation, layout: Layout, lz4: bool) -> list[sql.Composed]:
     statements: list[sql.Composed] = []
     name = identifier(layout.schema, layout.physical)
     for column in layout.columns:
@@ -171,16 +210,9 @@ def _changes(table: Relation, layout: Layout, lz4: bool) -> list[sql.Composed]:
             statements.append(sql.SQL("ALTER TABLE {} ADD COLUMN {}").format(name, _column(column, lz4)))
             if column.description:
                 statements.append(_comment(layout, column))
-        elif (existing, wanted) in _TAKEN_IN and not layout.has_view:
+        elif (existing, wanted) in TAKEN_IN:
             statements.append(
                 sql.SQL("ALTER TABLE {} ALTER COLUMN {} TYPE {}").format(name, identifier(column.name), sql.SQL(wanted))
-            )
-        elif existing != wanted and (wanted, existing) not in _TAKEN_IN:
-            raise DestinationError(
-                f"The column {column.name} of {layout.schema}.{layout.physical} has the type {existing}, but "
-                f"{wanted} is to be written: change the field's type in the custom schema, or rename or drop the "
-                f"column in the database and set {layout.meta('hash')} of its rows to null (the column is then made "
-                "anew and filled by the next full read)."
             )
     return statements
 

@@ -168,7 +168,8 @@ def _read_search(paths: Paths, plan: ReadPlan, *, last_id: str | None, room: int
     path = paths.of(paths.records, plan.object.name) + "/search"
     with_companies = plan.object.name in PRIMARY_TYPES
     while room is None or room > 0:
-        response = yield Post(path, _search_body(plan, last_id), family="search")
+        names = [known.name for known in plan.fields]
+        response = yield Post(path, search_body(plan, last_id, names), family="search")
         page: RecordsPage = response.decode(RecordsPage)
         ids = [str(record.id) for record in page.results if record.id]
         companies = (yield from companies_of(paths, plan.object.name, ids)) if with_companies else None
@@ -187,7 +188,7 @@ def _read_search(paths: Paths, plan: ReadPlan, *, last_id: str | None, room: int
     return room
 
 
-def _search_body(plan: ReadPlan, last_id: str | None) -> dict[str, Any]:
+def search_body(plan: ReadPlan, last_id: str | None, names: Sequence[str]) -> dict[str, Any]:
     """All five keys and sorts as texts: what the specification demands, although the API takes less."""
     filters = []
     if plan.since:
@@ -199,7 +200,7 @@ def _search_body(plan: ReadPlan, last_id: str | None) -> dict[str, Any]:
     return {
         "filterGroups": [{"filters": filters}],
         "sorts": ["hs_object_id"],
-        "properties": [known.name for known in plan.fields],
+        "properties": list(names),
         "limit": min(plan.page_size or SEARCH_PAGE, SEARCH_PAGE),
         "after": "0",
     }
