@@ -89,7 +89,7 @@ def preview(
     saved = project.store.mappings.current(customer_id, provider.name, declared.object)
     candidate = saved if changes is None else _laid_over(saved, changes, connection, declared)
     with _counted_session(project, connection) as session:
-        schema = session.ask(provider.describe(provider.find_object(declared.object)))
+        schema = session.ask(provider.describe(project.crm_object(sync, declared.object)))
         look = _Look(project, project.sync(sync), declared, schema)
         plan = look.plan(candidate)
         before = _plan_if_it_fits(look, saved) if changes is not None else None
@@ -124,7 +124,7 @@ class _Look:
 
     @property
     def crm_object(self) -> CrmObject:
-        return self.provider.find_object(self.declared.object)
+        return self.project.crm_object(self.sync.name, self.declared.object)
 
     def plan(self, mapping: FieldMapping | None) -> FieldPlan:
         return plan_fields(self.declared, self.crm_object, self.schema, self.provider.name, mapping)
@@ -132,11 +132,18 @@ class _Look:
     def flow(self, plans: Sequence[FieldPlan], limit: int, record: str | None) -> Flow:
         """Asks for the fields of all these plans."""
         fields = tuple(dict.fromkeys(field for plan in plans for field in plan.fields))
-        read = ReadPlan(object=self.crm_object, fields=fields, limit=limit, page_size=limit, bulk_above=_NEVER_BULK)
+        read = ReadPlan(
+            object=self.crm_object,
+            fields=fields,
+            limit=limit,
+            page_size=limit,
+            bulk_above=_NEVER_BULK,
+            associated=tuple(self.provider.find_object(name).name for name in self.declared.associated),
+        )
         if record is None:
             return self.provider.read(read)
-        if self.provider.find is None:
-            raise ConfigurationError(f"{self.provider.title} cannot be asked for one record: leave --record out.")
+        if self.provider.find is None or self.declared.is_associations:
+            raise ConfigurationError(f"{self.provider.title} cannot be asked for one of these: leave --record out.")
         return self.provider.find(read, record)
 
     def records(self, texts: Sequence[bytes], plan: FieldPlan) -> list[PreviewRecord]:

@@ -118,7 +118,7 @@ class AccountFields:
 
     def find(self, source: str) -> VendorField | None:
         """The field a source means: the one of this name, else the one at which the path begins."""
-        return self.known.get(source.casefold()) or self.known.get(_root(source).casefold())
+        return self.known.get(source.casefold()) or self.known.get(root_of(source).casefold())
 
     def is_field(self, source: str) -> bool:
         return source.casefold() in self.known
@@ -131,7 +131,7 @@ class AccountFields:
         found = self.find(source)
         if found is None:
             return source
-        return found.name if self.is_field(source) else found.name + source[len(_root(source)) :]
+        return found.name if self.is_field(source) else found.name + source[len(root_of(source)) :]
 
     def same_name(self, name: str) -> FieldRule | None:
         found = self.known.get(name.casefold())
@@ -149,7 +149,7 @@ def _sources(rules: Iterable[FieldRule]) -> Iterator[str]:
     return (source for rule in rules for source in rule.sources)
 
 
-def _root(source: str) -> str:
+def root_of(source: str) -> str:
     """The field at which a path such as `Owner.Name` or `addresses[0].city` begins."""
     return _PATH_STEP.split(source, maxsplit=1)[0]
 

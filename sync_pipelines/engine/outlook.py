@@ -6,6 +6,7 @@ not, accounts that would explain the stored marks are thought of: what none of t
 """
 
 from collections.abc import Iterator, Sequence
+from collections.abc import Mapping as MappingOf
 from dataclasses import replace
 
 from sync_pipelines.engine.backfill import Change, change_of, keeps_records
@@ -27,16 +28,24 @@ class Outlook:
         self.table = table
         self.provider = provider
         self._keeps_records = keeps_records(table)
-        self._guessed: dict[tuple[str, str], list[Marks]] = {}
+        self._guessed: dict[tuple[str, str, str], list[Marks]] = {}
 
-    def change(self, known: Checkpoint, mapping: Mapping | None, fields: Sequence[str] | None) -> Change:
+    def change(
+        self,
+        known: Checkpoint,
+        mapping: Mapping | None,
+        fields: Sequence[str] | None,
+        remade: MappingOf[str, int] | None = None,
+    ) -> Change:
         """What a run with this mapping does to rows that were stored by `known`. `fields`: of the account, if known.
 
-        ConfigurationError where the run would end with one. Without `fields` it may be less than what is told.
+        `remade`: of the landing. ConfigurationError where the run would end with one. Without `fields` it may be less
+        than what is told.
         """
         if fields is not None:
-            return change_of(known, self._marks(fields, mapping), keeps_records=self._keeps_records)
-        guesses = self._guesses(known, mapping)
+            marks = self._marks(fields, mapping, remade, _kept_away(known))
+            return change_of(known, marks, keeps_records=self._keeps_records)
+        guesses = self._guesses(known, mapping, remade)
         if known.mapped is None:
             told = [change_of(known, guess, keeps_records=self._keeps_records) for guess in guesses]
             return Change() if Change() in told else told[0]
@@ -47,32 +56,45 @@ class Outlook:
         }
         return change_of(known, replace(guesses[0], mapped=mapped), keeps_records=self._keeps_records)
 
-    def _guesses(self, known: Checkpoint, mapping: Mapping | None) -> list[Marks]:
+    def _guesses(self, known: Checkpoint, mapping: Mapping | None, remade: MappingOf[str, int] | None) -> list[Marks]:
         missing = known.fingerprint.partition("|")[2]
-        key = (repr(sorted(mapping.fields.items())) if mapping else "", missing)
+        key = (repr(sorted(mapping.fields.items())) if mapping else "", missing, repr(remade))
         if key not in self._guessed:
-            self._guessed[key] = list(self._guess(missing, mapping))
+            self._guessed[key] = list(self._guess(known, mapping, remade))
         return self._guessed[key]
 
-    def _guess(self, missing: str, mapping: Mapping | None) -> Iterator[Marks]:
+    def _guess(self, known: Checkpoint, mapping: Mapping | None, remade: MappingOf[str, int] | None) -> Iterator[Marks]:
         """The account has all that is mapped but for what was missing; of unmapped names it has none, or all."""
         rules, additional = resolve_mapping(self.declared, self.provider, mapping)
         named = [source for rule in (*rules.values(), *additional.values()) if rule for source in rule.sources]
-        gone = {name.casefold() for name in missing.split(",")}
+        gone = {name.casefold() for name in known.fingerprint.partition("|")[2].split(",")}
         mapped = [name for name in dict.fromkeys(named) if name.casefold() not in gone]
         unmapped = [name for name, rule in rules.items() if rule is None and name.casefold() not in gone]
         problem: ConfigurationError | None = None
         found = 0
         for fields in (mapped, [*mapped, *unmapped]):
             try:
-                yield self._marks(fields, mapping)
+                yield self._marks(fields, mapping, remade, _kept_away(known))
                 found += 1
             except ConfigurationError as refused:
                 problem = refused
         if not found and problem is not None:
             raise problem
 
-    def _marks(self, fields: Sequence[str], mapping: Mapping | None) -> Marks:
+    def _marks(
+        self,
+        fields: Sequence[str],
+        mapping: Mapping | None,
+        remade: MappingOf[str, int] | None,
+        kept_away: Sequence[str],
+    ) -> Marks:
         account = ObjectSchema(fields=tuple(VendorField(name=name) for name in fields))
         plan = plan_fields(self.declared, self.crm_object, account, self.provider, mapping)
-        return marks_of(self.declared, self.table, plan)
+        marks = marks_of(self.declared, self.table, plan, remade=remade)
+        digest, bar, missing = marks.fingerprint.partition("|")
+        return replace(marks, fingerprint=digest + bar + ",".join(filter(None, (missing, *kept_away))))
+
+
+def _kept_away(known: Checkpoint) -> list[str]:
+    """Fields that the schema policy keeps away, as the fingerprint has them: that goes on as it is."""
+    return [name for name in known.fingerprint.partition("|")[2].split(",") if name.startswith("#")]

@@ -24,8 +24,9 @@ class Where:
 class TableLook:
     """A table as it is found, and what has to be done so that it can be written to.
 
-    `found`: its columns' types by name, in the destination's words; None when there is no such table. `added` and
-    `retyped` ({column: (type now, type then)}) are what `statements` do to it. `left`: columns of it that nobody fills.
+    `found`: its columns' types by name, in the destination's words; None when there is no such table. `added`,
+    `retyped` ({column: (type now, type then)}) and `renamed` (columns that move aside for their new type, or back) are
+    what `statements` do to it. `left`: columns of it that nobody fills. `remade`: see model.destination.Landing.
     `problem`: why it cannot be made ready.
     """
 
@@ -33,6 +34,8 @@ class TableLook:
     found: Mapping[str, str] | None
     added: Mapping[str, str] = field(default_factory=dict)
     retyped: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    remade: Mapping[str, int] = field(default_factory=dict)
     left: tuple[str, ...] = ()
     statements: tuple[str, ...] = ()
     problem: str | None = None

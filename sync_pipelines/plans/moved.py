@@ -67,7 +67,9 @@ def _of_tables(plan: Plan, now: Plan) -> Iterator[str]:
 
 
 def _key(change: TableChange) -> tuple[str, str]:
-    return f"{change.destination} {change.table}", repr((change.action, change.schemas, change.added, change.retyped))
+    return f"{change.destination} {change.table}", repr(
+        (change.action, change.schemas, change.added, change.retyped, change.renamed)
+    )
 
 
 def _differing(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:

@@ -50,8 +50,9 @@ class DocumentChange:
 class TableChange:
     """A table in all the schemas in which the same has to be done to it.
 
-    `added` and `retyped` ([type now, type then]) by column. `statements` are those of the first schema. `rows`: how
-    many the table has where a type changes, which writes each of them anew.
+    `added` and `retyped` ([type now, type then]) by column. `renamed`: columns that move aside for their new type, or
+    back. `statements` are those of the first schema. `rows`: how many the table has where a type changes in place,
+    which writes each of them anew.
     """
 
     destination: str
@@ -61,6 +62,7 @@ class TableChange:
     action: str
     added: Mapping[str, str] = field(default_factory=dict)
     retyped: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    renamed: Mapping[str, str] = field(default_factory=dict)
     statements: tuple[str, ...] = ()
     problem: str | None = None
     rows: int | None = None

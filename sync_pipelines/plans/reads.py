@@ -1,10 +1,11 @@
 """Whose objects a change reads in full, and whose columns it makes anew of what is stored."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from sync_pipelines.config.snapshot import digest_of
+from sync_pipelines.engine.backfill import Change
 from sync_pipelines.engine.outlook import Outlook
 from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.survey import Position
@@ -75,7 +76,10 @@ def _read(
 def _kinds(
     world: World, target: Target, stored: Mapping[str, Position]
 ) -> tuple[dict[tuple[str, tuple[str, ...], bool], list[str]], dict[str, list[str]]]:
-    """({(kind, columns, sure): customers}, {why it would fail: customers})."""
+    """({(kind, columns, sure): customers}, {why it would fail: customers}).
+
+    What is remembered of accounts is asked for only where their answer matters.
+    """
     outlook = Outlook(
         target.declared,
         world.project.crm_object(target.sync.name, target.declared.object),
@@ -83,16 +87,23 @@ def _kinds(
         target.sync.provider,
     )
     mappings = world.mappings.get((target.sync.provider, target.declared.object), {})
-    fields = world.fields_of_accounts(target, [*stored]) if is_touched(world, target) else {}
+
+    def change_of(customer: str, fields: Sequence[str] | None) -> Change | str:
+        known, remade = stored[customer].checkpoint, world.remade(target, customer)
+        try:
+            return outlook.change(known, mappings.get(customer), fields, remade)
+        except ConfigurationError as problem:
+            return str(problem)
+
     kinds: dict[tuple[str, tuple[str, ...], bool], list[str]] = {}
     failing: dict[str, list[str]] = {}
-    for customer, position in stored.items():
-        try:
-            change = outlook.change(position.checkpoint, mappings.get(customer), fields.get(customer))
-        except ConfigurationError as problem:
-            failing.setdefault(str(problem), []).append(customer)
-            continue
-        if change.full_read or change.columns:
+    suspects = [customer for customer in stored if change_of(customer, None) != Change()]
+    fields = world.fields_of_accounts(target, suspects) if suspects else {}
+    for customer in suspects:
+        change = change_of(customer, fields.get(customer))
+        if isinstance(change, str):
+            failing.setdefault(change, []).append(customer)
+        elif change != Change():
             kind = FULL_READ if change.full_read else REMAP
             key = (kind, tuple(sorted(change.columns)), customer in fields)
             kinds.setdefault(key, []).append(customer)

@@ -49,7 +49,8 @@ def _columns(change: TableChange) -> Iterator[str]:
         yield "added " + ", ".join(f"{name} ({kind})" for name, kind in change.added.items())
     for name, (old, new) in change.retyped.items():
         rewritten = f" ({change.rows:,} rows)" if change.rows else ""
-        yield f"{name} becomes {new} from {old}{rewritten}"
+        aside = f", what it held stays as {change.renamed[name]}" if name in change.renamed else rewritten
+        yield f"{name} becomes {new} from {old}{aside}"
 
 
 def _schedules(plan: Plan) -> Iterator[str]:

@@ -13,7 +13,15 @@ def table_changes(world: World) -> list[TableChange]:
     together: dict[str, list[tuple[Where, TableLook]]] = {}
     for (where, _), look in world.looks.items():
         if _action(look) is not None:
-            alike = (where.destination, where.database, look.name, look.found is None, look.added, look.retyped)
+            alike = (
+                where.destination,
+                where.database,
+                look.name,
+                look.found is None,
+                look.added,
+                look.retyped,
+                look.renamed,
+            )
             together.setdefault(digest_of((*alike, look.problem)), []).append((where, look))
     changes = [_change(world, several) for several in together.values()]
     return sorted(changes, key=lambda each: (each.destination, each.database, each.table, each.schemas))
@@ -23,7 +31,7 @@ def _change(world: World, several: list[tuple[Where, TableLook]]) -> TableChange
     several.sort(key=lambda pair: pair[0].schema)
     where, look = several[0]
     rows = None
-    if look.retyped:
+    if look.retyped.keys() - look.renamed.keys():
         counted = (world.rows(at, world.wanted_tables[at][look.name]) for at, _ in several)
         rows = sum(number for each in counted for number in each.values())
     return TableChange(
@@ -34,6 +42,7 @@ def _change(world: World, several: list[tuple[Where, TableLook]]) -> TableChange
         action=_action(look) or "",
         added=look.added,
         retyped=look.retyped,
+        renamed=look.renamed,
         statements=look.statements,
         problem=look.problem,
         rows=rows,

@@ -4,7 +4,7 @@ Everything is asked for set by set. No vendor is called.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -14,11 +14,13 @@ from sqlalchemy import RowMapping
 from sync_pipelines.config.environment import CUSTOMER_ID
 from sync_pipelines.config.snapshot import KINDS, Parts, parts_of
 from sync_pipelines.destinations import open_survey, where_of
+from sync_pipelines.engine.layout import resolve_mapping, root_of
 from sync_pipelines.model.common_model import PLAIN_COLUMNS
 from sync_pipelines.model.connection import Connection
 from sync_pipelines.model.destination import Table
 from sync_pipelines.model.errors import ConfigurationError, DestinationError
 from sync_pipelines.model.mapping import Mapping as FieldMapping
+from sync_pipelines.model.schema_change import DISCARD_FIELD
 from sync_pipelines.model.survey import Position, Survey, TableLook, Where
 from sync_pipelines.model.sync import Sync, SyncObject
 from sync_pipelines.project import Project
@@ -152,17 +154,16 @@ class World:
     def positions(self) -> dict[tuple[str, str], dict[str, Position]]:
         """By sync and object, the positions by customer, in the place where the customer's rows land."""
         schemas: dict[tuple[str, str], dict[str, set[str]]] = {}
-        home: dict[tuple[str, str], str] = {}
         for sync, places in self.places.items():
-            for where, customers in places.items():
+            for where in places:
                 schemas.setdefault((where.destination, where.database), {}).setdefault(where.schema, set()).add(sync)
-                home.update({(sync, customer): where.schema for customer in customers})
         found: dict[tuple[str, str], dict[str, Position]] = {}
         for (destination, database), syncs in schemas.items():
             survey = self._survey(destination, database)
             names = sorted({name for several in syncs.values() for name in several})
             for each in survey.positions(sorted(syncs), self.project.settings.application_id, names):
-                if home.get((each.sync, each.customer_id)) == each.schema:
+                home = self._home.get((each.sync, each.customer_id))
+                if home is not None and (home.database, home.schema) == (database, each.schema):
                     found.setdefault((each.sync, each.object), {})[each.customer_id] = each
         return found
 
@@ -192,6 +193,22 @@ class World:
                 known = tables.get(target.table.name)
                 tables[target.table.name] = _both(known, target.table) if known else target.table
         return found
+
+    def remade(self, target: Target, customer: str) -> Mapping[str, int]:
+        """Columns of the customer's table that stand in the place of others."""
+        where = self._home.get((target.sync.name, customer))
+        look = self.looks.get((where, target.table.name)) if where is not None else None
+        return look.remade if look is not None else {}
+
+    @cached_property
+    def _home(self) -> dict[tuple[str, str], Where]:
+        """By sync and customer, where the rows land."""
+        return {
+            (sync, customer): where
+            for sync, places in self.places.items()
+            for where, customers in places.items()
+            for customer in customers
+        }
 
     def rows(self, where: Where, table: Table, *, deleted: bool = False) -> Mapping[tuple[str, str], int]:
         """Rows of a table by (provider, customer); one statement for each table."""
@@ -251,8 +268,31 @@ class World:
         return found
 
     def fields_of_accounts(self, target: Target, customers: Sequence[str]) -> dict[str, list[str]]:
-        """By customer, the fields that the account had when it was last looked at, as far as they are remembered."""
-        return {}
+        """By customer, the fields that the account had when it was last looked at, as far as they are remembered.
+
+        Only such fields as anybody's rules name, of accounts that are remembered.
+        """
+        declared, sync = target.declared, target.sync
+        if declared.custom_schema is None:
+            return {}
+        wanted = set(customers)
+        ids = {each.id: each.customer_id for each in self.connections[sync.name] if each.customer_id in wanted}
+        named = self._named_fields(target)
+        accepted = declared.schema_policy == DISCARD_FIELD
+        found = self.project.store.schemas.fields_of(sync.name, declared.object, [*ids], named, accepted=accepted)
+        return {ids[id]: fields for id, fields in found.items()}
+
+    def _named_fields(self, target: Target) -> set[str]:
+        """All that rules of anybody name, and what unmapped fields may be taken from."""
+        declared = target.declared
+        mappings = self.mappings.get((target.sync.provider, declared.object), {})
+        named = {each.name for each in declared.custom_schema.fields} if declared.custom_schema else set()
+        for mapping in (None, *mappings.values()):
+            with suppress(ConfigurationError):  # It is told where the customer's change is asked for.
+                rules, additional = resolve_mapping(declared, target.sync.provider, mapping)
+                sources = [each for rule in (*rules.values(), *additional.values()) if rule for each in rule.sources]
+                named.update(sources, map(root_of, sources))
+        return named
 
     def make_ready(self, where: Where, table: Table) -> None:
         """Create or alter one table."""

@@ -32,7 +32,7 @@ def observed(before, after):
     added, retyped = {}, {}
     for table in before:
         old, new = before[table], after[table]
-        assert old.keys() <= new.keys(), "no column ever goes"
+        assert all(name in new or "__was_" in name for name in old), "no column ever goes, it may come back"
         if more := {name: kind for name, kind in new.items() if name not in old}:
             added[table] = more
         if other := {name: (old[name], kind) for name, kind in new.items() if old.get(name, kind) != kind}:
@@ -46,9 +46,14 @@ def told(plan):
     retyped = {table: {name: tuple(pair) for name, pair in change.retyped.items()} for table, change in every}
     return (
         {table for table, change in every if change.action == "create"},
-        {table: dict(change.added) for table, change in every if change.added},
+        {table: come for table, change in every if (come := dict(change.added) | aside(change))},
         {table: pairs for table, pairs in retyped.items() if pairs},
     )
+
+
+def aside(change):
+    """Columns that come because another one moves there."""
+    return {new: change.retyped[old][0] for old, new in change.renamed.items() if old in change.retyped}
 
 
 def planned(place, only=()):

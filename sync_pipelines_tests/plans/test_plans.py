@@ -28,6 +28,7 @@ EVERY_HOUR = {"every": "1 hour"}
 TITLE = {"name": "title", "sources": {"salesforce": "Title"}}
 MOBILE = {"name": "phone_text", "sources": {"salesforce": "MobilePhone"}}
 WIDE = {"name": "size", "type": "numeric"}
+OTHER = {"name": "size", "type": "text"}
 
 
 def contact(*fields, **rest):
@@ -41,6 +42,12 @@ STEPS = {
     "new field": ({"objects": [contact(PHONE, SIZE, TITLE), "account"]}, {(*CONTACTS, "remap"): BOTH}),
     "other source": ({"objects": [contact(MOBILE, SIZE, TITLE), "account"]}, {(*CONTACTS, "remap"): {ACME}}),
     "wider type": ({"objects": [contact(MOBILE, WIDE, TITLE), "account"]}, {(*CONTACTS, "remap"): BOTH}),
+    "other type": ({"objects": [contact(MOBILE, OTHER, TITLE), "account"]}, {(*CONTACTS, "remap"): BOTH}),
+    "the type again": ({"objects": [contact(MOBILE, WIDE, TITLE), "account"]}, {(*CONTACTS, "remap"): BOTH}),
+    "other case": (
+        {"objects": [contact({**MOBILE, "sources": {"salesforce": "MOBILEPHONE"}}, WIDE, TITLE), "account"]},
+        {},
+    ),
     "removed field": ({"objects": [contact(MOBILE, WIDE), "account"]}, {(*CONTACTS, "remap"): BOTH}),
     "removed object": ({"objects": [contact(MOBILE, WIDE)]}, {}),
     "no raw fields": ({"objects": [contact(MOBILE, WIDE, raw_fields=False)]}, {(*CONTACTS, "full read"): BOTH}),
@@ -101,6 +108,7 @@ def test_every_change_does_what_its_plan_says(settled):
         assert (name, plan.changes, reads(plan)) == (name, True, wanted)
         for read in plan.reads:
             if read.kind != "first read":
+                assert read.sure, "what is remembered of the accounts is asked"
                 stored = [len(place.rows("crm_contact", customer)) for customer in read.customers]
                 assert (name, read.rows) == (name, sum(stored))
         assert (name, applied(place, plan).version) == (name, number)

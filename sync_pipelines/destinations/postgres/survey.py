@@ -9,6 +9,7 @@ import msgspec
 from psycopg import sql
 
 from sync_pipelines.destinations.postgres.failures import told_as_ours
+from sync_pipelines.destinations.postgres.former import remade, renames
 from sync_pipelines.destinations.postgres.layout import CHECKPOINTS, KEY, SQL_TYPES, Layout
 from sync_pipelines.destinations.postgres.names import in_query
 from sync_pipelines.destinations.postgres.place import Place
@@ -114,17 +115,23 @@ def _looks(found: Found, layouts: Sequence[Layout], lz4: bool) -> Iterator[Table
             continue
         own = [each for each in statements if each not in made_before]
         made_before.update(own)
-        altered = {name for name in types if any(_alters(each, name) for each in own)}
+        renamed = renames(layout, present) if there is not None else []
         yield TableLook(
             name=layout.named,
             found=present if there is not None else None,
-            added={name: kind for name, kind in types.items() if there is not None and name not in present},
-            retyped={name: (present[name], types[name]) for name in altered if name in present},
+            added={} if there is None else {name: kind for name, kind in types.items() if name not in present},
+            retyped={
+                name: (present[name], kind) for name, kind in types.items() if _is_retyped(name, kind, present, own)
+            },
+            renamed=dict(renamed),
+            remade=remade(layout, there.numbers) if there is not None else {},
             left=tuple(name for name in present if name not in types),
             statements=tuple(own),
         )
 
 
-def _alters(statement: str, column: str) -> bool:
+def _is_retyped(column: str, kind: str, present: Mapping[str, str], statements: Sequence[str]) -> bool:
+    """Whether the column has another type afterwards: in place, or by moving aside for a new one."""
     name = sql.Identifier(column).as_string(None)
-    return statement.startswith("ALTER TABLE") and (f" ALTER COLUMN {name} TYPE " in statement)
+    ways = (f" ALTER COLUMN {name} TYPE ", f" RENAME COLUMN {name} TO ")
+    return column in present and present[column] != kind and any(way in each for way in ways for each in statements)
