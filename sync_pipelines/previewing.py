@@ -154,6 +154,7 @@ class _Look:
             schema=self.schema,
             table=self.project.table(self.sync.name, self.declared.object),
             plan=plan,
+            hash_key=self.project.settings.transform_key,
         )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from sync_pipelines.applied import unapplied
 from sync_pipelines.config import Configuration, load_configuration
+from sync_pipelines.config.loading import OWN_TRANSFORMS
 from sync_pipelines.config.snapshot import parts_of
 from sync_pipelines.destinations import open_destination
 from sync_pipelines.engine.inbound import Describe, Work
@@ -26,6 +27,7 @@ from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.provider import CrmObject, ObjectSchema, Provider
 from sync_pipelines.model.run import SyncRun
 from sync_pipelines.model.sync import Sync, SyncObject
+from sync_pipelines.own_transforms import look_in
 from sync_pipelines.providers import PROVIDERS
 from sync_pipelines.providers import provider as find_provider
 from sync_pipelines.settings import Settings, environment_variables, read_settings
@@ -53,6 +55,7 @@ class Project:
         self._store: Store | None = None
         self._destinations: dict[tuple[str, str, str | None], Destination] = {}
         self._lock = threading.Lock()
+        look_in(settings.syncs_dir / OWN_TRANSFORMS)
         self.providers: Mapping[str, Provider] = {
             name: replace(find_provider(config.provider_name, config.api_version), name=name)
             for name, config in configuration.providers.items()
@@ -282,6 +285,7 @@ class Project:
                 full=full,
                 chunk_rows=self.settings.chunk_rows,
                 due_at=due_at.get(customer),
+                hash_key=self.settings.transform_key,
             )
             for name, customer in wanted
         ]

@@ -77,9 +77,13 @@ def rollback(
 ) -> None:
     """Write the files of an older version into a new folder, and show what applying them would do.
 
-    Your own files are not touched: git holds them. Put the written files in their place to go back, and apply.
+    Your own files are not touched: git holds them. Put the written files in their place to go back, and apply. Your own
+    transforms are copied as they are now; no version holds code.
     """
+    import shutil
+
     from sync_pipelines.cli.plan import show as show_plan
+    from sync_pipelines.config.loading import OWN_TRANSFORMS
     from sync_pipelines.configuration_files import write_files
     from sync_pipelines.plans.making import make_plan
     from sync_pipelines.project import opened
@@ -88,6 +92,9 @@ def rollback(
     folder = to or Path(f"syncs-version-{version}")
     with opened(with_store=True) as project:
         write_files(project.store.configurations.get(version).documents, folder)
+        own = project.settings.syncs_dir / OWN_TRANSFORMS
+        if own.is_dir():
+            shutil.copytree(own, folder / OWN_TRANSFORMS, ignore=shutil.ignore_patterns("__pycache__"))
     with opened(read_settings().model_copy(update={"syncs_dir": folder}), with_store=True) as older:
         made = make_plan(older, actor=whoami())
     if as_json:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 
-from sync_pipelines.config.configuration import DestinationConfig, ProviderConfig
+from sync_pipelines.config.configuration import DestinationConfig, ProviderConfig, RowLevelSecurity
 from sync_pipelines.config.documents import (
     CustomSchemaDocument,
     OAuthDocument,
@@ -48,7 +48,7 @@ def provider_from(document: ProviderDocument) -> ProviderConfig:
 
 
 def destination_from(document: PostgresDestinationDocument) -> DestinationConfig:
-    credentials = document.credentials
+    credentials, security = document.credentials, document.row_level_security
     return DestinationConfig(
         name=document.name,
         host=credentials.host,
@@ -58,6 +58,7 @@ def destination_from(document: PostgresDestinationDocument) -> DestinationConfig
         user=credentials.user,
         password=Secret(credentials.password.get_secret_value()),
         connection_parameters={name: str(value) for name, value in document.connection_parameters.items()},
+        row_level_security=RowLevelSecurity(role=security.role, setting=security.setting) if security else None,
     )
 
 
@@ -110,6 +111,7 @@ def _objects_from(document: ObjectDocument, sync: SyncDocument, provider: Provid
         strategy=document.strategy,
         table=document.table,
         schema_policy=document.schema_policy or sync.schema_policy,
+        formula_refresh=document.formula_refresh.schedule() if document.formula_refresh is not None else None,
     )
     links = document.associations
     if links is not None:

@@ -10,7 +10,7 @@ from sync_pipelines.config.rules import RuleDocument
 from sync_pipelines.config.schedules import Duration, ScheduleDocument
 from sync_pipelines.model.naming import LONGEST_NAME, refusal_of_customer_id
 from sync_pipelines.model.schema_change import DISCARD_FIELD, DISCARD_RECORD, EVOLVE, FREEZE
-from sync_pipelines.model.sync import FULL_REFRESH, INCREMENTAL
+from sync_pipelines.model.sync import APPEND, FULL_REFRESH, INCREMENTAL, MIRROR, UPSERT
 
 STRATEGIES = {
     "full refresh": FULL_REFRESH,
@@ -107,10 +107,19 @@ def _parameters(written: dict[str, str | int]) -> dict[str, str | int]:
     return written
 
 
+def _setting(written: str) -> str:
+    if not re.fullmatch(r"[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)+", written) or len(written) > LONGEST_NAME:
+        raise refusing("must be a setting of your own: small letters, digits and _ with a dot, such as `app.customer`")
+    return written
+
+
+def _unless_off(written: Any) -> Any:
+    return None if written is False else written
+
+
 _LATER = {
     "outbound": "outbound is not there yet: write `direction: inbound`, or leave it out",
     "bidirectional": "bidirectional is not there yet: write `direction: inbound`, or leave it out",
-    "append": "append is not there yet: write `upsert` or `mirror`",
 }
 Strategy = Annotated[str, Choice(STRATEGIES)]
 SchemaPolicy = Annotated[str, Choice(SCHEMA_POLICIES)]
@@ -118,7 +127,7 @@ FieldType = Annotated[str, Choice(FIELD_TYPES)]
 AuthType = Annotated[str, Choice({"oauth2": "oauth2"})]
 Category = Annotated[str, Choice({"crm": "crm"})]
 Direction = Annotated[str, Choice({"inbound": "inbound"}, later=_LATER)]
-Mode = Annotated[str, Choice({"upsert": "upsert", "mirror": "mirror"}, later=_LATER)]
+Mode = Annotated[str, Choice({UPSERT: UPSERT, MIRROR: MIRROR, APPEND: APPEND})]
 Name = Annotated[str, AfterValidator(_name)]
 Url = Annotated[str | None, BeforeValidator(_url)]
 
@@ -162,6 +171,22 @@ class ProviderDocument(Document):
     reserve: float = Field(0.1, ge=0, lt=1, description="Share of an account's calls that is left to its own apps")
 
 
+class RowLevelSecurityDocument(Document):
+    """Readers see the rows of one customer. `true` stands for everything at its default."""
+
+    role: str | None = Field(
+        None, min_length=1, max_length=LONGEST_NAME, description="Who reads, and is given the right to; else everybody"
+    )
+    setting: Annotated[str, AfterValidator(_setting)] = Field(
+        "sync_pipelines.customer_id", description="Of the reading session: the customer whose rows it sees"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_bare_true(cls, written: Any) -> Any:
+        return {} if written is True else written
+
+
 class PostgresDestinationDocument(Document):
     """A Postgres database. `${CUSTOMER_ID}` in database and schema keeps customers apart."""
 
@@ -180,6 +205,12 @@ class PostgresDestinationDocument(Document):
     connection_parameters: Annotated[dict[str, str | int], AfterValidator(_parameters)] = Field(
         {}, description="Of libpq, such as sslmode"
     )
+    row_level_security: Annotated[RowLevelSecurityDocument | None, BeforeValidator(_unless_off)] = None
+
+
+def _in_no_bucket(written: Any) -> None:
+    if written:
+        raise refusing("is of databases only: in a bucket, give each customer's prefix its own right to be read")
 
 
 class S3DestinationDocument(Document):
@@ -195,6 +226,7 @@ class S3DestinationDocument(Document):
     name: Name
     type: Literal["s3"]
     credentials: Credentials
+    row_level_security: Annotated[None, BeforeValidator(_in_no_bucket)] = None
 
 
 DESTINATION_DOCUMENTS: dict[str, type[PostgresDestinationDocument] | type[S3DestinationDocument]] = {
@@ -253,6 +285,9 @@ class ObjectDocument(Document):
     schema_policy: SchemaPolicy | None = Field(
         None, description="What to do when the account's fields change; the sync's if left out"
     )
+    formula_refresh: ScheduleDocument | None = Field(
+        None, description="When formula and roll-up fields are read of all records: daily, or a schedule"
+    )
     associations: Annotated[AssociationsDocument | None, BeforeValidator(_none_if_false)] = Field(
         None, description="Links to other objects, in a table of their own: true, or a list of objects"
     )
@@ -261,6 +296,12 @@ class ObjectDocument(Document):
     @classmethod
     def _a_bare_name(cls, written: Any) -> Any:
         return {"object": written} if isinstance(written, str) else written
+
+    @model_validator(mode="after")
+    def _refreshes_what_is_stored(self) -> Self:
+        if self.formula_refresh is not None and not self.raw_fields:
+            raise refusing("has `formula_refresh`, which compares with the stored records: leave `raw_fields` on")
+        return self
 
 
 class OverrideDocument(Document):

@@ -6,19 +6,21 @@ rows, bounds are frozen in the checkpoint before the first page, and nothing is 
 
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 import msgspec
 
 from sync_pipelines.engine.ahead import read_ahead_if_long
-from sync_pipelines.engine.backfill import BACKFILL_ROWS, Refill, change_of, keeps_records, marked
+from sync_pipelines.engine.backfill import BACKFILL_ROWS, Refill, follow, marked
 from sync_pipelines.engine.chunk import Chunk, ChunkPlan, TextBatch, chunks_of
+from sync_pipelines.engine.formulas import Formulas
 from sync_pipelines.engine.keys import key_reader, refusing
 from sync_pipelines.engine.layout import FieldPlan, Marks, marks_of, plan_fields, table_of
 from sync_pipelines.engine.mapping import LaterMapper, RecordMapper
-from sync_pipelines.engine.schema_policy import Place, Ruling, SchemaMemory, rule
+from sync_pipelines.engine.schema_policy import Ruling, SchemaMemory, ruled
+from sync_pipelines.engine.tally import Tally as Tally
 from sync_pipelines.model.checkpoint import Checkpoint, Reading
 from sync_pipelines.model.connection import Connection
 from sync_pipelines.model.destination import NO_ROWS, Destination, Landing, Observer, Scope, Table
@@ -33,11 +35,9 @@ from sync_pipelines.model.errors import (
 from sync_pipelines.model.flow import Flow, Notice, Page
 from sync_pipelines.model.mapping import Mapping as FieldMapping
 from sync_pipelines.model.provider import Account, CrmObject, ObjectSchema, Provider, ReadPlan
-from sync_pipelines.model.run import Counts, Rejection
-from sync_pipelines.model.sync import FULL_REFRESH, MIRROR, Sync, SyncObject
-
-KEPT_REJECTIONS: Final = 100
-KEPT_NOTICES: Final = 50
+from sync_pipelines.model.run import Counts
+from sync_pipelines.model.secret import Secret
+from sync_pipelines.model.sync import APPEND, FULL_REFRESH, MIRROR, Sync, SyncObject
 
 
 class Vendor(Protocol):
@@ -56,7 +56,10 @@ class Vendor(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """One connection's object of one sync, ready to be done. `full` forces a full read; `due_at` is when it was due."""
+    """One connection's object of one sync, ready to be done.
+
+    `full` forces a full read; `due_at` is when it was due; `hash_key` is the key of the transform `hash`.
+    """
 
     sync: Sync
     declared: SyncObject
@@ -68,6 +71,7 @@ class Work:
     full: bool = False
     chunk_rows: int = 5_000
     due_at: datetime | None = None
+    hash_key: Secret | None = None
 
     @property
     def crm_object(self) -> CrmObject:
@@ -82,26 +86,6 @@ class Work:
             sync=self.sync.name,
             object=self.declared.object,
         )
-
-
-@dataclass
-class Tally:
-    """What happened so far; read by the caller even when the work ends in an error."""
-
-    counts: Counts = field(default_factory=Counts)
-    full: bool = False
-    account_id: str | None = None
-    notices: list[str] = field(default_factory=list)
-    rejections: list[Rejection] = field(default_factory=list)
-
-    def notice(self, text: str) -> None:
-        if text not in self.notices and len(self.notices) < KEPT_NOTICES:
-            self.notices.append(text)
-
-    def reject(self, reason: str, record: bytes) -> None:
-        self.counts += Counts(read=1, rejected=1)
-        if len(self.rejections) < KEPT_REJECTIONS:
-            self.rejections.append(Rejection(reason=reason, record=record[:2000].decode("utf-8", "replace")))
 
 
 Describe = Callable[[CrmObject], ObjectSchema]
@@ -121,7 +105,7 @@ def sync_object(
 
     `memory`: of the account's fields; without one a change of them goes unnoticed.
     """
-    ruling = _ruled(work, describe(work.crm_object), memory, tally)
+    ruling = ruled(work, describe(work.crm_object), memory, tally)
     schema = ruling.schema
     tally.account_id = _account_id(work, vendor)
     observe("described")
@@ -137,39 +121,28 @@ def sync_object(
     with destination.open(work.scope, table, work.run_id, observe) as landing:
         known = landing.checkpoint or Checkpoint()
         _same_account(known, tally.account_id)
-        marks = marks_of(work.declared, table, plan, remade=landing.remade, unexpected=ruling.unexpected)
-        change = change_of(known, marks, keeps_records=keeps_records(table))
-        reread = change.full_read
-        if change.columns:
-            refill = Refill(
-                landing=landing,
-                table=table,
-                crm_object=work.crm_object,
-                schema=schema,
-                plan=plan,
-                marks=marks,
-                columns=change.columns,
-                rows=min(BACKFILL_ROWS, work.chunk_rows),
-            )
-            reread = not _refilled(refill, known, vendor, tally, observe)
-            known = landing.checkpoint or known
+        marks = marks_of(work.declared, table, plan, work.hash_key, remade=landing.remade, unexpected=ruling.unexpected)
+        refill = Refill(
+            landing=landing,
+            table=table,
+            crm_object=work.crm_object,
+            schema=schema,
+            plan=plan,
+            marks=marks,
+            hash_key=work.hash_key,
+            rows=min(BACKFILL_ROWS, work.chunk_rows),
+        )
+        known, reread = follow(refill, known, vendor.check_stop, tally, observe)
         checkpoint = _begin(work, known, marks, vendor, tally.account_id, reread=reread)
         chunks = _chunk_plan(work, ruling, table, plan, checkpoint.seed or checkpoint.fingerprint)
         _Read(
             work=work, vendor=vendor, landing=landing, chunks=chunks, plan=plan, tally=tally, observe=observe
         ).to_the_end(checkpoint)
+        Formulas(
+            work=work, landing=landing, table=table, schema=schema, plan=plan, key_of=chunks.key_of
+        ).refresh_if_due(vendor, tally, observe)
     for notice in vendor.notices:
         tally.notice(notice.message)
-
-
-def _ruled(work: Work, schema: ObjectSchema, memory: SchemaMemory | None, tally: Tally) -> Ruling:
-    if memory is None or work.crm_object.associations_of is not None:
-        return Ruling(schema=schema)
-    place = Place(customer=work.connection.customer_id, provider=work.provider.name, object=work.declared.object)
-    ruling = rule(work.declared.schema_policy, schema, work.crm_object, memory, place)
-    for text in ruling.notices:
-        tally.notice(text)
-    return ruling
 
 
 def _chunk_plan(work: Work, ruling: Ruling, table: Table, plan: FieldPlan, mark: str) -> ChunkPlan:
@@ -182,6 +155,7 @@ def _chunk_plan(work: Work, ruling: Ruling, table: Table, plan: FieldPlan, mark:
             common=work.declared.common_schema and crm_object.common_name is not None,
             custom=plan.custom,
             additional=plan.additional,
+            hash_key=work.hash_key,
         )
     )
     # All that decides a row besides the record's text.
@@ -190,7 +164,8 @@ def _chunk_plan(work: Work, ruling: Ruling, table: Table, plan: FieldPlan, mark:
     key_of = key_reader(crm_object.shape, volatile=volatile, seed=seed)
     if ruling.refused:
         key_of = refusing(key_of, crm_object.shape, ruling.refused)
-    return ChunkPlan(key_of=key_of, mapper=mapper, most_rows=work.chunk_rows, mirror=work.sync.mode == MIRROR)
+    without_deleted = work.sync.mode in (MIRROR, APPEND)
+    return ChunkPlan(key_of=key_of, mapper=mapper, most_rows=work.chunk_rows, without_deleted=without_deleted)
 
 
 def _account_id(work: Work, vendor: Vendor) -> str | None:
@@ -206,30 +181,6 @@ def _same_account(known: Checkpoint, account_id: str | None) -> None:
             f"This connection now leads to account {account_id}, but the stored rows came from {known.account_id}. "
             "Reconnect the former account, or connect the new one under another customer id."
         )
-
-
-def _refilled(refill: Refill, known: Checkpoint, vendor: Vendor, tally: Tally, observe: Observer) -> bool:
-    """Whether the changed columns could be made anew of what is stored."""
-    told = Counts()
-
-    def count(counts: Counts) -> None:
-        nonlocal told
-        told += counts
-        tally.counts += replace(counts, unchanged=0)
-
-    done = refill.run(known, observe, vendor.check_stop, count)
-    names = ", ".join(sorted(refill.columns))
-    if done:
-        tally.notice(
-            f"The rules of {names} changed: made anew for {told.updated + told.unchanged} stored records, of which "
-            f"{told.updated} changed."
-        )
-    else:
-        tally.notice(
-            f"The rules of {names} changed, and the stored records do not hold all that they want: everything is read "
-            "again."
-        )
-    return done
 
 
 def _begin(
@@ -381,12 +332,13 @@ class _Read:
             full_at=reading.started_at if reading.full else checkpoint.full_at,
             incrementals=0 if reading.full else checkpoint.incrementals + 1,
         )
-        if reading.full and not reading.rejected and not reading.complete:
+        may_delete = reading.full and self.work.sync.mode != APPEND
+        if may_delete and not reading.rejected and not reading.complete:
             checkpoint = self._store(rest, replace(checkpoint, reading=replace(reading, complete=True)))
             reading, rest = checkpoint.reading or reading, Chunk(self.chunks)
-        if not reading.full or reading.rejected:
+        if not may_delete or reading.rejected:
             self._store(rest, done)
-            if reading.full:
+            if may_delete:
                 self.tally.notice(
                     f"{reading.rejected} records were rejected (see the rejected ones), so nothing was deleted by "
                     "difference; the next full read without such records does it."

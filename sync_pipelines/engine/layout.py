@@ -1,15 +1,15 @@
 """Which table and columns an object of a sync has, and which vendor fields one connection must be asked for."""
 
 import hashlib
-import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
 from sync_pipelines.engine.mapping import CustomColumn
 from sync_pipelines.engine.rules import rule_fields
+from sync_pipelines.engine.transforms import marks_of as transform_marks
 from sync_pipelines.model.common_model import COMMON_COLUMNS, PLAIN_COLUMNS, Column
 from sync_pipelines.model.destination import Table
 from sync_pipelines.model.errors import ConfigurationError
@@ -17,7 +17,8 @@ from sync_pipelines.model.mapping import FieldRule, SchemaField
 from sync_pipelines.model.mapping import Mapping as FieldMapping
 from sync_pipelines.model.naming import custom_columns, table_of_object
 from sync_pipelines.model.provider import CrmObject, ObjectSchema, VendorField
-from sync_pipelines.model.sync import Sync, SyncObject
+from sync_pipelines.model.secret import Secret
+from sync_pipelines.model.sync import APPEND, Sync, SyncObject
 
 RAW_COLUMN = Column("raw_data", "jsonb", "The record as the vendor gave it")
 ADDITIONAL_COLUMN = Column("additional_fields", "jsonb", "What the customer mapped beyond the custom schema")
@@ -42,6 +43,7 @@ def table_of(sync: Sync, declared: SyncObject, crm_object: CrmObject) -> Table:
         grouped_by="source_id" if crm_object.associations_of is not None else None,
         volatile=tuple(sorted(crm_object.volatile)),
         volatile_at=crm_object.shape.fields,
+        append=sync.mode == APPEND,
     )
 
 
@@ -150,11 +152,8 @@ def _sources(rules: Iterable[FieldRule]) -> Iterator[str]:
 
 
 def root_of(source: str) -> str:
-    """The field at which a path such as `Owner.Name` or `addresses[0].city` begins."""
-    return _PATH_STEP.split(source, maxsplit=1)[0]
-
-
-_PATH_STEP: Final = re.compile(r"[.\[]")
+    """The field at which a path such as `Owner.Name` begins."""
+    return source.split(".", maxsplit=1)[0]
 
 
 def own_columns(crm_object: CrmObject, declared: SyncObject) -> tuple[Column, ...]:
@@ -236,6 +235,7 @@ def marks_of(
     declared: SyncObject,
     table: Table,
     plan: FieldPlan,
+    hash_key: Secret | None = None,
     *,
     remade: Mapping[str, int] | None = None,
     unexpected: Collection[str] = (),
@@ -244,41 +244,49 @@ def marks_of(
     types: dict[str, Any] = {column.name: column.type for column in table.columns}
     types |= {name: (types[name], number) for name, number in (remade or {}).items()}
     kept_away = sorted(f"#{_digest(name)[:12]}" for name in unexpected)
-    rules: dict[str, Any] = {item.column: (_told(item.rule), item.required) for item in plan.custom}
+    rules: dict[str, Any] = {item.column: (_told(item.rule, hash_key), item.required) for item in plan.custom}
     if ADDITIONAL_COLUMN.name in types:
-        rules[ADDITIONAL_COLUMN.name] = _told_additional(plan)
+        rules[ADDITIONAL_COLUMN.name] = _told_additional(plan, hash_key)
     own = [(name, kind) for name, kind in types.items() if name not in rules]
+    ground = (table.name, table.append, own, table.metadata_prefix, declared.raw_fields, declared.common_schema)
     return Marks(
-        fingerprint=f"{_fingerprint(declared, table, types, plan)}|{','.join((*plan.missing, *kept_away))}",
-        ground=_digest((table.name, own, table.metadata_prefix, declared.raw_fields, declared.common_schema)),
+        fingerprint=f"{_fingerprint(declared, table, plan, types, hash_key)}|{','.join((*plan.missing, *kept_away))}",
+        ground=_digest(ground),
         mapped={name: _digest((types[name], rule))[:12] for name, rule in rules.items()},
     )
 
 
-def _fingerprint(declared: SyncObject, table: Table, types: Mapping[str, Any], plan: FieldPlan) -> str:
-    return _digest(
-        (
-            list(types.items()),
-            table.metadata_prefix,
-            [(item.column, _told(item.rule), item.required) for item in plan.custom],
-            _told_additional(plan),
-            declared.raw_fields,
-            declared.common_schema,
-        )
+def _fingerprint(
+    declared: SyncObject, table: Table, plan: FieldPlan, types: Mapping[str, Any], hash_key: Secret | None
+) -> str:
+    parts: tuple[Any, ...] = (
+        list(types.items()),
+        table.metadata_prefix,
+        [(item.column, _told(item.rule, hash_key), item.required) for item in plan.custom],
+        _told_additional(plan, hash_key),
+        declared.raw_fields,
+        declared.common_schema,
     )
+    if table.append:
+        # With another mode, everything is to be read again: rows stand as they were added.
+        parts += (APPEND,)
+    return _digest(parts)
 
 
 def _digest(parts: Any) -> str:
     return hashlib.sha256(msgspec.json.encode(parts, order="sorted")).hexdigest()[:24]
 
 
-def _told_additional(plan: FieldPlan) -> Any:
-    return sorted((name, _told(rule)) for name, rule in plan.additional.items())
+def _told_additional(plan: FieldPlan, hash_key: Secret | None) -> Any:
+    return sorted((name, _told(rule, hash_key)) for name, rule in plan.additional.items())
 
 
-def _told(rule: FieldRule | None) -> Any:
+def _told(rule: FieldRule | None, hash_key: Secret | None) -> Any:
     """A plain rule tells the same as before there were transforms: nobody has to read everything again for them."""
-    return None if rule is None else rule.plain or rule
+    if rule is None or rule.plain is not None:
+        return rule.plain if rule else None
+    marks = transform_marks(rule.transforms, hash_key)
+    return (rule, marks) if marks else rule
 
 
 def returned(old: str, new: str) -> bool:

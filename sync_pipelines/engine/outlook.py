@@ -16,13 +16,22 @@ from sync_pipelines.model.destination import Table
 from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.mapping import Mapping
 from sync_pipelines.model.provider import CrmObject, ObjectSchema, VendorField
+from sync_pipelines.model.secret import Secret
 from sync_pipelines.model.sync import SyncObject
 
 
 class Outlook:
     """An object of a sync as it is configured now, for any of its customers."""
 
-    def __init__(self, declared: SyncObject, crm_object: CrmObject, table: Table, provider: str) -> None:
+    def __init__(
+        self,
+        declared: SyncObject,
+        crm_object: CrmObject,
+        table: Table,
+        provider: str,
+        hash_key: Secret | None = None,
+    ) -> None:
+        self._hash_key = hash_key
         self.declared = declared
         self.crm_object = crm_object
         self.table = table
@@ -90,7 +99,7 @@ class Outlook:
     ) -> Marks:
         account = ObjectSchema(fields=tuple(VendorField(name=name) for name in fields))
         plan = plan_fields(self.declared, self.crm_object, account, self.provider, mapping)
-        marks = marks_of(self.declared, self.table, plan, remade=remade)
+        marks = marks_of(self.declared, self.table, plan, self._hash_key, remade=remade)
         digest, bar, missing = marks.fingerprint.partition("|")
         return replace(marks, fingerprint=digest + bar + ",".join(filter(None, (missing, *kept_away))))
 

@@ -3,7 +3,7 @@
 Pure: records and a compiled mapper in, values out. Who reads the records, and who shows the result, is elsewhere.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from sync_pipelines.model.common_model import Column
 from sync_pipelines.model.destination import ROW_HEAD, Table
 from sync_pipelines.model.errors import RejectRecord
 from sync_pipelines.model.provider import CrmObject, ObjectSchema, RecordShape
+from sync_pipelines.model.secret import Secret
 from sync_pipelines.model.sync import SyncObject
 
 RAW = "raw_data"
@@ -61,8 +62,12 @@ def preview_records(
     schema: ObjectSchema,
     table: Table,
     plan: FieldPlan,
+    hash_key: Secret | None = None,
 ) -> list[PreviewRecord]:
-    """What the table would hold of these records, made by a sync's own mapper. Never raises for a value."""
+    """What the table would hold of these records, made by a sync's own mapper. Never raises for a value.
+
+    `hash_key`: of the transform `hash`. ConfigurationError for a rule that cannot be compiled.
+    """
     mapper = RecordMapper(
         crm_object,
         schema,
@@ -70,6 +75,7 @@ def preview_records(
         common=is_common(crm_object, declared),
         custom=plan.custom,
         additional=plan.additional,
+        hash_key=hash_key,
     )
     return [_record(text, mapper, crm_object.shape, table, plan) for text in records]
 
@@ -92,11 +98,11 @@ def _record(text: bytes, mapper: RecordMapper, shape: RecordShape, table: Table,
             PreviewField(
                 column=column.name,
                 type=column.type,
-                sources=_named(mapper.sources.get(column.name), shape),
+                sources=_named(mapper.sources.get(column.name, ()), shape),
                 transforms=tuple(step.name for step in rule.transforms) if rule else (),
-                before=_before(record, mapper.sources.get(column.name), shape),
+                before=_before(record, mapper.sources.get(column.name, ()), shape),
                 after=_shown(column, value),
-                problem=_problem(column, mapper.sources.get(column.name), errors, shape, plan),
+                problem=_problem(column, mapper.sources.get(column.name, ()), errors, shape, plan),
             )
         )
     found = at_path(record, shape.id)
@@ -108,12 +114,19 @@ def _no_id(found: Any) -> str | None:
     return None if found not in (None, "") else "It has no id, so a sync rejects it."
 
 
-def _named(source: Source | None, shape: RecordShape) -> tuple[str, ...]:
-    return tuple(_field_name(path, shape) for path in source.paths) if source else ()
+def _paths(sources: Sequence[Source]) -> Iterator[Path]:
+    """All the way into a field's value, where a source leads there."""
+    for source in sources:
+        inner = source.inner or ((),) * len(source.paths)
+        yield from (path + further for path, further in zip(source.paths, inner, strict=True))
 
 
-def _before(record: Mapping[str, Any], source: Source | None, shape: RecordShape) -> dict[str, Any]:
-    paths = source.paths if source else ()
+def _named(sources: Sequence[Source], shape: RecordShape) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(_field_name(path, shape) for path in _paths(sources)))
+
+
+def _before(record: Mapping[str, Any], sources: Sequence[Source], shape: RecordShape) -> dict[str, Any]:
+    paths = _paths(sources)
     return {_field_name(path, shape): at_path(record, path) for path in paths if _holds(record, path)}
 
 
@@ -134,10 +147,10 @@ def _shown(column: Column, value: Any) -> Any:
 
 
 def _problem(
-    column: Column, source: Source | None, errors: Mapping[str, Any], shape: RecordShape, plan: FieldPlan
+    column: Column, sources: Sequence[Source], errors: Mapping[str, Any], shape: RecordShape, plan: FieldPlan
 ) -> str | None:
     if column.name in errors:
         return str(errors[column.name]["reason"])
     gone = {name.casefold() for name in plan.missing}
-    lost = [name for name in _named(source, shape) if name.casefold() in gone]
+    lost = [name for name in _named(sources, shape) if name.casefold() in gone]
     return f"The account has no readable field {', '.join(lost)}." if lost else None

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from sync_pipelines.engine.layout import shape_fields
+from sync_pipelines.engine.tally import Tally
 from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.provider import CrmObject, ObjectSchema
 from sync_pipelines.model.schema_change import (
@@ -20,6 +21,9 @@ from sync_pipelines.model.schema_change import (
     mark_of,
     told,
 )
+
+if TYPE_CHECKING:
+    from sync_pipelines.engine.inbound import Work
 
 
 class SchemaMemory(Protocol):
@@ -63,6 +67,20 @@ class Place:
     @property
     def accepting(self) -> str:
         return f"`sync-pipelines schema accept {self.customer} {self.provider} {self.object}`"
+
+
+def ruled(work: "Work", schema: ObjectSchema, memory: SchemaMemory | None, tally: Tally) -> Ruling:
+    """What to read for this work; what is to be said of it goes into the tally. Nothing without a memory.
+
+    ConfigurationError where the policy is freeze and the fields changed.
+    """
+    if memory is None or work.declared.is_associations:
+        return Ruling(schema=schema)
+    place = Place(customer=work.connection.customer_id, provider=work.provider.name, object=work.declared.object)
+    ruling = rule(work.declared.schema_policy, schema, work.crm_object, memory, place)
+    for text in ruling.notices:
+        tally.notice(text)
+    return ruling
 
 
 def rule(policy: str, schema: ObjectSchema, crm_object: CrmObject, memory: SchemaMemory, place: Place) -> Ruling:

@@ -44,6 +44,14 @@ class Backfill:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FormulaReading:
+    """A refresh of formula fields under way: since when, by the vendor's clock, and where to go on."""
+
+    started_at: datetime
+    resume: PageToken | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Checkpoint:
     """`read_until`: every change visible at the vendor before then is in the destination.
 
@@ -51,6 +59,7 @@ class Checkpoint:
     own, `mapped` has the parts of the single columns that are mapped (None: stored before these were kept apart).
     `seed` goes into the rows' hashes; empty: the fingerprint. It stays when columns are made anew of stored rows, as
     hashes do. `backfills` counts those, so that no seed comes twice.
+    `formulas_at`: when formula fields were last read apart; `formulas`: doing so at the moment.
     `version` counts commits and fences: a writer whose number is behind loses.
     """
 
@@ -64,5 +73,7 @@ class Checkpoint:
     seed: str = ""
     backfill: Backfill | None = None
     backfills: int = 0
+    formulas_at: datetime | None = None
+    formulas: FormulaReading | None = None
     account_id: str | None = None
     version: int = 0

@@ -158,12 +158,20 @@ class Landing(Protocol):
         The batch's rows hold the head of a Row and then one value for each of `columns`, in their order. The named
         columns are set; in a row's errors, those under the named columns are replaced by the batch's and all others
         stay (no error left: null). All else keeps its bytes, the hash too, as it stands for the record's text, which
-        is the same. A row in which nothing differs is left alone and counts as unchanged, as one that is not there
-        does; the others count as updated and learn run id and time. `dropped`: columns that the table no longer has;
-        their errors go.
+        is the same; where raw_data is among the columns, the hash is the batch's. A row in which nothing differs is
+        left alone and counts as unchanged, as one that is not there does; the others count as updated and learn run id
+        and time. `dropped`: columns that the table no longer has; their errors go.
 
         Whatever `checkpoint.reading` is stays with the ids it has seen. LeaseLost as in `load`, which also keeps a row
         that another run has written since `stored` from being set to what it was.
+        """
+        ...
+
+    def outdated(self, patches: Mapping[str, bytes]) -> list[StoredRecord]:
+        """Of the rows with these ids, those whose raw_data does not hold what its patch holds, with their records.
+
+        A patch is JSON; an object holds another one if it has all of its keys with values that hold theirs. Deleted
+        rows and rows without raw_data are left out. Changes nothing.
         """
         ...
 

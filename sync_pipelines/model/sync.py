@@ -13,7 +13,11 @@ FULL_REFRESH = "full refresh"
 INCREMENTAL = "incremental"
 
 UPSERT = "upsert"
+"""Rows follow their records; one whose record is deleted is marked, never removed."""
 MIRROR = "mirror"
+"""Rows follow their records, also when they go."""
+APPEND = "append"
+"""Rows of new records are added, and never touched again."""
 
 MINIMUM_INTERVAL = timedelta(seconds=60)
 """A shorter period is accepted (the printed example has one) and run at this pace."""
@@ -50,6 +54,8 @@ class SyncObject:
     table: str | None = None
     schema_policy: str = EVOLVE
     associated: tuple[str, ...] = ()
+    formula_refresh: Schedule | None = None
+    """When formula and roll-up fields are read apart from the records' changes; None: never."""
 
     @property
     def is_associations(self) -> bool:

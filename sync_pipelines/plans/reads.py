@@ -85,6 +85,7 @@ def _kinds(
         world.project.crm_object(target.sync.name, target.declared.object),
         target.table,
         target.sync.provider,
+        world.project.settings.transform_key,
     )
     mappings = world.mappings.get((target.sync.provider, target.declared.object), {})
 

@@ -144,6 +144,10 @@ def test_a_rule_is_tried_before_it_is_saved(scene):
     assert shown["missing"] == ["Nowhere__c"]
     assert told(then)["renewal_date"]["problem"] == "The account has no readable field Nowhere__c."
     assert scene.place.project.store.mappings.history(scene.customer, scene.vendor, "account") == versions
+    rule = {"source": NAME[scene.vendor], "transform": {"name": "value_mapping", "values": {"Nord Metall": "gold"}}}
+    (then,) = scene.json("--record", first, "--set", f"tier={json.dumps(rule)}")["records"]
+    assert (told(then)["tier"]["after"], told(then)["tier"]["transforms"]) == ("gold", ["value_mapping"])
+    assert told(then)["tier"]["before"] == {NAME[scene.vendor]: "Nord Metall"}
     answer = scene.command_line(
         "preview", scene.customer, "crm", "account", "--record", first, "--set", f"tier={NAME[scene.vendor]}"
     )

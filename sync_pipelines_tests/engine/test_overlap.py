@@ -68,7 +68,7 @@ class Landing:
     def open(self, scope, table, run_id, observe):
         return nullcontext(self)
 
-    def load(self, batch, checkpoint, *, merged=(), removed=()):
+    def load(self, batch, checkpoint, *, merged=(), removed=(), regrouped=()):
         self.store(len(self.stored))
         self.stored.append(list(batch.ids))
         return Counts(created=len(batch.ids))

@@ -2,6 +2,7 @@
 
 import json
 import uuid
+from pathlib import Path
 
 import pytest
 
@@ -39,11 +40,14 @@ def test_a_change_from_plan_to_rollback(settled, command_line):
     assert "what changed" in run("config", "history").text
     files = json.loads(run("config", "show", 1, "--json").out)["files"]
     assert "phone_text" in files["syncs/crm.yaml"]
+    (place.folder / "transforms").mkdir()
+    (place.folder / "transforms" / "ours.py").write_text("# nothing yet\n")
     answer = run("config", "rollback", 1)
     assert "sync crm is changed in objects.account" in answer.text
     assert "rows of crm account" in answer.text
     assert place.project.store.configurations.newest().version == 2
     assert run("config", "rollback", 1).code == 2, "the folder is not empty any more"
+    assert Path("syncs-version-1/transforms/ours.py").is_file()
     run.set(SYNC_PIPELINES_SYNCS_DIR="syncs-version-1")
     assert "Version 3 is in effect" in run("apply", "--yes").text
     first, last = (place.project.store.configurations.get(version) for version in (1, 3))

@@ -16,7 +16,13 @@ from sync_pipelines.destinations.postgres.failures import told_as_ours
 from sync_pipelines.destinations.postgres.layout import Layout
 from sync_pipelines.destinations.postgres.place import Place
 from sync_pipelines.destinations.postgres.pool import Lent, Pool
-from sync_pipelines.destinations.postgres.remapping import Remapping, remapping_of, staged_columns, stored_records
+from sync_pipelines.destinations.postgres.remapping import (
+    Remapping,
+    outdated_records,
+    remapping_of,
+    staged_columns,
+    stored_records,
+)
 from sync_pipelines.destinations.postgres.statements import statements_of
 from sync_pipelines.model.checkpoint import Checkpoint
 from sync_pipelines.model.destination import Batch, Observer, Row, Scope, StoredRecord
@@ -161,6 +167,10 @@ class PostgresLanding:
         with told_as_ours(self._opening.place), self._opening.pool.lend(self._opening.place) as lent:
             return stored_records(lent.connection, self._opening.layout, self._scope, after, limit)
 
+    def outdated(self, patches: Mapping[str, bytes]) -> list[StoredRecord]:
+        with told_as_ours(self._opening.place), self._opening.pool.lend(self._opening.place) as lent:
+            return outdated_records(lent.connection, self._opening.layout, self._scope, patches)
+
     def remap(
         self, batch: Batch, columns: Sequence[str], checkpoint: Checkpoint, *, dropped: Sequence[str] = ()
     ) -> Counts:
@@ -187,7 +197,7 @@ class PostgresLanding:
             for start in range(0, len(batch.ids), BLOCK_ROWS):
                 ids = batch.ids[start : start + BLOCK_ROWS]
                 block = batch.columns(range(start, start + len(ids)))
-                for record in encoded(staged_columns(ids, block), made.types):
+                for record in encoded(staged_columns(ids, block, with_hash=made.sets_hash), made.types):
                     copy.write_row(record)
 
     def sample(self, limit: int) -> tuple[list[str], list[Row]]:

@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 from psycopg import sql
 
+from sync_pipelines.config import RowLevelSecurity
 from sync_pipelines.destinations.postgres.failures import told_as_ours
 from sync_pipelines.destinations.postgres.former import remade, renames
 from sync_pipelines.destinations.postgres.layout import CHECKPOINTS, KEY, SQL_TYPES, Layout
@@ -48,7 +49,8 @@ class PostgresSurvey:
         with self._connection() as connection:
             lz4 = has_lz4(connection)
             found = look_at(connection, list(wanted), names)
-        return {schema: list(_looks(found[schema], several, lz4)) for schema, several in layouts.items()}
+        security = self._place.row_level_security
+        return {schema: list(_looks(found[schema], several, security, lz4)) for schema, several in layouts.items()}
 
     def positions(self, schemas: Sequence[str], application_id: str, syncs: Sequence[str]) -> list[Position]:
         values = {"application_id": application_id, "syncs": list(syncs)}
@@ -79,7 +81,7 @@ class PostgresSurvey:
 
     def make_ready(self, schema: str, table: Table) -> None:
         with self._connection() as connection:
-            make_ready(connection, Layout(schema, table))
+            make_ready(connection, Layout(schema, table), self._place.row_level_security)
 
     def close(self) -> None:
         self._pools.leave(self._place.server)
@@ -101,7 +103,9 @@ def _position(row: tuple[Any, ...]) -> Position:
     return Position(schema=schema, sync=sync, object=object_name, customer_id=customer, checkpoint=checkpoint)
 
 
-def _looks(found: Found, layouts: Sequence[Layout], lz4: bool) -> Iterator[TableLook]:
+def _looks(
+    found: Found, layouts: Sequence[Layout], security: RowLevelSecurity | None, lz4: bool
+) -> Iterator[TableLook]:
     """What one table's statements make (the schema, the checkpoints) is there for the next one."""
     made_before: set[str] = set()
     for layout in layouts:
@@ -109,7 +113,7 @@ def _looks(found: Found, layouts: Sequence[Layout], lz4: bool) -> Iterator[Table
         types = {column.name: SQL_TYPES[column.type] for column in layout.columns}
         present = dict(there.columns) if there is not None else {}
         try:
-            statements = [each.as_string(None) for each in missing(found, layout, lz4=lz4)]
+            statements = [each.as_string(None) for each in missing(found, layout, security, lz4=lz4)]
         except DestinationError as problem:
             yield TableLook(name=layout.named, found=present or None, problem=str(problem))
             continue

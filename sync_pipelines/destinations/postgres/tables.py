@@ -11,10 +11,16 @@ from typing import TypeAlias
 
 from psycopg import sql
 
+from sync_pipelines.config import RowLevelSecurity
 from sync_pipelines.destinations.postgres.former import TAKEN_IN, remade, renames
 from sync_pipelines.destinations.postgres.layout import CHECKPOINTS, SEEN, SQL_TYPES, VISIBLE, Layout
 from sync_pipelines.destinations.postgres.names import identifier
 from sync_pipelines.destinations.postgres.pool import Connection
+from sync_pipelines.destinations.postgres.row_security import (
+    POLICY,
+    refuse_views_of_old_servers,
+    statements_to_secure,
+)
 from sync_pipelines.model.common_model import Column
 from sync_pipelines.model.errors import DestinationError
 
@@ -22,7 +28,8 @@ _INLINE_BYTES = 4080
 """Where the server has no lz4, rows up to this size stay uncompressed: the old compression costs more than all else."""
 
 _CATALOGUE = """
-SELECT n.nspname, c.relname, c.relkind::text,
+SELECT n.nspname, c.relname, c.relkind::text, c.relrowsecurity,
+  EXISTS (SELECT FROM pg_catalog.pg_policy p WHERE p.polrelid = c.oid AND p.polname = %(policy)s),
   (SELECT jsonb_agg(jsonb_build_array(a.attname, format_type(a.atttypid, a.atttypmod), a.attnum) ORDER BY a.attnum)
      FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
   (SELECT jsonb_agg(a.attname ORDER BY place)
@@ -67,29 +74,45 @@ class Relation:
     columns: Mapping[str, str]
     numbers: Mapping[str, int]
     key: tuple[str, ...]
+    is_secured: bool = False
+    has_policy: bool = False
 
 
 Found: TypeAlias = Mapping[str, Relation] | None
 """Relations of a schema by name; None when there is no schema."""
 
 
-def make_ready(connection: Connection, layout: Layout) -> Layout:
+def make_ready(connection: Connection, layout: Layout, security: RowLevelSecurity | None = None) -> Layout:
     """Bring tables and view into the layout's shape, and tell it with the types that the columns really have.
 
     DestinationError where something else is in the way.
     """
+    if security is not None:
+        refuse_views_of_old_servers(connection, layout)
     found = _look(connection, layout)
-    if missing(found, layout, lz4=False):
+    if missing(found, layout, security, lz4=False):
         with connection.transaction():
             connection.execute("SELECT pg_advisory_xact_lock(%s)", [_lock_number(layout.schema)])
             lz4 = has_lz4(connection)
-            for statement in missing(_look(connection, layout), layout, lz4=lz4):
+            for statement in missing(_look(connection, layout), layout, security, lz4=lz4):
                 connection.execute(statement)
             found = _look(connection, layout)
-    if not found:
+    table = found.get(layout.physical) if found else None
+    if security is not None or (table is not None and table.has_policy):
+        _secure(connection, layout, security)
+    if table is None:
         return layout
-    table = found[layout.physical]
     return replace(layout.with_types(table.columns), remade=tuple(remade(layout, table.numbers).items()))
+
+
+def _secure(connection: Connection, layout: Layout, security: RowLevelSecurity | None) -> None:
+    """After the table is there and before a row is in it."""
+    if not statements_to_secure(connection, layout, security):
+        return
+    with connection.transaction():
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", [_lock_number(layout.schema)])
+        for statement in statements_to_secure(connection, layout, security):
+            connection.execute(statement)
 
 
 def _look(connection: Connection, layout: Layout) -> Found:
@@ -103,14 +126,14 @@ def names_of(layout: Layout) -> list[str]:
 
 def look_at(connection: Connection, schemas: Sequence[str], names: Sequence[str]) -> dict[str, Found]:
     """What the catalogue says of these names in each of these schemas: one query."""
-    rows = connection.execute(_CATALOGUE, {"schemas": list(schemas), "names": list(names)}).fetchall()
+    rows = connection.execute(_CATALOGUE, {"schemas": list(schemas), "names": list(names), "policy": POLICY}).fetchall()
     found: dict[str, dict[str, Relation]] = {}
-    for schema, name, kind, columns, key in rows:
+    for schema, name, kind, is_secured, has_policy, columns, key in rows:
         known = found.setdefault(schema, {})
         if name is not None:
             types = {column: kind for column, kind, _ in columns or ()}
             numbers = {column: number for column, _, number in columns or ()}
-            known[name] = Relation(kind, types, numbers, tuple(key or ()))
+            known[name] = Relation(kind, types, numbers, tuple(key or ()), is_secured, has_policy)
     return {schema: found.get(schema) for schema in schemas}
 
 
@@ -119,7 +142,7 @@ def has_lz4(connection: Connection) -> bool:
     return connection.execute(_HAS_LZ4).fetchone() == (True,)
 
 
-def missing(found: Found, layout: Layout, *, lz4: bool) -> list[sql.Composed]:
+def missing(found: Found, layout: Layout, security: RowLevelSecurity | None, *, lz4: bool) -> list[sql.Composed]:
     """The statements that make what is not there yet. DestinationError where something else is in the way."""
     statements: list[sql.Composed] = []
     if found is None:
@@ -138,7 +161,8 @@ def missing(found: Found, layout: Layout, *, lz4: bool) -> list[sql.Composed]:
         statements.extend(_changes(_after(moved, table), layout, lz4))
         view = _after(moved, view) if view is not None else None
     if layout.has_view:
-        statements.extend(_view(view, table, layout))
+        as_caller = security is not None or (table is not None and table.is_secured)
+        statements.extend(_view(view, table, layout, as_caller=as_caller))
     return statements
 
 
@@ -217,7 +241,8 @@ def _changes(table: Relation, layout: Layout, lz4: bool) -> list[sql.Composed]:
     return statements
 
 
-def _view(view: Relation | None, table: Relation | None, layout: Layout) -> list[sql.Composed]:
+def _view(view: Relation | None, table: Relation | None, layout: Layout, *, as_caller: bool) -> list[sql.Composed]:
+    """`as_caller`: it reads with the rights of who asks, so that it shows nobody more than the table does."""
     if view is not None and (view.kind != "v" or table is None):
         raise DestinationError(
             f"{layout.schema}.{layout.named} exists already and is not the view that this project makes there: rename "
@@ -230,8 +255,12 @@ def _view(view: Relation | None, table: Relation | None, layout: Layout) -> list
     # A view can only grow at its end, and what others built on it must live on.
     columns = sql.SQL(", ").join(map(identifier, present + added))
     return [
-        sql.SQL("CREATE OR REPLACE VIEW {} AS SELECT {} FROM {}").format(
-            identifier(layout.schema, layout.named), columns, identifier(layout.schema, layout.physical)
+        sql.SQL("CREATE OR REPLACE VIEW {}{} AS SELECT {} FROM {}").format(
+            identifier(layout.schema, layout.named),
+            # A view that is replaced keeps no option that is not said again.
+            sql.SQL(" WITH (security_invoker = true)" if as_caller else ""),
+            columns,
+            identifier(layout.schema, layout.physical),
         )
     ]
 
