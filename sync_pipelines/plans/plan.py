@@ -19,7 +19,8 @@ CREATED, REMOVED, RENAMED, CHANGED, RECORDED = "created", "removed", "renamed", 
 
 CREATE, ALTER, BLOCKED = "create", "alter", "blocked"
 
-FIRST_READ, FULL_READ, REMAP = "first read", "full read", "remap"
+FIRST_READ, FULL_READ, REMAP, UNSEEN = "first read", "full read", "remap", "unseen"
+"""`unseen`: what of it the next run does was not looked at."""
 
 
 @dataclass(frozen=True, kw_only=True)

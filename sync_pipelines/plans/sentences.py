@@ -9,6 +9,7 @@ from sync_pipelines.plans.plan import (
     FIRST_READ,
     REMAP,
     RENAMED,
+    UNSEEN,
     DocumentChange,
     Plan,
     Read,
@@ -64,8 +65,10 @@ def _read(read: Read) -> str:
         what = "is read for the first time"
     elif read.kind == REMAP:
         what = f"has {', '.join(read.columns)} made anew of stored records"
+    elif read.kind == UNSEEN:
+        what = "may be read in full or made anew, its files were not looked at,"
     rows = "" if read.rows is None else f", {read.rows:,} row(s)"
     text = f"{read.sync} {read.object} {what} for {len(read.customers):,} customer(s){rows}"
     if not read.caused:
         return f"{text} (waiting already)"
-    return text if read.sure or read.kind == FIRST_READ else f"{text} (at most: the accounts were not asked)"
+    return text if read.sure or read.kind in (FIRST_READ, UNSEEN) else f"{text} (at most: the accounts were not asked)"

@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import RowMapping
 
+from sync_pipelines.config import DestinationConfig
 from sync_pipelines.config.environment import CUSTOMER_ID
 from sync_pipelines.config.snapshot import KINDS, Parts, parts_of
 from sync_pipelines.destinations import open_survey, where_of
@@ -119,9 +120,16 @@ class World:
         """By sync, its customers by where their rows land. A place that all share is there without customers too."""
         return {sync.name: self._places_of(sync) for sync in self.syncs}
 
+    def database_of(self, destination: str) -> DestinationConfig | None:
+        """The destination if it is a database. Files hold a customer's position each: they are not looked at."""
+        config: object = self.project.configuration.destinations.get(destination)
+        return config if isinstance(config, DestinationConfig) else None
+
     def _places_of(self, sync: Sync) -> dict[Where, list[str]]:
-        config = self.project.configuration.destinations[sync.destination]
+        config = self.database_of(sync.destination)
         found: dict[Where, list[str]] = {}
+        if config is None:
+            return found
         if CUSTOMER_ID not in config.database and CUSTOMER_ID not in config.schema_name:
             found[where_of(config, "")] = []
         for each in self.connections[sync.name]:
@@ -241,9 +249,9 @@ class World:
     def rows_left(self, target: Mapping[str, str]) -> dict[str, int] | None:
         """By customer, the rows of an object that is no longer synced, as its version had it.
 
-        None where its destination is no longer configured, or keeps every customer in a place of their own.
+        None where its destination is no longer configured, or cannot be asked for all customers at once.
         """
-        config = self.project.configuration.destinations.get(target["destination"])
+        config = self.database_of(target["destination"])
         if config is None or CUSTOMER_ID in config.database or CUSTOMER_ID in config.schema_name:
             return None
         table = Table(name=target["table"], columns=PLAIN_COLUMNS, metadata_prefix=target["prefix"])
@@ -301,7 +309,9 @@ class World:
     def _survey(self, destination: str, database: str) -> Survey:
         key = (destination, database)
         if key not in self._surveys:
-            survey = open_survey(self.project.configuration.destinations[destination], database)
+            config = self.database_of(destination)
+            assert config is not None, "only places in databases are surveyed"
+            survey = open_survey(config, database)
             self._stack.callback(survey.close)
             self._surveys[key] = survey
         return self._surveys[key]
