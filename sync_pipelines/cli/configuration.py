@@ -93,10 +93,11 @@ def rollback(
     with opened(with_store=True) as project:
         write_files(project.store.configurations.get(version).documents, folder)
         own = project.settings.syncs_dir / OWN_TRANSFORMS
-        if own.is_dir():
-            shutil.copytree(own, folder / OWN_TRANSFORMS, ignore=shutil.ignore_patterns("__pycache__"))
     with opened(read_settings().model_copy(update={"syncs_dir": folder}), with_store=True) as older:
         made = make_plan(older, actor=whoami())
+    # Not before: one process must not find a transform in two files.
+    if own.is_dir():
+        shutil.copytree(own, folder / OWN_TRANSFORMS, ignore=shutil.ignore_patterns("__pycache__"))
     if as_json:
         print(made.json().decode())
         return

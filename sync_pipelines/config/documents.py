@@ -3,9 +3,9 @@
 import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, SecretStr, model_validator
+from pydantic import AfterValidator, AliasChoices, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
-from sync_pipelines.config.document import Choice, Document, Identifier, refusing
+from sync_pipelines.config.document import Choice, Document, Identifier, or_text, refusing
 from sync_pipelines.config.rules import RuleDocument
 from sync_pipelines.config.schedules import Duration, ScheduleDocument
 from sync_pipelines.model.naming import LONGEST_NAME, refusal_of_customer_id
@@ -237,6 +237,8 @@ DESTINATION_DOCUMENTS: dict[str, type[PostgresDestinationDocument] | type[S3Dest
 
 class SchemaFieldDocument(Document):
     """A field that customers map onto. A bare name stands for a text field."""
+
+    model_config = ConfigDict(json_schema_extra=or_text)
 
     name: str = Field(min_length=1, max_length=200)
     type: FieldType = "text"

@@ -22,7 +22,7 @@ from sync_pipelines.model.provider import CrmObject, ObjectSchema
 from sync_pipelines.model.run import Counts
 from sync_pipelines.model.secret import Secret
 
-BACKFILL_ROWS: Final = 1_000
+BACKFILL_ROWS: Final = 500
 """Rows of one transaction. Few, as records may be wide, and what was done before a crash is not done again."""
 
 _STANDS: Final = (

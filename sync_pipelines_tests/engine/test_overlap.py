@@ -42,6 +42,9 @@ class PagedVendor:
     def vendor_now(self):
         return NOW
 
+    def check_stop(self):
+        pass
+
     def read(self, flow):
         try:
             for number in self.pages:
