@@ -16,6 +16,7 @@ import msgspec
 from pydantic import BaseModel, SecretStr
 
 from sync_pipelines.config.configuration import Configuration
+from sync_pipelines.model.connection import OAuthClient
 from sync_pipelines.model.mapping import SchemaField
 from sync_pipelines.model.secret import MASK, Secret
 from sync_pipelines.model.sync import SyncObject
@@ -24,6 +25,9 @@ Parts: TypeAlias = Mapping[str, Mapping[str, Any]]
 """{"providers": {name: part}, "destinations": ..., "syncs": ...}, as JSON values."""
 
 KINDS = ("providers", "destinations", "syncs")
+
+_ONE_OF_A_KIND = frozenset(kind.__module__ for kind in (Configuration, OAuthClient, SchemaField, SyncObject))
+"""Modules whose classes are each alone in their place. Others (a filter's conditions) are told apart by their names."""
 
 _USER_IN_URL = re.compile(r"(?<=://)[^/@\s]*(?=@)")
 _REFERENCES = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-[^}]*)?\}")
@@ -41,14 +45,17 @@ def digest_of(value: Any) -> str:
 
 def _told(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
-        return {name: _told(item) for name, item in _said(value)}
+        kind = {} if type(value).__module__ in _ONE_OF_A_KIND else {"is": type(value).__name__}
+        return kind | {name: _told(item) for name, item in _said(value)}
     if isinstance(value, Mapping):
         return {str(name): _told(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
         return _listed(value)
     if isinstance(value, timedelta):
         return f"{value.total_seconds():g} s"
-    return without_user(value) if isinstance(value, str) else value
+    if isinstance(value, set | frozenset):
+        return sorted((_told(item) for item in value), key=repr)
+    return without_user(value) if isinstance(value, str) else msgspec.to_builtins(value)
 
 
 def _said(value: Any) -> Iterator[tuple[str, Any]]:

@@ -12,7 +12,7 @@ from sync_pipelines.model.survey import Position
 from sync_pipelines.plans.plan import FIRST_READ, FULL_READ, REMAP, UNSEEN, Read
 from sync_pipelines.plans.world import Target, World
 
-_DECIDES_ROWS = ("provider", "destination", "metadata_prefix", "mode")
+_DECIDES_ROWS = ("provider", "destination", "metadata_prefix", "mode", "overrides")
 _PLACE = ("type", "host", "port", "database", "schema_name", "endpoint_url", "bucket", "folder", "prefix")
 _DECIDES_WHO = ("destination", "customers", "overrides")
 

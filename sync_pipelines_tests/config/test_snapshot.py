@@ -1,7 +1,8 @@
 """A configuration as it is kept: equal when it does the same, without secrets, and written back the same."""
 
-from dataclasses import replace
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 
@@ -52,6 +53,27 @@ def test_a_default_is_the_same_written_or_not(ours):
     assert parts_of(same)["syncs"][sync.name] == parts_of(ours)["syncs"][sync.name]
     other = replace(ours, syncs={sync.name: replace(sync, overlap=timedelta(minutes=5))})
     assert parts_of(other)["syncs"][sync.name]["overlap"] == "300 s"
+
+
+@dataclass(frozen=True)
+class All:
+    of: tuple[object, ...]
+
+
+@dataclass(frozen=True)
+class Any:
+    of: tuple[object, ...]
+
+
+def test_what_differs_only_in_its_kind_differs(ours):
+    sync = next(iter(ours.syncs.values()))
+    inner = (frozenset({"b", "a"}), datetime(2026, 3, 1, tzinfo=UTC), Decimal("1.50"))
+    some, every = (replace(ours, syncs={"s": replace(sync, overrides={"acme": kind(inner)})}) for kind in (Any, All))
+    assert digest_of(parts_of(some)) != digest_of(parts_of(every))
+    assert parts_of(some)["syncs"]["s"]["overrides"]["acme"] == {
+        "is": "Any",
+        "of": [["a", "b"], "2026-03-01T00:00:00Z", "1.50"],
+    }
 
 
 @pytest.mark.parametrize(
