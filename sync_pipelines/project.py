@@ -215,6 +215,15 @@ class Project:
         named = [connection.customer_id for connection in self.connections(sync, customers)]
         return self.sync_objects(sync, {object_name: named}, run_id=run_id, full=full, observe=observe, on_done=on_done)
 
+    def first_records(
+        self, sync: str, object_name: str, customers: Sequence[str], most: int, *, run_id: str
+    ) -> list[SyncRun]:
+        """A test run: load at most `most` records of one object of these customers; their position stays as it is."""
+        connections = {item.customer_id: item for item in self.connections(sync, customers)}
+        wanted = [(object_name, customer) for customer in connections]
+        work = self._work(sync, wanted, connections, run_id=run_id, full=True, due_at={})
+        return self._done([replace(item, first=most) for item in work], ignore, lambda run: None)
+
     def sync_objects(
         self,
         sync: str,
@@ -236,11 +245,13 @@ class Project:
         wanted = [(name, customer) for name, customers in objects.items() for customer in customers]
         connections = {item.customer_id: item for item in self.connections(sync, sorted({who for _, who in wanted}))}
         work = self._work(sync, wanted, connections, run_id=run_id, full=full, due_at=due_at or {})
+        return self._done(work, observe, on_done)
+
+    def _done(self, work: Sequence[Work], observe: Observer, on_done: Callable[[SyncRun], None]) -> list[SyncRun]:
+        """Do it, and store every outcome."""
         holds = self.store.budgets.holds([item.connection for item in work], self.budget_terms)
         spending = Spending(self.store.budgets, work)
-        memories = self.store.schemas.remembered(
-            sync, {item.declared.object for item in work}, sorted({item.connection.id for item in work})
-        )
+        memories = self._memories(work)
         first_time = {item.connection.customer_id: item.connection for item in work if not item.connection.account_id}
 
         def record(runs: Sequence[SyncRun]) -> None:
@@ -276,7 +287,7 @@ class Project:
         return [
             Work(
                 sync=known,
-                declared=declared[name],
+                declared=known.object_of(customer, declared[name]),
                 provider=provider,
                 connection=connections[customer],
                 application_id=self.settings.application_id,
@@ -289,6 +300,13 @@ class Project:
             )
             for name, customer in wanted
         ]
+
+    def _memories(self, work: Sequence[Work]) -> Mapping[tuple[str, int], SchemaMemory]:
+        """What is remembered of the accounts' fields, for work of one sync."""
+        if not work:
+            return {}
+        objects, connections = ({item.declared.object for item in work}, {item.connection.id for item in work})
+        return self.store.schemas.remembered(work[0].sync.name, objects, sorted(connections))
 
     def _around(
         self,

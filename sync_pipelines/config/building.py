@@ -17,6 +17,7 @@ from sync_pipelines.config.documents import (
 from sync_pipelines.config.rules import RuleDocument
 from sync_pipelines.model.association import associations_name
 from sync_pipelines.model.connection import OAuthClient
+from sync_pipelines.model.filter import MARK
 from sync_pipelines.model.mapping import CustomSchema, FieldRule, SchemaField
 from sync_pipelines.model.secret import Secret
 from sync_pipelines.model.sync import INCREMENTAL, Override, Schedule, Sync, SyncObject
@@ -90,6 +91,7 @@ def _override_from(document: OverrideDocument) -> Override:
         schedule=document.schedule.schedule() if document.schedule is not None else None,
         objects=document.objects,
         schema=document.schema_name,
+        filters={name: None if each is None else each.filter() for name, each in document.filters.items()},
     )
 
 
@@ -103,6 +105,7 @@ def _schedule_from(document: SyncDocument) -> Schedule:
 
 def _objects_from(document: ObjectDocument, sync: SyncDocument, provider: ProviderConfig) -> Iterator[SyncObject]:
     """The object, and the object of its associations where they are wanted."""
+    history = document.history or sync.history
     yield SyncObject(
         object=document.object,
         common_schema=document.common_schema,
@@ -112,6 +115,9 @@ def _objects_from(document: ObjectDocument, sync: SyncDocument, provider: Provid
         table=document.table,
         schema_policy=document.schema_policy or sync.schema_policy,
         formula_refresh=document.formula_refresh.schedule() if document.formula_refresh is not None else None,
+        filter=document.filter.filter() if document.filter is not None else None,
+        leaving=document.leaving or MARK,
+        history=history.history() if history is not None else None,
     )
     links = document.associations
     if links is not None:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
 from sync_pipelines.config.document import Choice, Document, Identifier, or_text, refusing
+from sync_pipelines.config.filters import BoundedFilter, HistoryDocument, Leaving
 from sync_pipelines.config.rules import RuleDocument
 from sync_pipelines.config.schedules import Duration, ScheduleDocument
 from sync_pipelines.model.naming import LONGEST_NAME, refusal_of_customer_id
@@ -95,6 +96,11 @@ def _schema(written: str) -> str:
     if not written or written.startswith("pg_") or written == "information_schema":
         raise refusing("must be a schema of your own, such as `public` or `crm`")
     return written
+
+
+def _short_forms_too(schema: dict[str, Any]) -> None:
+    """What an editor is to take besides the document."""
+    schema["anyOf"] = [*schema["anyOf"], {"type": "boolean"}, {"type": "array", "items": {"type": "string"}}]
 
 
 def _none_if_false(written: Any) -> Any:
@@ -284,6 +290,9 @@ class ObjectDocument(Document):
     custom_schema: CustomSchemaDocument | None = None
     strategy: Strategy | None = None
     table: Annotated[str, AfterValidator(_table)] | None = None
+    filter: BoundedFilter | None = Field(None, description="Which of the records are synced")
+    leaving: Leaving | None = Field(None, description="What becomes of the row of a record that leaves the filter")
+    history: HistoryDocument | None = Field(None, description="What a first read brings; the sync's if left out")
     schema_policy: SchemaPolicy | None = Field(
         None, description="What to do when the account's fields change; the sync's if left out"
     )
@@ -291,7 +300,9 @@ class ObjectDocument(Document):
         None, description="When formula and roll-up fields are read of all records: daily, or a schedule"
     )
     associations: Annotated[AssociationsDocument | None, BeforeValidator(_none_if_false)] = Field(
-        None, description="Links to other objects, in a table of their own: true, or a list of objects"
+        None,
+        description="Links to other objects, in a table of their own: true, or a list of objects",
+        json_schema_extra=_short_forms_too,
     )
 
     @model_validator(mode="before")
@@ -313,6 +324,9 @@ class OverrideDocument(Document):
     objects: tuple[str, ...] | None = Field(None, min_length=1, description="Only these of the sync's objects")
     schema_name: Annotated[str, AfterValidator(_schema)] | None = Field(
         None, alias="schema", description="This customer's schema in the destination"
+    )
+    filters: dict[str, BoundedFilter | None] = Field(
+        {}, description="By object, this customer's filter instead of the sync's; null for none"
     )
 
 
@@ -348,6 +362,7 @@ class SyncDocument(Document):
     )
     schema_policy: SchemaPolicy = Field("evolve", description="What to do when an account's fields change")
     freshness: Duration | None = Field(None, description="No customer's last successful sync should be older than this")
+    history: HistoryDocument | None = Field(None, description="What a first read brings; everything if left out")
     objects: tuple[ObjectDocument, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -365,7 +380,7 @@ class SyncDocument(Document):
         for customer, override in self.overrides.items():
             if self.customers and customer not in self.customers:
                 raise refusing(f"has an override for {customer}, whom `customers` does not name")
-            if strangers := sorted(set(override.objects or ()) - known):
+            if strangers := sorted({*(override.objects or ()), *override.filters} - known):
                 raise refusing(
                     f"has an override for {customer} with {', '.join(strangers)}, which is not among its objects "
                     f"({', '.join(sorted(known))})"

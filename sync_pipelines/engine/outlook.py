@@ -5,12 +5,15 @@ name as an unmapped one. Where the fields of the account are remembered, the ans
 not, accounts that would explain the stored marks are thought of: what none of them explains has changed.
 """
 
-from collections.abc import Iterator, Sequence
 from collections.abc import Mapping as MappingOf
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import TypeAlias
 
 from sync_pipelines.engine.backfill import Change, change_of, keeps_records
 from sync_pipelines.engine.layout import Marks, marks_of, plan_fields, resolve_mapping
+from sync_pipelines.engine.mapping import CustomColumn
+from sync_pipelines.engine.selecting import mark_of
 from sync_pipelines.model.checkpoint import Checkpoint
 from sync_pipelines.model.destination import Table
 from sync_pipelines.model.errors import ConfigurationError
@@ -18,6 +21,9 @@ from sync_pipelines.model.mapping import Mapping
 from sync_pipelines.model.provider import CrmObject, ObjectSchema, VendorField
 from sync_pipelines.model.secret import Secret
 from sync_pipelines.model.sync import SyncObject
+
+_Guess: TypeAlias = tuple[Marks, tuple[CustomColumn, ...]]
+"""By what rows would be made of one account, and of which of its fields."""
 
 
 class Outlook:
@@ -37,7 +43,7 @@ class Outlook:
         self.table = table
         self.provider = provider
         self._keeps_records = keeps_records(table)
-        self._guessed: dict[tuple[str, str, str], list[Marks]] = {}
+        self._guessed: dict[tuple[str, str, str], list[_Guess]] = {}
 
     def change(
         self,
@@ -45,63 +51,69 @@ class Outlook:
         mapping: Mapping | None,
         fields: Sequence[str] | None,
         remade: MappingOf[str, int] | None = None,
+        chosen: SyncObject | None = None,
     ) -> Change:
         """What a run with this mapping does to rows that were stored by `known`. `fields`: of the account, if known.
 
-        `remade`: of the landing. ConfigurationError where the run would end with one. Without `fields` it may be less
-        than what is told.
+        `remade`: of the landing. `chosen`: the object as it is for the customer, whose filter may be another one.
+        ConfigurationError where the run would end with one. Without `fields` it may be less than what is told.
         """
         if fields is not None:
-            marks = self._marks(fields, mapping, remade, _kept_away(known))
-            return change_of(known, marks, keeps_records=self._keeps_records)
-        guesses = self._guesses(known, mapping, remade)
+            guesses = [self._guess(fields, mapping, remade, _kept_away(known))]
+        else:
+            guesses = self._guesses(known, mapping, remade)
+        if known.version > 0 and known.selection not in {mark_of(chosen or self.declared, each[1]) for each in guesses}:
+            return Change(full_read=True)
+        marks = [each for each, _ in guesses]
         if known.mapped is None:
-            told = [change_of(known, guess, keeps_records=self._keeps_records) for guess in guesses]
+            told = [change_of(known, each, keeps_records=self._keeps_records) for each in marks]
             return Change() if Change() in told else told[0]
         mapped = {
-            column: next((each.mapped[column] for each in guesses if each.mapped[column] == was), mark)
-            for column, mark in guesses[0].mapped.items()
+            column: next((each.mapped[column] for each in marks if each.mapped[column] == was), mark)
+            for column, mark in marks[0].mapped.items()
             for was in (known.mapped.get(column),)
         }
-        return change_of(known, replace(guesses[0], mapped=mapped), keeps_records=self._keeps_records)
+        return change_of(known, replace(marks[0], mapped=mapped), keeps_records=self._keeps_records)
 
-    def _guesses(self, known: Checkpoint, mapping: Mapping | None, remade: MappingOf[str, int] | None) -> list[Marks]:
+    def _guesses(self, known: Checkpoint, mapping: Mapping | None, remade: MappingOf[str, int] | None) -> list[_Guess]:
         missing = known.fingerprint.partition("|")[2]
         key = (repr(sorted(mapping.fields.items())) if mapping else "", missing, repr(remade))
         if key not in self._guessed:
-            self._guessed[key] = list(self._guess(known, mapping, remade))
+            self._guessed[key] = self._all_guesses(known, mapping, remade)
         return self._guessed[key]
 
-    def _guess(self, known: Checkpoint, mapping: Mapping | None, remade: MappingOf[str, int] | None) -> Iterator[Marks]:
+    def _all_guesses(
+        self, known: Checkpoint, mapping: Mapping | None, remade: MappingOf[str, int] | None
+    ) -> list[_Guess]:
         """The account has all that is mapped but for what was missing; of unmapped names it has none, or all."""
         rules, additional = resolve_mapping(self.declared, self.provider, mapping)
         named = [source for rule in (*rules.values(), *additional.values()) if rule for source in rule.sources]
         gone = {name.casefold() for name in known.fingerprint.partition("|")[2].split(",")}
         mapped = [name for name in dict.fromkeys(named) if name.casefold() not in gone]
         unmapped = [name for name, rule in rules.items() if rule is None and name.casefold() not in gone]
+        found: list[_Guess] = []
         problem: ConfigurationError | None = None
-        found = 0
         for fields in (mapped, [*mapped, *unmapped]):
             try:
-                yield self._marks(fields, mapping, remade, _kept_away(known))
-                found += 1
+                found.append(self._guess(fields, mapping, remade, _kept_away(known)))
             except ConfigurationError as refused:
                 problem = refused
         if not found and problem is not None:
             raise problem
+        return found
 
-    def _marks(
+    def _guess(
         self,
         fields: Sequence[str],
         mapping: Mapping | None,
         remade: MappingOf[str, int] | None,
         kept_away: Sequence[str],
-    ) -> Marks:
+    ) -> _Guess:
         account = ObjectSchema(fields=tuple(VendorField(name=name) for name in fields))
         plan = plan_fields(self.declared, self.crm_object, account, self.provider, mapping)
         marks = marks_of(self.declared, self.table, plan, self._hash_key, remade=remade)
         digest, bar, missing = marks.fingerprint.partition("|")
-        return replace(marks, fingerprint=digest + bar + ",".join(filter(None, (missing, *kept_away))))
+        return replace(marks, fingerprint=digest + bar + ",".join(filter(None, (missing, *kept_away)))), plan.custom
 
 
 def _kept_away(known: Checkpoint) -> list[str]:

@@ -84,7 +84,8 @@ class Scope:
 class Table:
     """`columns` always hold id, is_deleted and last_modified_at. Metadata columns come by themselves, before them.
 
-    `grouped_by`: a column that tells which rows were told together (see Landing.load).
+    `grouped_by`: a column that tells which rows were told together (see Landing.load); their ids begin with its value
+    and a colon, so that a destination can find them by either.
     `volatile`: keys of raw_data's object at `volatile_at` that change on every read; a row is not rewritten for them.
     `append`: rows are only added. One that is stored is never changed, marked or removed, whatever is loaded.
     """
@@ -119,6 +120,8 @@ class Landing(Protocol):
         merged: Sequence[tuple[str, str]] = (),
         removed: Sequence[str] = (),
         regrouped: Sequence[str] = (),
+        gone: Sequence[str] = (),
+        passed: Sequence[str] = (),
     ) -> Counts:
         """Upsert rows and store the checkpoint, together. Counts.invalid: misfits in rows that were left as they are.
 
@@ -126,10 +129,12 @@ class Landing(Protocol):
         already, or whose whole content is, is left alone; an older last_modified_at never replaces a newer one (all of
         these count as unchanged). RefusedValue when the destination cannot hold a value of the batch.
         `merged`: (losing id, surviving id) pairs told by the survivor. `removed`: ids whose rows go for good (mirror
-        mode, where the vendor says that the record is deleted). `regrouped`: values of the table's `grouped_by`; rows
-        that have one of these and are not in the batch go for good. LeaseLost when the stored version is not the one
-        we last saw. Into a table that is `append`, rows with new ids are added; all others count as unchanged, their
-        misfits as invalid, and `merged`, `removed` and `regrouped` do nothing.
+        mode, where the vendor says that the record is deleted, and records that left a filter). `regrouped`: values of
+        the table's `grouped_by`; rows that have one of these and are not in the batch go for good. `gone`: ids whose
+        rows, where there are any, become deleted ones; the next version of such a record makes the row live again.
+        `passed`: ids that count as seen although nothing is loaded of them. LeaseLost when the stored version is not
+        the one we last saw. Into a table that is `append`, rows with new ids are added; all others count as unchanged,
+        their misfits as invalid, and `merged`, `removed`, `regrouped` and `gone` do nothing.
         """
         ...
 

@@ -1,10 +1,11 @@
 """A sync: the standing order that says what is copied where, how and when."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from sync_pipelines.model.association import associations_name
+from sync_pipelines.model.filter import MARK, Filter, History
 from sync_pipelines.model.mapping import CustomSchema
 from sync_pipelines.model.provider import ASSOCIATIONS
 from sync_pipelines.model.schema_change import EVOLVE
@@ -44,6 +45,8 @@ class SyncObject:
 
     `schema_policy`: what a run does when the account's fields change (see model.schema_change). `associated`: of an
     object of associations, to which objects (empty: to all that there usually are).
+    `filter` None: every record. `leaving`: what becomes of the row of a record that leaves the filter. `history` None:
+    all records that exist.
     """
 
     object: str
@@ -62,17 +65,23 @@ class SyncObject:
         """Whether its records are the links of another object's records."""
         return self.object.endswith(ASSOCIATIONS)
 
+    filter: Filter | None = None
+    leaving: str = MARK
+    history: History | None = None
+
 
 @dataclass(frozen=True, kw_only=True)
 class Override:
     """What is otherwise for one customer of a sync. None: as for everybody.
 
-    `objects` names some of the sync's objects. `schema` is the namespace in the destination.
+    `objects` names some of the sync's objects. `schema` is the namespace in the destination. `filters`: by object,
+    instead of the sync's own; None there: every record.
     """
 
     schedule: Schedule | None = None
     objects: tuple[str, ...] | None = None
     schema: str | None = None
+    filters: Mapping[str, Filter | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,3 +124,10 @@ class Sync:
             return self.objects
         chosen = {*own.objects, *map(associations_name, own.objects)}
         return tuple(each for each in self.objects if each.object in chosen)
+
+    def object_of(self, customer: str, declared: SyncObject) -> SyncObject:
+        """An object of the sync as it is for this customer."""
+        own = self.overrides.get(customer)
+        if own is None or declared.object not in own.filters:
+            return declared
+        return replace(declared, filter=own.filters[declared.object])

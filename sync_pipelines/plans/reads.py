@@ -101,7 +101,8 @@ def _kinds(
     def change_of(customer: str, fields: Sequence[str] | None) -> Change | str:
         known, remade = stored[customer].checkpoint, world.remade(target, customer)
         try:
-            return outlook.change(known, mappings.get(customer), fields, remade)
+            own = target.sync.object_of(customer, target.declared)
+            return outlook.change(known, mappings.get(customer), fields, remade, own)
         except ConfigurationError as problem:
             return str(problem)
 

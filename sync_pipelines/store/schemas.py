@@ -1,6 +1,8 @@
 """The fields that each object of each connection had when it was last looked at, and how they changed.
 
-By sync, because each decides for itself what to do about a change.
+By sync, because each decides for itself what to do about a change. Here and not in the checkpoint: it is about the
+account and not about one destination, people read and accept it, and a checkpoint is written with every chunk, which
+hundreds of field names would make dear.
 """
 
 from collections.abc import Iterable, Sequence
@@ -42,9 +44,10 @@ class RememberedSchema:
                         for change in changes
                     ],
                 )
-            _write(database, self._key, fields if accept else accepted, fields, now)
-        self.seen = mark_of(fields)
-        self.accepted = self.seen if accept else mark_of(accepted)
+            self.seen = mark_of(fields)
+            self.accepted = self.seen if accept else mark_of(accepted)
+            if row is None or (row.accepted_mark, row.seen_mark) != (self.accepted, self.seen):
+                _write(database, self._key, fields if accept else accepted, fields, now)
         return accepted
 
 

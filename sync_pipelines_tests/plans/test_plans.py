@@ -28,6 +28,7 @@ EVERY_HOUR = {"every": "1 hour"}
 TITLE = {"name": "title", "sources": {"salesforce": "Title"}}
 MOBILE = {"name": "phone_text", "sources": {"salesforce": "MobilePhone"}}
 WIDE = {"name": "size", "type": "numeric"}
+NAMED = {"field": "LastName", "is_set": True}
 OTHER = {"name": "size", "type": "text"}
 
 
@@ -48,6 +49,11 @@ STEPS = {
         {"objects": [contact({**MOBILE, "sources": {"salesforce": "MOBILEPHONE"}}, WIDE, TITLE), "account"]},
         {},
     ),
+    "a filter": (
+        {"objects": [contact(MOBILE, WIDE, TITLE, filter=NAMED), "account"]},
+        {(*CONTACTS, "full read"): BOTH},
+    ),
+    "no filter": ({"objects": [contact(MOBILE, WIDE, TITLE), "account"]}, {(*CONTACTS, "full read"): BOTH}),
     "removed field": ({"objects": [contact(MOBILE, WIDE), "account"]}, {(*CONTACTS, "remap"): BOTH}),
     "removed object": ({"objects": [contact(MOBILE, WIDE)]}, {}),
     "no raw fields": ({"objects": [contact(MOBILE, WIDE, raw_fields=False)]}, {(*CONTACTS, "full read"): BOTH}),

@@ -103,10 +103,14 @@ WHERE {scope} AND t.id = ANY(%(losers)s::text[])
   AND (t.is_deleted IS NOT TRUE OR t.{merged_into} IS DISTINCT FROM %(survivors)s::jsonb ->> t.id)
 """
 
+_REMOVE = "DELETE FROM {table} t WHERE {scope} AND t.id = ANY(%(ids)s::text[])"
+_MARK_GONE = """
+UPDATE {table} t SET is_deleted = true, {hash} = NULL, {emitted_at} = %(now)s, {run_id} = %(run_id)s
+WHERE {scope} AND t.id = ANY(%(ids)s::text[]) AND t.is_deleted IS NOT TRUE
+"""
+
 # The first part needs the key's index alone, the second looks at the few rows that are left: the usual full read, which
 # deletes next to nothing, does not touch the wide rows.
-_REMOVE = "DELETE FROM {table} t WHERE {scope} AND t.id = ANY(%(ids)s::text[])"
-
 _REGROUP = """
 DELETE FROM {table} t
 WHERE {scope} AND t.{group} = ANY(%(groups)s::text[])
@@ -153,6 +157,7 @@ class Statements:
     merge: bytes
     remove: bytes
     regroup: bytes
+    mark_gone: bytes
     count_unseen: bytes
     count_alive: bytes
     mark_unseen: bytes
@@ -197,6 +202,7 @@ def statements_of(layout: Layout) -> Statements:
         merge=rendered(_MERGE),
         remove=rendered(_REMOVE),
         regroup=rendered(_REGROUP) if layout.table.grouped_by else b"",
+        mark_gone=rendered(_MARK_GONE),
         count_unseen=rendered(_COUNT_UNSEEN),
         count_alive=rendered(_COUNT_ALIVE),
         mark_unseen=rendered(_MARK_UNSEEN),

@@ -18,8 +18,10 @@ from sync_pipelines.model.flow import Flow
 from sync_pipelines.model.provider import CrmObject, Hosts, Limits, OAuth2, Provider, ReadPlan, RecordShape
 from sync_pipelines.providers.hubspot.answers import DAILY_PAUSE, classify, token_from, token_request, usage, window
 from sync_pipelines.providers.hubspot.associations import read_associations
+from sync_pipelines.providers.hubspot.conditions import pushed
 from sync_pipelines.providers.hubspot.counting import changed, count
 from sync_pipelines.providers.hubspot.describing import OWNERS, describe, identify
+from sync_pipelines.providers.hubspot.lists import members
 from sync_pipelines.providers.hubspot.paths import Paths, paths_of
 from sync_pipelines.providers.hubspot.reading import find, read
 
@@ -138,6 +140,7 @@ def _object(
         name=name,
         shape=_SHAPE,
         cursor_field=cursor_field,
+        created_field="createdate" if name in ("contacts", "companies", "deals", "tickets") else "hs_createdate",
         common_name=common_name,
         common=common or {},
         volatile=VOLATILE,
@@ -222,6 +225,8 @@ def hubspot(version: str = "v3") -> Provider:
         find=partial(find, paths),
         count=partial(count, paths),
         changed=partial(changed, paths),
+        pushed=pushed,
+        members=partial(members, paths),
         identify=partial(identify, paths),
         classify=classify,
         refresh=partial(token_request, paths.oauth),
