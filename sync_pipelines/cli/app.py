@@ -9,6 +9,7 @@ import typer
 from sync_pipelines.cli import (
     api,
     budget,
+    configuration,
     connect,
     failed,
     fields,
@@ -16,9 +17,12 @@ from sync_pipelines.cli import (
     local,
     mapping,
     metrics,
+    plan,
+    preview,
     project_verbs,
     prune,
     run,
+    schema,
     steer,
     verify,
 )
@@ -61,7 +65,8 @@ def main(
 
 
 GROUPS = (
-    *(project_verbs, run, steer, verify, connect, fields, mapping, failed),
+    *(project_verbs, run, steer, verify, connect, fields, mapping, failed, schema),
+    *(preview, plan, configuration),
     *(health, budget, metrics, prune, api, local),
 )
 for group in GROUPS:

@@ -25,11 +25,10 @@ from sqlalchemy import Connection as Database
 from sqlalchemy.dialects.postgresql import JSONB
 
 from sync_pipelines.model.connection import Connection
-from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.sync import Sync
+from sync_pipelines.store.asking import Asked, ask
 from sync_pipelines.store.grouping import DueKind, grouped
 from sync_pipelines.store.planning import SCHEDULING, plan
-from sync_pipelines.store.requests import Asked, note_request
 from sync_pipelines.store.rescheduling import Outcome, rescheduled
 from sync_pipelines.store.tables import connections, due, planned, sync_states
 
@@ -70,29 +69,6 @@ _CONNECTIONS_IN_ERROR = text(
     """
 )
 """A connection is in error when all that is planned of it is, and works again when anything of it does."""
-
-_ASK = text(
-    """
-    WITH asked AS (
-        SELECT sync, connection_id FROM due
-        WHERE sync = :sync AND (CAST(:customers AS text[]) IS NULL OR customer_id = ANY(:customers))
-        ORDER BY connection_id
-        FOR UPDATE
-    )
-    UPDATE due
-    SET asked_at = COALESCE(LEAST(asked_at, :now), :now),
-        asked_objects = CASE
-            WHEN asked_at IS NULL THEN CAST(:objects AS text[])
-            WHEN asked_objects IS NULL OR CAST(:objects AS text[]) IS NULL THEN NULL
-            ELSE ARRAY(SELECT DISTINCT unnest(asked_objects || CAST(:objects AS text[])) ORDER BY 1)
-        END,
-        asked_full = asked_full OR :full
-    FROM asked
-    WHERE due.sync = asked.sync AND due.connection_id = asked.connection_id
-    RETURNING due.customer_id
-    """
-)
-"""Several requests before a run become one that does the work of all of them, or more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -260,25 +236,10 @@ class Due:
     ) -> Asked:
         """As `request`. A `key` that was used before asks for nothing: the answer is that of the first time.
 
-        ConfigurationError when the key was used for something else.
+        KeyUsed when the key was used for something else.
         """
-        now = now or _now()
-        wanted = {
-            "sync": sync,
-            "customers": None if customers is None else list(customers),
-            "objects": list(objects) if objects else None,
-            "full": full,
-        }
         with self._engine.begin() as database:
-            id, first = note_request(database, wanted, actor=actor, key=key, now=now)
-            if not first:
-                return Asked(id=id, customers=tuple(customers or ()), first=False)
-            asked = tuple(database.execute(_ASK, {**wanted, "now": now}).scalars())
-            if missing := sorted(set(customers or ()) - set(asked)):
-                raise ConfigurationError(
-                    f"The sync {sync} does not cover {', '.join(missing)}: connect them, or correct the names."
-                )
-        return Asked(id=id, customers=tuple(sorted(asked)), first=True)
+            return ask(database, sync, customers, objects, full=full, actor=actor, now=now or _now(), key=key)
 
     def get(self, claim: uuid.UUID) -> Claim | None:
         """A claim as far as it is still held, None when nothing of it is."""

@@ -20,15 +20,6 @@ class KeyUsed(ConfigurationError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
-    """What came of asking. `first` False: the key was used before, and nothing new was asked for."""
-
-    id: int
-    customers: tuple[str, ...]
-    first: bool
-
-
-@dataclass(frozen=True, kw_only=True)
 class Request:
     """`customers` and `objects` None: all. `waiting` and `running` count the customers for whom the work that was asked
     for has not begun, or not ended; a request of which both are 0 is done."""
