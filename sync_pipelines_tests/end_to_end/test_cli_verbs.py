@@ -12,23 +12,14 @@ from sync_pipelines.cli import app
 from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.settings import DEVELOPMENT_KEY
 from sync_pipelines.store.sealing import new_key
-from sync_pipelines_tests.fixtures.place import ACME, CUSTOM_SCHEMA, LUMEN, QUILL
+from sync_pipelines_tests.fixtures.place import ACME, CUSTOM_SCHEMA, KESTREL, LUMEN, QUILL
 
 VERBS = (
     *("sync", "trigger", "runs", "connect", "connections", "disconnect", "demo", "dev", "sandbox", "check", "migrate"),
     *("state", "pause", "resume", "cancel", "archive", "restore"),
-    *(
-        "mapping set",
-        "mapping show",
-        "mapping rollback",
-        "mapping suggest",
-        "fields",
-        "failed",
-        "key new",
-        "key rotate",
-        "verify",
-        "fresh",
-    ),
+    *("mapping set", "mapping show", "mapping rollback", "mapping suggest", "fields", "failed"),
+    *("schema show", "schema changes", "schema accept", "key new", "key rotate", "verify", "fresh"),
+    *("preview", "plan", "apply", "config history", "config show", "config rollback"),
 )
 ACCOUNT = {"object": "account", "custom_schema": CUSTOM_SCHEMA}
 
@@ -120,6 +111,23 @@ def test_tokens_come_by_a_file_or_standard_input_and_never_as_arguments(cli, pla
     help_text = CliRunner().invoke(app, ["connect", "--help"]).output
     assert "--access-token" not in help_text
     assert "--refresh-token" not in help_text
+
+
+def test_a_sandbox_organisation_is_connected_synced_and_told_apart(cli, place, capsys):
+    account = place.control.account(KESTREL)
+    tokens = json.dumps({"access_token": account.access_token, "refresh_token": account.refresh_token})
+    connect = f"connect salesforce {KESTREL} --tokens - --api-url {account.api_url} --environment"
+    assert cli(f"{connect} sandbox", input=tokens)[0] == 0
+    place.control.expire_tokens(KESTREL)
+    assert cli("sync crm")[0] == 0
+    assert place.rows("crm_contact", KESTREL)
+    code, text = cli("connections")
+    assert (code, f"{KESTREL} salesforce sandbox" in text) == (0, True)
+    (tokens_file := place.folder / "tokens.json").write_text(tokens)
+    with pytest.raises(SystemExit) as ended:
+        app(["connect", "salesforce", "other", "--tokens", str(tokens_file), "--environment", "staging"])
+    assert ended.value.code == 2
+    assert "There is no environment staging: use production or sandbox." in capsys.readouterr().err
 
 
 def test_a_mapping_is_set_shown_and_remembered_by_version(cli, place):
@@ -279,3 +287,24 @@ def test_fresh_names_who_is_later_than_the_objective(cli, place):
     store.connections.set_status(store.connections.get(ACME, "salesforce"), "expired", "access was revoked")
     code, text = cli("fresh")
     assert (code, "expired" in text, "access was revoked" in text) == (0, True, True)
+
+
+def test_schema_shows_what_changed_and_accepts_it(cli, place):
+    place.write_sync(schema_policy="freeze")
+    place.connect(ACME)
+    assert cli(f"schema show {ACME} salesforce contact") == (0, f"No sync has looked at contact of {ACME} yet.")
+    assert cli("sync crm")[0] == 0
+    place.control.fault(ACME, "field_type_changed", object="Contact", field="Title", type="double")
+    code, text = cli("sync crm")
+    assert code == 1
+    assert "schema_policy is freeze" in text
+    assert "Title double string retyped" in cli(f"schema show {ACME} salesforce Contact")[1]
+    assert "crm Title retyped string double freeze" in cli(f"schema changes {ACME} salesforce contact")[1]
+    assert cli(f"schema accept {ACME} salesforce contact") == (
+        0,
+        "crm: accepted that Title was string and is double now.",
+    )
+    assert cli(f"schema accept {ACME} salesforce contact")[1].startswith("Nothing waits to be accepted")
+    assert cli("sync crm")[0] == 0
+    assert "retyped" not in cli(f"schema show {ACME} salesforce contact")[1]
+    assert any(entry.action == "accept" for entry in place.project.store.audit.list())

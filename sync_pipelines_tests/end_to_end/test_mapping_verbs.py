@@ -190,6 +190,8 @@ def test_failed_values_need_a_customer_or_a_sync(unhurried, shell):
     assert (answer.code, "Name a customer, or a sync" in answer.text) == (2, True)
     stand(unhurried, "salesforce", ACME)
     assert "Every value fits." in shell("failed", ACME).text
+    answer = shell("failed", "nobody")
+    assert (answer.code, "nobody is not connected" in answer.text) == (2, True)
 
 
 def test_rules_come_as_json_and_from_a_file(unhurried, shell, tmp_path):
@@ -304,3 +306,19 @@ def test_a_transform_that_cannot_work_is_refused_when_saved_and_by_check(unhurri
     unhurried.write_sync(objects=[{"object": "account", "custom_schema": {"fields": fields}}])
     answer = shell("check")
     assert (answer.code, "crm, account, tier: Transform 1, value_mapping" in answer.text) == (2, True)
+
+
+def test_check_holds_every_rule_against_the_account(unhurried, shell):
+    mapped = {"source": "Tier__c", "transform": {"name": "value_mapping", "values": {"Nowhere": "x"}}}
+    fields = [
+        {"name": "tier", "sources": {"salesforce": mapped}},
+        {"name": "day", "type": "date", "sources": {"salesforce": "Strategic__c"}},
+        {"name": "gone", "sources": {"salesforce": "Gone__c"}},
+    ]
+    stand(unhurried, "salesforce", ACME, schema={"fields": fields})
+    answer = shell("check", "--live")
+    assert answer.code == 2
+    where = f"crm, {ACME}, account: "
+    assert f"Warning: {where}The value mapping of tier names Nowhere, which Tier__c does not offer" in answer.text
+    assert f"{where}The field Strategic__c is a boolean and can never fill day, which is date" in answer.text
+    assert f"{where}The account has no readable field Gone__c (for gone)" in answer.text
