@@ -8,8 +8,10 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from sync_pipelines.applied import unapplied
 from sync_pipelines.config import Configuration, load_configuration
 from sync_pipelines.config.loading import OWN_TRANSFORMS
+from sync_pipelines.config.snapshot import parts_of
 from sync_pipelines.destinations import open_destination
 from sync_pipelines.engine.inbound import Describe, Work
 from sync_pipelines.engine.layout import table_of
@@ -93,10 +95,24 @@ class Project:
         raise ConfigurationError(f"The sync {sync} has no object {object_name}. It has: {known}.")
 
     def plan(self, name: str) -> None:
-        """Bring what is planned of a sync in line with its configuration and its connections."""
-        self.store.due.plan([self.sync(name)], marks={name: self._mark(name)})
+        """Bring what is planned of a sync in line with its configuration and its connections.
 
-    def _mark(self, name: str) -> str:
+        Where a configuration must be applied and this one was not, what is planned stays as it is.
+        """
+        if self.settings.require_apply and self._unapplied(name):
+            return
+        self.store.due.plan([self.sync(name)], marks={name: self.mark(name)})
+
+    def refuse_unapplied(self, name: str) -> None:
+        """ConfigurationError where a configuration must be applied (`require_apply`) and this sync's was not."""
+        if self.settings.require_apply and (reason := self._unapplied(name)):
+            raise ConfigurationError(reason)
+
+    def _unapplied(self, name: str) -> str | None:
+        self.sync(name)
+        return unapplied(self.store.configurations.newest(), parts_of(self.configuration), name)
+
+    def mark(self, name: str) -> str:
         """A text that changes with the provider and the destination of a sync, their secrets included, and tells
         nothing of them."""
         sync = self.sync(name)
@@ -225,6 +241,7 @@ class Project:
         turns, so that no object and no large account keeps the others waiting for a place. `due_at`: by customer, when
         this work had been due.
         """
+        self.refuse_unapplied(sync)
         wanted = [(name, customer) for name, customers in objects.items() for customer in customers]
         connections = {item.customer_id: item for item in self.connections(sync, sorted({who for _, who in wanted}))}
         work = self._work(sync, wanted, connections, run_id=run_id, full=full, due_at=due_at or {})

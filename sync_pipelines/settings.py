@@ -60,6 +60,9 @@ class Settings(BaseSettings):
     keep_dagster_runs_days: int = Field(
         14, ge=1, description="How long Dagster's runs and events are kept; the newest of each partition stay"
     )
+    require_apply: bool = Field(
+        False, description="Runs refuse a configuration that was not applied with `sync-pipelines apply`"
+    )
     executor: Literal["in_process", "celery"] = Field(
         "in_process", description="Where a run works: in its own process, or on a Celery worker"
     )

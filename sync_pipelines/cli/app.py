@@ -8,6 +8,7 @@ import typer
 
 from sync_pipelines.cli import (
     budget,
+    configuration,
     connect,
     failed,
     fields,
@@ -15,6 +16,8 @@ from sync_pipelines.cli import (
     local,
     mapping,
     metrics,
+    plan,
+    preview,
     project_verbs,
     prune,
     run,
@@ -62,6 +65,7 @@ def main(
 
 GROUPS = (
     *(project_verbs, run, steer, verify, connect, fields, mapping, failed, schema),
+    *(preview, plan, configuration),
     *(health, budget, metrics, prune, local),
 )
 for group in GROUPS:

@@ -120,7 +120,7 @@ class AccountFields:
 
     def find(self, source: str) -> VendorField | None:
         """The field a source means: the one of this name, else the one at which the path begins."""
-        return self.known.get(source.casefold()) or self.known.get(_root(source).casefold())
+        return self.known.get(source.casefold()) or self.known.get(root_of(source).casefold())
 
     def is_field(self, source: str) -> bool:
         return source.casefold() in self.known
@@ -133,7 +133,7 @@ class AccountFields:
         found = self.find(source)
         if found is None:
             return source
-        return found.name if self.is_field(source) else found.name + source[len(_root(source)) :]
+        return found.name if self.is_field(source) else found.name + source[len(root_of(source)) :]
 
     def same_name(self, name: str) -> FieldRule | None:
         found = self.known.get(name.casefold())
@@ -151,7 +151,7 @@ def _sources(rules: Iterable[FieldRule]) -> Iterator[str]:
     return (source for rule in rules for source in rule.sources)
 
 
-def _root(source: str) -> str:
+def root_of(source: str) -> str:
     """The field at which a path such as `Owner.Name` begins."""
     return source.split(".", maxsplit=1)[0]
 

@@ -166,6 +166,7 @@ class Tokens:
 
 Describe: TypeAlias = Callable[[CrmObject], Flow]
 Read: TypeAlias = Callable[[ReadPlan], Flow]
+Find: TypeAlias = Callable[[ReadPlan, str], Flow]
 Classify: TypeAlias = Callable[[Request, Response], SyncError | None]
 
 
@@ -202,6 +203,8 @@ class Provider:
     through that the filter does, nulls and the case of letters included."""
     members: Callable[[CrmObject, str], Flow] | None = None
     """(object, id of a list) -> the ids of the object's records in it, as a set."""
+    find: Find | None = None
+    """Yields a page with the one record of this id, as `read` gives it; no page when there is none."""
     overlap: timedelta = timedelta(minutes=10)
     category: str = "crm"
     usage: Callable[[Mapping[str, str]], tuple[int, int] | None] = lambda headers: None

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, Row, case, func, insert, select
+from sqlalchemy import ColumnElement, Engine, Row, case, func, insert, select, text
 from sqlalchemy import Connection as Database
 from sqlalchemy.dialects.postgresql import insert as upsert
 
@@ -51,6 +51,18 @@ class RememberedSchema:
         return accepted
 
 
+_FIELDS = text(
+    """
+    SELECT connection_id, ARRAY(
+        SELECT name FROM jsonb_object_keys(CASE WHEN :accepted OR seen IS NULL THEN accepted ELSE seen END) AS name
+        WHERE lower(name) = ANY(:names) OR octet_length(name) <> char_length(name)
+    )
+    FROM schemas WHERE sync = :sync AND object = :object AND connection_id = ANY(:ids)
+    """
+)
+"""Other letters than ASCII have cases that Postgres does not fold as we do, so that such names all come."""
+
+
 class Schemas:
     """By sync, object (as the sync names it) and connection."""
 
@@ -74,6 +86,23 @@ class Schemas:
             for name in names
             for id in connections
         }
+
+    def fields_of(
+        self, sync: str, object_name: str, connections: Sequence[int], names: Iterable[str], *, accepted: bool
+    ) -> dict[int, list[str]]:
+        """By connection, which of these names (in any case) its object has as fields; where that is remembered.
+
+        `accepted`: of the fields that were accepted, instead of those that were last seen. One query.
+        """
+        values = {
+            "sync": sync,
+            "object": object_name,
+            "ids": list(connections),
+            "names": [name.lower() for name in names],
+            "accepted": accepted,
+        }
+        with self._engine.connect() as database:
+            return {id: list(fields) for id, fields in database.execute(_FIELDS, values)}
 
     def known(self, connection: Connection, object_name: str) -> list[KnownSchema]:
         """What is remembered of an object, one for each sync that reads it."""

@@ -1,6 +1,7 @@
 """The store's tables. Migrations make them; a test keeps both equal."""
 
 from sqlalchemy import (
+    JSON,
     BigInteger,
     Boolean,
     CheckConstraint,
@@ -286,6 +287,20 @@ schema_changes = Table(
     Index("ix_schema_changes_connection_id", "connection_id", "id"),
     Index("ix_schema_changes_at", "at"),
     comment="How the fields changed",
+)
+
+configuration_versions = Table(
+    "configuration_versions",
+    metadata,
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("applied_at", Moment, nullable=False, server_default=func.now()),
+    Column("actor", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("parts", JSON, nullable=False, comment="What the configuration means, without secrets and defaults"),
+    Column("documents", JSON, nullable=False, comment="As they were written, without secrets"),
+    Column("writes", JSON, nullable=False, comment="By sync and object, the table that it writes"),
+    Column("summary", JSON, nullable=False, comment="What it changed, in sentences"),
+    comment="Configurations that were applied; the newest one is in effect",
 )
 
 requests = Table(

@@ -19,6 +19,7 @@ VERBS = (
     *("state", "pause", "resume", "cancel", "archive", "restore"),
     *("mapping set", "mapping show", "mapping rollback", "mapping suggest", "fields", "failed"),
     *("schema show", "schema changes", "schema accept", "key new", "key rotate", "verify", "fresh"),
+    *("preview", "plan", "apply", "config history", "config show", "config rollback"),
 )
 ACCOUNT = {"object": "account", "custom_schema": CUSTOM_SCHEMA}
 

@@ -28,7 +28,7 @@ _INLINE_BYTES = 4080
 """Where the server has no lz4, rows up to this size stay uncompressed: the old compression costs more than all else."""
 
 _CATALOGUE = """
-SELECT c.relname, c.relkind::text, c.relrowsecurity,
+SELECT n.nspname, c.relname, c.relkind::text, c.relrowsecurity,
   EXISTS (SELECT FROM pg_catalog.pg_policy p WHERE p.polrelid = c.oid AND p.polname = %(policy)s),
   (SELECT jsonb_agg(jsonb_build_array(a.attname, format_type(a.atttypid, a.atttypmod), a.attnum) ORDER BY a.attnum)
      FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
@@ -37,7 +37,7 @@ SELECT c.relname, c.relkind::text, c.relrowsecurity,
     WHERE i.indrelid = c.oid AND i.indisprimary AND a.attrelid = c.oid AND a.attnum = k.attnum)
 FROM pg_catalog.pg_namespace n
 LEFT JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = ANY(%(names)s::name[])
-WHERE n.nspname = %(schema)s
+WHERE n.nspname = ANY(%(schemas)s::name[])
 """
 
 _HAS_LZ4 = "SELECT 'lz4' = ANY(enumvals) FROM pg_catalog.pg_settings WHERE name = 'default_toast_compression'"
@@ -90,11 +90,11 @@ def make_ready(connection: Connection, layout: Layout, security: RowLevelSecurit
     if security is not None:
         refuse_views_of_old_servers(connection, layout)
     found = _look(connection, layout)
-    if _missing(found, layout, security, lz4=False):
+    if missing(found, layout, security, lz4=False):
         with connection.transaction():
             connection.execute("SELECT pg_advisory_xact_lock(%s)", [_lock_number(layout.schema)])
-            lz4 = connection.execute(_HAS_LZ4).fetchone() == (True,)
-            for statement in _missing(_look(connection, layout), layout, security, lz4=lz4):
+            lz4 = has_lz4(connection)
+            for statement in missing(_look(connection, layout), layout, security, lz4=lz4):
                 connection.execute(statement)
             found = _look(connection, layout)
     table = found.get(layout.physical) if found else None
@@ -116,26 +116,34 @@ def _secure(connection: Connection, layout: Layout, security: RowLevelSecurity |
 
 
 def _look(connection: Connection, layout: Layout) -> Found:
-    names = [layout.physical, layout.named, *_OWN_TABLES]
-    rows = connection.execute(_CATALOGUE, {"schema": layout.schema, "names": names, "policy": POLICY}).fetchall()
-    if not rows:
-        return None
-    return {
-        name: Relation(
-            kind,
-            {column: kind for column, kind, _ in columns or ()},
-            {column: number for column, _, number in columns or ()},
-            tuple(key or ()),
-            is_secured,
-            has_policy,
-        )
-        for name, kind, is_secured, has_policy, columns, key in rows
-        if name is not None
-    }
+    return look_at(connection, [layout.schema], names_of(layout))[layout.schema]
 
 
-def _missing(found: Found, layout: Layout, security: RowLevelSecurity | None, *, lz4: bool) -> list[sql.Composed]:
-    """The statements that make what is not there yet."""
+def names_of(layout: Layout) -> list[str]:
+    """The relations that a layout is made of."""
+    return [layout.physical, layout.named, *_OWN_TABLES]
+
+
+def look_at(connection: Connection, schemas: Sequence[str], names: Sequence[str]) -> dict[str, Found]:
+    """What the catalogue says of these names in each of these schemas: one query."""
+    rows = connection.execute(_CATALOGUE, {"schemas": list(schemas), "names": list(names), "policy": POLICY}).fetchall()
+    found: dict[str, dict[str, Relation]] = {}
+    for schema, name, kind, is_secured, has_policy, columns, key in rows:
+        known = found.setdefault(schema, {})
+        if name is not None:
+            types = {column: kind for column, kind, _ in columns or ()}
+            numbers = {column: number for column, _, number in columns or ()}
+            known[name] = Relation(kind, types, numbers, tuple(key or ()), is_secured, has_policy)
+    return {schema: found.get(schema) for schema in schemas}
+
+
+def has_lz4(connection: Connection) -> bool:
+    """Whether new columns can be compressed the quick way."""
+    return connection.execute(_HAS_LZ4).fetchone() == (True,)
+
+
+def missing(found: Found, layout: Layout, security: RowLevelSecurity | None, *, lz4: bool) -> list[sql.Composed]:
+    """The statements that make what is not there yet. DestinationError where something else is in the way."""
     statements: list[sql.Composed] = []
     if found is None:
         found = {}

@@ -23,7 +23,7 @@ from sync_pipelines.providers.hubspot.counting import changed, count
 from sync_pipelines.providers.hubspot.describing import OWNERS, describe, identify
 from sync_pipelines.providers.hubspot.lists import members
 from sync_pipelines.providers.hubspot.paths import Paths, paths_of
-from sync_pipelines.providers.hubspot.reading import read
+from sync_pipelines.providers.hubspot.reading import find, read
 
 _STAGES: Final = (
     "subscriber",
@@ -222,6 +222,7 @@ def hubspot(version: str = "v3") -> Provider:
         objects=OBJECTS,
         describe=partial(_describe, paths),
         read=partial(_read, paths),
+        find=partial(find, paths),
         count=partial(count, paths),
         changed=partial(changed, paths),
         pushed=pushed,

@@ -21,7 +21,7 @@ from sync_pipelines.providers.salesforce.associations import read_associations
 from sync_pipelines.providers.salesforce.campaigns import members
 from sync_pipelines.providers.salesforce.conditions import pushed
 from sync_pipelines.providers.salesforce.describing import changed, count, describe, identify
-from sync_pipelines.providers.salesforce.reading import read
+from sync_pipelines.providers.salesforce.reading import find, read
 
 API_VERSION: Final = "67.0"
 
@@ -195,6 +195,7 @@ def salesforce(version: str = API_VERSION) -> Provider:
         objects=OBJECTS,
         describe=partial(_describe, root),
         read=partial(_read, root),
+        find=partial(find, root),
         count=partial(count, root),
         changed=partial(changed, root),
         pushed=pushed,
