@@ -99,7 +99,7 @@ class Project:
         provider = self.configuration.providers[sync.provider]
         destination = self.configuration.destinations[sync.destination]
         key = self.settings.key_ring[0].reveal().encode()[:64]
-        secrets = f"{provider.client.client_secret.reveal()}\0{destination.password.reveal()}"
+        secrets = "\0".join(each.reveal() for each in (provider.client.client_secret, *destination.secrets))
         text = f"{provider!r}\0{destination!r}\0{secrets}"
         return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), key=key, digest_size=16).hexdigest()
 
@@ -166,7 +166,7 @@ class Project:
             found = self._destinations.get(key)
             if found is None:
                 config = self.configuration.destinations[sync.destination]
-                found = open_destination(replace(config, schema_name=schema) if schema else config, customer_id)
+                found = open_destination(config.in_schema(schema) if schema else config, customer_id)
                 self._destinations[key] = found
             return found
 

@@ -1,16 +1,24 @@
 """What people write: providers, destinations and syncs as YAML or JSON, loaded, checked and explained."""
 
-from sync_pipelines.config.configuration import Configuration, DestinationConfig, ProviderConfig
+from sync_pipelines.config.configuration import (
+    AnyDestinationConfig,
+    Configuration,
+    DestinationConfig,
+    ProviderConfig,
+    S3DestinationConfig,
+)
 from sync_pipelines.config.json_schema import json_schema
 from sync_pipelines.config.loading import configuration_files, load_configuration
 from sync_pipelines.config.problems import ConfigurationProblems, Problem
 
 __all__ = [
+    "AnyDestinationConfig",
     "Configuration",
     "ConfigurationProblems",
     "DestinationConfig",
     "Problem",
     "ProviderConfig",
+    "S3DestinationConfig",
     "configuration_files",
     "json_schema",
     "load_configuration",

@@ -1,0 +1,271 @@
+"""One scope's open place in one table. Each call makes its files first, and then the manifest that counts them."""
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any, Final, Generic, TypeVar
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sync_pipelines.destinations.s3.layout import SHOWN, Layout
+from sync_pipelines.destinations.s3.manifest import Chain, Head, Manifest, Position, Seen, new_commit
+from sync_pipelines.destinations.s3.merging import Merging
+from sync_pipelines.destinations.s3.storage import Overtaken
+from sync_pipelines.destinations.s3.stored import Stored
+from sync_pipelines.destinations.s3.values import rows_of, table_of
+from sync_pipelines.model.checkpoint import Checkpoint
+from sync_pipelines.model.destination import Batch, Observer, Row, Scope, Table
+from sync_pipelines.model.errors import DeleteBrake, DestinationBusy, DestinationError, LeaseLost
+from sync_pipelines.model.run import Counts
+
+MOST_TRIES: Final = 10
+"""So often work is begun anew because another sync of the same rows, or a compaction, was quicker."""
+
+VIEWED_PREFIX: Final = "_supaglue_"
+VIEWED: Final = ("application_id", "customer_id", "provider_name", "emitted_at")
+"""Metadata columns that people see with this prefix: those of the managed-syncs product."""
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What a landing is opened with."""
+
+    chain: Chain
+    stored: Stored
+    scope: Scope
+    table: Table
+    format: str
+    run_id: str
+    observe: Observer
+
+
+@dataclass(frozen=True)
+class Change(Generic[Result]):
+    """What is to become the next manifest: rows to write, ids that a full read brought, and what to tell the caller."""
+
+    result: Result
+    tables: Iterable[pa.Table] = ()
+    ids: Sequence[str] = ()
+
+
+class FilesLanding:
+    """See model.destination.Landing. Used by one thread at a time."""
+
+    checkpoint: Checkpoint | None
+
+    def __init__(self, opening: Opening) -> None:
+        self._opening = opening
+        self._chain = opening.chain
+        self._stored = opening.stored
+        self._observe = opening.observe
+        self._refresh()
+
+    @property
+    def head(self) -> Head:
+        return self._head
+
+    def load(
+        self,
+        batch: Batch,
+        checkpoint: Checkpoint,
+        *,
+        merged: Sequence[tuple[str, str]] = (),
+        removed: Sequence[str] = (),
+    ) -> Counts:
+        if len(set(batch.ids)) != len(batch.ids):
+            raise ValueError("an id comes twice in one load")
+
+        def change(manifest: Manifest) -> Change[Counts]:
+            if not batch.ids and not merged and not removed:
+                return Change(Counts())
+            work = Merging(self._stored, self._head.manifest, self._layout, manifest, self._observe)
+            counts = work.upsert(batch) + Counts(updated=work.mark_merged(merged), deleted=work.remove(removed))
+            return Change(counts, [table_of(self._layout, work.rows)] if work.rows else (), batch.ids)
+
+        self._observe("load.fenced")
+        return self._through(change, checkpoint, ("load.upserted", "load.checkpointed", "load.committed"))
+
+    def delete_unseen(self, checkpoint: Checkpoint, *, hard: bool, brake: float) -> int:
+        if self._position is None or self._position.kept is None:
+            raise ValueError("only a full read whose checkpoint is stored tells what was deleted")
+
+        def change(manifest: Manifest) -> Change[int]:
+            assert self._position is not None
+            keys = self._stored.keys(self._head.manifest)
+            unseen = keys.unseen(self._stored.seen(self._position))
+            alive = pc.invert(keys.table["deleted"])
+            lost = keys.filter(pc.and_(unseen, alive))
+            self._brake(len(lost), keys.live(), brake)
+            if not hard:
+                tables = self._stored.tables(self._head.manifest, lost, self._layout)
+                return Change(len(lost), (self._marked_deleted(table, manifest) for table in tables))
+            gone = keys.filter(pc.or_(unseen, keys.table["deleted"]))
+            work = Merging(self._stored, self._head.manifest, self._layout, manifest, self._observe)
+            rows = [work.gone(id) for id in gone.table["id"].to_pylist()]
+            return Change(len(gone), [table_of(self._layout, rows)] if rows else ())
+
+        return self._through(change, checkpoint, ("delete.marked", "delete.checkpointed", "delete.committed"))
+
+    def sample(self, limit: int) -> tuple[list[str], list[Row]]:
+        layout, manifest = self._layout, self._head.manifest
+        shown = VIEWED if layout.table.metadata_prefix == VIEWED_PREFIX else SHOWN
+        columns = [*(layout.meta(name) for name in shown), *layout.types]
+        newest = self._stored.keys(manifest).newest(limit)
+        rows = [row for table in self._stored.tables(manifest, newest, layout) for row in rows_of(table)]
+        emitted, id = layout.places[layout.meta("emitted_at")], layout.places["id"]
+        rows.sort(key=lambda row: row[id])
+        rows.sort(key=lambda row: row[emitted], reverse=True)
+        readers: list[Callable[[Any], Any]] = []
+        for name in columns:
+            kind = layout.columns[layout.places[name]].type
+            readers.append(_document if kind == "jsonb" else lambda value: value)
+        places = [layout.places[name] for name in columns]
+        found = [tuple(read(row[place]) for read, place in zip(readers, places, strict=True)) for row in rows[:limit]]
+        return columns, found
+
+    def _refresh(self) -> None:
+        """Take the newest manifest as it is."""
+        opening = self._opening
+        found = self._chain.read() or self._left_behind()
+        if found is None:
+            first = Manifest(
+                place=self._chain.place, metadata_prefix=opening.table.metadata_prefix, format=opening.format
+            )
+            found = Head(first)
+        self._keep(found)
+
+    def _keep(self, head: Head) -> None:
+        self._head = head
+        known = head.manifest
+        self._layout = Layout.of(self._opening.table, known.columns, known.metadata_prefix if head.tag else None)
+        self._position = known.position(self._opening.scope)
+        self.checkpoint = self._position.checkpoint if self._position else None
+        self._chain.publish(head)
+
+    def _through(
+        self, change: Callable[[Manifest], Change[Result]], checkpoint: Checkpoint, steps: tuple[str, str, str]
+    ) -> Result:
+        """Commit what `change` makes of the newest manifest; anew while others who do not concern us are quicker."""
+        for _ in range(MOST_TRIES):
+            now = self._head.manifest
+            manifest = msgspec.structs.replace(
+                now,
+                version=now.version + 1,
+                commit=new_commit(),
+                run_id=self._opening.run_id,
+                written_at=datetime.now(UTC),
+                columns=self._layout.types,
+            )
+            made = change(manifest)
+            try:
+                self._commit(made, manifest, checkpoint, steps)
+            except Overtaken:
+                self._catch_up()
+            else:
+                return made.result
+        raise DestinationBusy(
+            f"Others write {self._chain.place.table} of customer {self._opening.scope.customer_id} all the time; the "
+            "sync is tried again by itself."
+        )
+
+    def _commit(
+        self, change: Change[Any], manifest: Manifest, checkpoint: Checkpoint, steps: tuple[str, str, str]
+    ) -> None:
+        before, was = self._head.manifest, self._position
+        made = self._stored.make(change.tables, self._layout, manifest) if change.tables else None
+        position = self._moved(manifest, checkpoint, change.ids)
+        manifest = msgspec.structs.replace(manifest, positions=before.with_position(position), staged=None)
+        keys = None
+        if made is not None:
+            keys = self._stored.keys(before).after(made.written, made.file.version)
+            manifest = msgspec.structs.replace(
+                manifest,
+                files=(*before.files, made.file),
+                staged=made.staged,
+                records=len(keys),
+                live=keys.live(),
+            )
+        self._observe(steps[0])
+        self._observe(steps[1])
+        head = self._chain.follow(self._head, manifest)
+        self._observe(steps[2])
+        if keys is not None:
+            self._stored.remember(manifest, keys)
+        self._keep(head)
+        if was is not None and was.kept != position.kept:
+            self._chain.storage.remove(seen.key for seen in was.seen)
+
+    def _left_behind(self) -> Head | None:
+        """Versions begin at 1 in a new place: what an older chain left there would be newer than all that comes."""
+        place = self._chain.place
+        for found in self._chain.storage.list(place.rows_folder):
+            if place.digest not in found.key:
+                continue
+            if head := self._chain.read():
+                return head  # somebody has just begun
+            raise DestinationError(
+                f"{found.key} is there, but not the manifest {place.manifest} that it belongs to: restore that, or "
+                "move the files away; then everything is read and written anew."
+            )
+        return None
+
+    def _moved(self, manifest: Manifest, checkpoint: Checkpoint, ids: Sequence[str]) -> Position:
+        """Our position when the checkpoint is stored, with the ids seen by its full read."""
+        was, scope = self._position, self._opening.scope
+        reading = checkpoint.reading
+        kept = reading.id if reading is not None and reading.full else None
+        seen = was.seen if was is not None and kept is not None and was.kept == kept else ()
+        if kept is not None and ids:
+            seen = (*seen, Seen(key=self._stored.make_seen(list(ids), manifest), amount=len(ids)))
+        version = (was.checkpoint.version if was else 0) + 1
+        return Position(
+            sync=scope.sync,
+            object=scope.object,
+            checkpoint=replace(checkpoint, version=version),
+            kept=kept,
+            seen=seen,
+        )
+
+    def _catch_up(self) -> None:
+        """Somebody else has stored something. LeaseLost where it was progress of this scope."""
+        ours = self.checkpoint
+        self._refresh()
+        if self.checkpoint != ours:
+            scope = self._opening.scope
+            raise LeaseLost(
+                f"Another run has stored progress for {scope.object} of customer {scope.customer_id} in the sync "
+                f"{scope.sync} meanwhile. This one stopped and wrote nothing; there is nothing to do."
+            )
+
+    def _brake(self, unseen: int, alive: int, brake: float) -> None:
+        if unseen > brake * alive:
+            scope = self._opening.scope
+            raise DeleteBrake(
+                f"The full read of {scope.object} for customer {scope.customer_id} did not bring {unseen} of {alive} "
+                f"stored records ({unseen / alive:.0%}), more than the delete_brake of the sync {scope.sync} allows "
+                f"({brake:.0%}). Nothing was deleted. If they really are gone at the vendor, raise delete_brake in "
+                "the sync and run it again; otherwise find out why the read was short."
+            )
+
+    def _marked_deleted(self, table: pa.Table, manifest: Manifest) -> pa.Table:
+        changes = {
+            "is_deleted": True,
+            self._layout.meta("hash"): None,
+            self._layout.meta("emitted_at"): manifest.written_at,
+            self._layout.meta("run_id"): manifest.run_id,
+            self._layout.meta("version"): manifest.version,
+        }
+        for name, value in changes.items():
+            field = table.schema.field(name)
+            values = pa.array([value] * table.num_rows, field.type)
+            table = table.set_column(table.schema.get_field_index(name), field, values)
+        return table
+
+
+def _document(text: str | None) -> Any:
+    return None if text is None else json.loads(text)
