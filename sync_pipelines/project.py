@@ -293,16 +293,20 @@ class Project:
 
         return describe
 
+    def scope_of(self, sync: Sync, declared: SyncObject, customer_id: str) -> Scope:
+        """Whose rows of which object."""
+        return Scope(
+            application_id=self.settings.application_id,
+            provider=sync.provider,
+            customer_id=customer_id,
+            sync=sync.name,
+            object=declared.object,
+        )
+
     def sample(self, sync: str, object_name: str, customer_id: str, limit: int = 5) -> tuple[list[str], list[Row]]:
         """Column names and the newest rows of one customer in the destination."""
         declared = self.sync(sync)
-        scope = Scope(
-            application_id=self.settings.application_id,
-            provider=declared.provider,
-            customer_id=customer_id,
-            sync=sync,
-            object=self.declared(sync, object_name).object,
-        )
+        scope = self.scope_of(declared, self.declared(sync, object_name), customer_id)
         destination = self.destination(declared, customer_id)
         with destination.open(scope, self.table(sync, object_name), "", ignore) as landing:
             return landing.sample(limit)

@@ -9,6 +9,8 @@ import typer
 from sync_pipelines.cli import (
     budget,
     connect,
+    failed,
+    fields,
     health,
     local,
     mapping,
@@ -57,5 +59,6 @@ def main(
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
-for group in (project_verbs, run, steer, verify, connect, mapping, health, budget, metrics, prune, local):
+GROUPS = (project_verbs, run, steer, verify, connect, fields, mapping, failed, health, budget, metrics, prune, local)
+for group in GROUPS:
     group.register(app)

@@ -1,18 +1,30 @@
-"""A customer's field mapping: set it, look at it."""
+"""A customer's field mapping: set it, look at it, take a suggestion, go back to an older version."""
 
-from typing import TYPE_CHECKING, Annotated
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sync_pipelines.cli.printing import say, table
+from sync_pipelines.cli.fields import Customer, ObjectName, Provider
+from sync_pipelines.cli.printing import print_json, say, shown, table
+from sync_pipelines.cli.steer import whoami
 
 if TYPE_CHECKING:
-    from sync_pipelines.model.sync import SyncObject
+    from collections.abc import Mapping
+
+    from sync_pipelines.engine.suggesting import Suggestion
+    from sync_pipelines.mapping_changes import MappingPlan
+    from sync_pipelines.model.connection import Connection
+    from sync_pipelines.model.mapping import FieldRule
     from sync_pipelines.project import Project
 
 group = typer.Typer(
     name="mapping", help="A customer's own fields, mapped onto your custom schema.", no_args_is_help=True
 )
+
+Check = Annotated[bool, typer.Option(help="Ask the account whether the fields exist and fit")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what it would do.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -21,66 +33,101 @@ def register(app: typer.Typer) -> None:
 
 @group.command("set")
 def set_mapping(
-    customer: Annotated[str, typer.Argument(help="The customer's id")],
-    provider: Annotated[str, typer.Argument(help="The provider's name")],
-    object_name: Annotated[str, typer.Argument(metavar="OBJECT", help="The object as the sync names it")],
-    fields: Annotated[list[str], typer.Argument(metavar="FIELD=VENDOR_FIELD...", help="Rules, e.g. tier=Tier__c")],
-    check: Annotated[bool, typer.Option(help="Ask the account whether the fields exist and fit")] = True,
+    customer: Customer,
+    provider: Provider,
+    object_name: ObjectName,
+    fields: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="FIELD=RULE...", help="Rules, e.g. tier=Tier__c, or with a JSON document behind the ="),
+    ] = None,
+    rules: Annotated[
+        Path | None, typer.Option("--rules", help="A YAML or JSON file of rules by field, beside those named")
+    ] = None,
+    check: Check = True,
+    dry_run: DryRun = False,
 ) -> None:
-    """Map fields. Rules that are not named stay; FIELD= (nothing behind) takes a rule away. Makes a new version."""
-    from sync_pipelines.engine.layout import resolve_mapping
-    from sync_pipelines.engine.mapping_check import check_mapping
+    """Map fields. Rules that are not named stay; FIELD= (nothing behind) takes a rule away. Makes a new version.
+
+    Shows which columns change, and how many rows are made anew for it.
+    """
+    from sync_pipelines.config.rules import rules_from
+    from sync_pipelines.mapping_changes import declared_objects
     from sync_pipelines.model.errors import ConfigurationError
-    from sync_pipelines.model.mapping import Mapping
     from sync_pipelines.project import opened
 
-    changes = {}
-    for rule in fields:
-        name, equals, vendor_field = rule.partition("=")
-        if not equals or not name.strip():
-            raise ConfigurationError(f"The rule {rule!r} is not FIELD=VENDOR_FIELD.")
-        changes[name.strip()] = vendor_field.strip()
+    changes = (_of_file(rules) if rules else {}) | dict(map(_of_text, fields or ()))
+    if not changes:
+        raise ConfigurationError("Name at least one rule: FIELD=VENDOR_FIELD, or --rules FILE.")
     with opened(with_store=True) as project:
-        declared = _declared(project, provider, object_name)
+        name = declared_objects(project, provider, object_name)[0][1].object
         connection = project.store.connections.get(customer, provider)
-        known = project.store.mappings.current(customer, provider, declared[0].object)
-        rules = {**(known.fields if known else {}), **changes}
-        rules = {name: vendor_field for name, vendor_field in rules.items() if vendor_field}
-        candidate = Mapping(customer_id=customer, provider=provider, object=declared[0].object, version=0, fields=rules)
-        schema = project.describe(connection, declared[0].object) if check else None
-        for item in declared:
-            if schema is None:
-                resolve_mapping(item, provider, candidate)
-            else:
-                check_mapping(item, provider, candidate, schema)
-        saved = project.store.mappings.save(customer, provider, declared[0].object, rules)
-    say(
-        f"Version {saved.version} of the mapping of {customer}, {provider} {saved.object}. "
-        "The next sync reads everything of this object once.",
-    )
+        known = project.store.mappings.current(customer, provider, name)
+        kept = {field: rule for field, rule in (known.fields if known else {}).items() if field not in changes}
+        wanted = kept | rules_from({field: rule for field, rule in changes.items() if rule not in ("", None)})
+        _change(project, connection, name, wanted, check=check, dry_run=dry_run, action="map")
 
 
-def _declared(project: "Project", provider: str, object_name: str) -> "list[SyncObject]":
-    from sync_pipelines.model.errors import ConfigurationError
+@group.command("rollback")
+def rollback(
+    customer: Customer,
+    provider: Provider,
+    object_name: ObjectName,
+    version: Annotated[
+        int | None, typer.Argument(metavar="VERSION", help="Which; left out: the one before the newest")
+    ] = None,
+    check: Check = True,
+    dry_run: DryRun = False,
+) -> None:
+    """Go back to an older version's rules, as a new version. The columns become what they were with it."""
+    from sync_pipelines.mapping_changes import declared_objects
+    from sync_pipelines.project import opened
 
-    found = [
-        item
-        for sync in project.configuration.syncs.values()
-        if sync.provider == provider
-        for item in sync.objects
-        if item.object.casefold() == object_name.casefold() and item.custom_schema is not None
-    ]
-    if not found:
-        raise ConfigurationError(
-            f"No sync of {provider} has an object {object_name} with a custom_schema to map onto: add one in syncs/."
-        )
-    return found
+    with opened(with_store=True) as project:
+        name = declared_objects(project, provider, object_name)[0][1].object
+        connection = project.store.connections.get(customer, provider)
+        older = project.store.mappings.version(customer, provider, name, version)
+        say(f"The rules of version {older.version}, saved {shown(older.saved_at)} by {older.actor}:")
+        _change(project, connection, name, older.fields, check=check, dry_run=dry_run, action="roll back")
+
+
+@group.command("suggest")
+def suggest(
+    customer: Customer,
+    provider: Provider,
+    object_name: ObjectName,
+    apply: Annotated[bool, typer.Option("--apply", help="Map what is sure.")] = False,
+    dry_run: DryRun = False,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """For fields that nobody has mapped: which of the account's fields may be meant, by name, label and type."""
+    from sync_pipelines.engine.suggesting import suggest as suggestions
+    from sync_pipelines.mapping_changes import unmapped_fields
+    from sync_pipelines.model.mapping import FieldRule
+    from sync_pipelines.project import opened
+
+    with opened(with_store=True) as project:
+        connection = project.store.connections.get(customer, provider)
+        schema = project.describe(connection, object_name)
+        name, unmapped = unmapped_fields(project, connection, object_name, schema)
+        found = suggestions(unmapped, schema)
+        if as_json:
+            print_json({field: [_suggestion(one) for one in several] for field, several in found.items()})
+        else:
+            _show_suggestions(found)
+        sure = {several[0].field: several[0] for several in found.values() if several and several[0].sure}
+        if apply and sure:
+            known = project.store.mappings.current(customer, provider, name)
+            taken = {field: FieldRule(sources=(one.source.name,)) for field, one in sure.items()}
+            wanted = {**(known.fields if known else {}), **taken}
+            _change(project, connection, name, wanted, check=True, dry_run=dry_run, action="map")
+        elif apply:
+            say("Nothing is sure enough to be taken unasked.")
 
 
 @group.command("show")
 def show(
-    customer: Annotated[str, typer.Argument(help="The customer's id")],
-    provider: Annotated[str, typer.Argument(help="The provider's name")],
+    customer: Customer,
+    provider: Provider,
     object_name: Annotated[str | None, typer.Argument(metavar="OBJECT", help="Only this object")] = None,
     history: Annotated[bool, typer.Option("--history", help="Older versions too")] = False,
 ) -> None:
@@ -103,16 +150,125 @@ def show(
             raise ConfigurationError(f"No sync of {provider} has such an object with a custom_schema.")
         for name, declared in objects.items():
             versions = project.store.mappings.history(customer, provider, name)
-            newest = project.store.mappings.current(customer, provider, name)
-            for mapping in versions if history else [newest]:
+            for mapping in versions if history and versions else [versions[0] if versions else None]:
                 sources, additional = resolve_mapping(declared, provider, mapping)
                 by = mapping.fields if mapping else {}
+                saved = f", saved {shown(mapping.saved_at)} by {mapping.actor}" if mapping else ""
                 table(
-                    f"{customer}, {provider} {name}, version {mapping.version if mapping else 0}",
+                    f"{customer}, {provider} {name}, version {mapping.version if mapping else 0}{saved}",
                     ("field", "vendor field", "from"),
                     [
-                        (field, source or "(not mapped)", "customer" if field in by else "developer" if source else "")
-                        for field, source in sources.items()
+                        (field, _told(rule), "customer" if field in by else "developer" if rule else "")
+                        for field, rule in sources.items()
                     ]
-                    + [(field, source, "customer, additional") for field, source in additional.items()],
+                    + [(field, _told(rule), "customer, additional") for field, rule in additional.items()],
                 )
+
+
+def _change(
+    project: "Project",
+    connection: "Connection",
+    object_name: str,
+    rules: "Mapping[str, FieldRule]",
+    *,
+    check: bool,
+    dry_run: bool,
+    action: str,
+) -> None:
+    from sync_pipelines.mapping_changes import plan_change, save_change
+
+    schema = project.describe(connection, object_name) if check else None
+    plan = plan_change(project, connection, object_name, rules, schema=schema)
+    _show_plan(plan)
+    if dry_run:
+        say("Nothing was saved.")
+        return
+    saved = save_change(project, plan, actor=whoami(), action=action)
+    say(f"Version {saved.version} of the mapping of {saved.customer_id}, {saved.provider} {saved.object}.")
+    if not plan.changes_nothing:
+        say("The next run of this object carries it out; it is due now.")
+
+
+def _show_plan(plan: "MappingPlan") -> None:
+    from sync_pipelines.mapping_changes import STORED
+
+    for warning in plan.warnings:
+        say(f"Warning: {warning}", style="yellow")
+    for effect in plan.effects:
+        if not effect.columns:
+            say(f"{effect.sync}, {effect.object}: no column changes.")
+            continue
+        rows = "the customer's rows (the destination did not say how many)" if effect.rows is None else effect.rows
+        table(
+            f"{effect.sync}, {effect.object}: columns of {effect.table} that are made anew",
+            ("column", "of", "instead of"),
+            ((each.column, _told(each.after), _told(each.before)) for each in effect.columns),
+        )
+        if effect.source == STORED:
+            say(f"Rows: {shown(rows)}, from the stored records. The vendor is read again only if they lack a field.")
+        else:
+            say(f"Rows: {shown(rows)}, by reading everything from the vendor, as raw_fields is off.")
+
+
+def _of_text(written: str) -> tuple[str, Any]:
+    from sync_pipelines.model.errors import ConfigurationError
+
+    name, equals, rule = written.partition("=")
+    name, rule = name.strip(), rule.strip()
+    if not equals or not name:
+        raise ConfigurationError(f"The rule {written!r} is not FIELD=VENDOR_FIELD.")
+    if not rule.startswith("{"):
+        return name, rule
+    try:
+        return name, json.loads(rule)
+    except ValueError as problem:
+        raise ConfigurationError(f"The rule of {name} is not JSON: {problem}.") from None
+
+
+def _of_file(file: Path) -> dict[str, Any]:
+    import yaml
+
+    from sync_pipelines.model.errors import ConfigurationError
+
+    try:
+        found = yaml.safe_load(file.read_text("utf-8"))
+    except OSError as problem:
+        raise ConfigurationError(f"The file {file} cannot be read: {problem.strerror}.") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as problem:
+        raise ConfigurationError(f"The file {file} is neither YAML nor JSON: {problem}.") from None
+    if not isinstance(found, dict):
+        raise ConfigurationError(f"The file {file} must hold a mapping of field to rule.")
+    return {str(name): rule for name, rule in found.items()}
+
+
+def _show_suggestions(found: "Mapping[str, list[Suggestion]]") -> None:
+    if not found:
+        say("Every field of the custom schema is mapped.")
+        return
+    table(
+        "Suggestions",
+        ("field", "vendor field", "label", "type", "score", "sure", "why"),
+        (row for field, several in found.items() for row in _suggested(field, several)),
+        right=("score",),
+    )
+
+
+def _suggested(field: str, several: "list[Suggestion]") -> list[tuple[Any, ...]]:
+    if not several:
+        return [(field, "(none)", "", "", "", "", "no field of the account is like it")]
+    return [
+        (field, of.name, of.label, of.type, each.score, "yes" if each.sure else "", each.reason)
+        for each in several
+        for of in (each.source,)
+    ]
+
+
+def _suggestion(one: "Suggestion") -> dict[str, Any]:
+    names = {"source": one.source.name, "label": one.source.label, "type": one.source.type}
+    return {**names, "score": one.score, "sure": one.sure, "reason": one.reason}
+
+
+def _told(rule: "FieldRule | None") -> str:
+    if rule is None:
+        return "(not mapped)"
+    return " -> ".join([rule.told, *(each.name for each in rule.transforms)])

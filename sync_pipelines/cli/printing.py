@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final
 
+import msgspec
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -27,6 +28,11 @@ def plain(text: str) -> str:
 def say(text: str, style: str = "") -> None:
     """Print a text as it is, brackets and all."""
     console.print(Text(plain(text), style=style))
+
+
+def print_json(value: Any) -> None:
+    """Print a value for programs: JSON without colours or line breaks that a terminal would add."""
+    print(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequence[str] = ()) -> None:

@@ -46,7 +46,9 @@ def check(
                 for item in sync.objects
             ),
         )
-        problems = list(_live_problems(project)) if live else []
+        problems, warnings = _asked_live(project) if live else ([], [])
+    for warning in warnings:
+        say(f"Warning: {warning}", style="yellow")
     for problem in problems:
         say(problem, style="red")
     if problems:
@@ -54,15 +56,18 @@ def check(
     say("The configuration is right." if not live else "The configuration is right and everything answers.")
 
 
-def _live_problems(project: "Project") -> list[str]:
+def _asked_live(project: "Project") -> tuple[list[str], list[str]]:
+    """What is wrong, and what works though perhaps not as meant."""
     from sync_pipelines.engine.layout import plan_fields
+    from sync_pipelines.engine.mapping_check import examine
     from sync_pipelines.model.errors import SyncError
 
     problems: list[str] = []
+    warnings: list[str] = []
     try:
         project.store.check_current()
     except SyncError as problem:
-        return [f"store: {problem}"]
+        return [f"store: {problem}"], []
     for sync in project.configuration.syncs.values():
         connections = project.connections(sync.name)
         for connection in connections:
@@ -75,13 +80,13 @@ def _live_problems(project: "Project") -> list[str]:
                 try:
                     schema = project.describe(connection, item.object)
                     mapping = project.store.mappings.current(connection.customer_id, sync.provider, item.object)
-                    plan = plan_fields(item, project.crm_object(sync.name, item.object), schema, sync.provider, mapping)
-                    problems += [
-                        f"{where}, {item.object}: the account has no readable field {name}" for name in plan.missing
-                    ]
+                    found = examine(item, sync.provider, mapping, schema)
+                    problems += [f"{where}, {item.object}: {text}" for text in found.errors]
+                    warnings += [f"{where}, {item.object}: {text}" for text in found.warnings]
+                    plan_fields(item, project.crm_object(sync.name, item.object), schema, sync.provider, mapping)
                 except SyncError as problem:
                     problems.append(f"{where}, {item.object}: {problem}")
-    return sorted(set(problems))
+    return sorted(set(problems)), sorted(set(warnings))
 
 
 def migrate() -> None:

@@ -22,8 +22,9 @@ from sync_pipelines.config.documents import (
     S3DestinationDocument,
     SyncDocument,
 )
+from sync_pipelines.config.rules import RuleDocument
 from sync_pipelines.model.connection import OAuthClient
-from sync_pipelines.model.mapping import CustomSchema, SchemaField
+from sync_pipelines.model.mapping import CustomSchema, FieldRule, SchemaField
 from sync_pipelines.model.secret import Secret
 from sync_pipelines.model.sync import INCREMENTAL, Override, Schedule, Sync, SyncObject
 
@@ -161,9 +162,9 @@ def _schema_from(document: CustomSchemaDocument, provider: ProviderConfig) -> Cu
     )
 
 
-def _sources(written: Mapping[str, str], provider: ProviderConfig) -> dict[str, str]:
+def _sources(written: Mapping[str, RuleDocument], provider: ProviderConfig) -> dict[str, FieldRule]:
     """Sources by provider name; what is written for the vendor counts for a provider of another name too."""
-    sources = dict(written)
+    sources = {name: each.rule() for name, each in written.items()}
     if provider.provider_name in sources:
         sources.setdefault(provider.name, sources[provider.provider_name])
     return sources

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, SecretStr, model_validator
 
 from sync_pipelines.config.document import Choice, Document, Identifier, refusing
+from sync_pipelines.config.rules import RuleDocument
 from sync_pipelines.config.schedules import Duration, ScheduleDocument
 from sync_pipelines.model.naming import LONGEST_NAME, refusal_of_customer_id
 from sync_pipelines.model.sync import FULL_REFRESH, INCREMENTAL
@@ -232,7 +233,7 @@ class SchemaFieldDocument(Document):
     type: FieldType = "text"
     required: bool = False
     description: str = ""
-    sources: dict[str, str] = Field({}, description="Your own default: vendor field by provider")
+    sources: dict[str, RuleDocument] = Field({}, description="Your own default: vendor field, or rule, by provider")
     locked: bool = Field(False, description="Customers cannot map it otherwise")
 
     @model_validator(mode="before")

@@ -1,7 +1,8 @@
 """Vendor values into column types. What does not fit raises Misfit; nothing is guessed.
 
-Read as a timestamp or date: ISO 8601 (with or without zone; without is UTC) and epoch milliseconds. A date like
-03/04/2026 has two meanings, so it is a Misfit and its text is kept.
+Read as a timestamp or date: ISO 8601 (with or without zone; without is UTC) and epoch milliseconds of 9 to 14 digits,
+as a text or a number: a shorter number is an amount or a count. A date like 03/04/2026 has two meanings, so it is a
+Misfit and its text is kept.
 """
 
 import re
@@ -27,8 +28,11 @@ _NO_TIMESTAMP: Final = "is not an ISO 8601 date or time, nor epoch milliseconds"
 _NO_YEAR: Final = "is outside the years 1 to 9999"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_MS: Final = re.compile(r"-?\d{9,14}", re.ASCII)
+_EPOCH_MS_SIZE: Final = range(10**8, 10**14)
+"""The same of a number, by its size."""
 _NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _encode = msgspec.json.Encoder(decimal_format="number").encode
+_encode_in_order = msgspec.json.Encoder(decimal_format="number", order="sorted").encode
 
 
 class Misfit(ValueError):
@@ -47,7 +51,7 @@ def json_number(text: str) -> int | Decimal:
         raise OverflowError(text[:40])
     number = number.normalize(_EXACT)
     exponent = number.as_tuple().exponent
-    if isinstance(exponent, int) and 0 <= exponent <= 30:
+    if isinstance(exponent, int) and exponent >= 0:
         return int(number)
     return number
 
@@ -60,13 +64,14 @@ def plain_number(number: int | float | Decimal) -> str:
 
 
 def to_text(value: Any) -> str:
+    """An object's keys come in one order, whatever the vendor's: a destination may keep its records in another."""
     if type(value) is str:
         return value
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float | Decimal):
         return plain_number(value)
-    return _encode(value).decode()
+    return _encode_in_order(value).decode()
 
 
 def to_numeric(value: Any) -> Decimal | None:
@@ -120,7 +125,7 @@ def to_boolean(value: Any) -> bool | None:
 def to_timestamp(value: Any) -> datetime | None:
     if isinstance(value, str):
         return _parsed(value)
-    if isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) in _EPOCH_MS_SIZE:
         return _since_epoch(value)
     raise Misfit(_NO_TIMESTAMP)
 

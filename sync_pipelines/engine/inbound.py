@@ -13,9 +13,10 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from sync_pipelines.engine.ahead import read_ahead_if_long
+from sync_pipelines.engine.backfill import BACKFILL_ROWS, Refill, change_of, keeps_records, marked
 from sync_pipelines.engine.chunk import Chunk, ChunkPlan, TextBatch, chunks_of
 from sync_pipelines.engine.keys import key_reader
-from sync_pipelines.engine.layout import FieldPlan, asks_full_read, fingerprint, plan_fields, table_of
+from sync_pipelines.engine.layout import FieldPlan, Marks, marks_of, plan_fields, table_of
 from sync_pipelines.engine.mapping import LaterMapper, RecordMapper
 from sync_pipelines.model.checkpoint import Checkpoint, Reading
 from sync_pipelines.model.connection import Connection
@@ -48,6 +49,8 @@ class Vendor(Protocol):
     def read(self, flow: Flow) -> Iterator[Page | Notice]: ...
 
     def vendor_now(self) -> datetime: ...
+
+    def check_stop(self) -> None: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,8 +123,24 @@ def sync_object(
     with destination.open(work.scope, table, work.run_id, observe) as landing:
         known = landing.checkpoint or Checkpoint()
         _same_account(known, tally.account_id)
-        checkpoint = _begin(work, known, fingerprint(work.declared, table, plan), vendor, tally.account_id)
-        chunks = _chunk_plan(work, schema, table, plan, checkpoint.fingerprint)
+        marks = marks_of(work.declared, table, plan)
+        change = change_of(known, marks, keeps_records=keeps_records(table))
+        reread = change.full_read
+        if change.columns:
+            refill = Refill(
+                landing=landing,
+                table=table,
+                crm_object=work.crm_object,
+                schema=schema,
+                plan=plan,
+                marks=marks,
+                columns=change.columns,
+                rows=min(BACKFILL_ROWS, work.chunk_rows),
+            )
+            reread = not _refilled(refill, known, vendor, tally, observe)
+            known = landing.checkpoint or known
+        checkpoint = _begin(work, known, marks, vendor, tally.account_id, reread=reread)
+        chunks = _chunk_plan(work, schema, table, plan, checkpoint.seed or checkpoint.fingerprint)
         _Read(
             work=work, vendor=vendor, landing=landing, chunks=chunks, plan=plan, tally=tally, observe=observe
         ).to_the_end(checkpoint)
@@ -163,14 +182,42 @@ def _same_account(known: Checkpoint, account_id: str | None) -> None:
         )
 
 
-def _begin(work: Work, known: Checkpoint, mark: str, vendor: Vendor, account_id: str | None) -> Checkpoint:
-    """The checkpoint to read under: a reading that was interrupted goes on, else a new one begins."""
+def _refilled(refill: Refill, known: Checkpoint, vendor: Vendor, tally: Tally, observe: Observer) -> bool:
+    """Whether the changed columns could be made anew of what is stored."""
+    told = Counts()
+
+    def count(counts: Counts) -> None:
+        nonlocal told
+        told += counts
+        tally.counts += replace(counts, unchanged=0)
+
+    done = refill.run(known, observe, vendor.check_stop, count)
+    names = ", ".join(sorted(refill.columns))
+    if done:
+        tally.notice(
+            f"The rules of {names} changed: made anew for {told.updated + told.unchanged} stored records, of which "
+            f"{told.updated} changed."
+        )
+    else:
+        tally.notice(
+            f"The rules of {names} changed, and the stored records do not hold all that they want: everything is read "
+            "again."
+        )
+    return done
+
+
+def _begin(
+    work: Work, known: Checkpoint, marks: Marks, vendor: Vendor, account_id: str | None, *, reread: bool
+) -> Checkpoint:
+    """The checkpoint to read under: a reading that was interrupted goes on, else a new one begins.
+
+    `reread`: stored rows are not what they should be, so everything is read.
+    """
     now = vendor.vendor_now()
-    changed = known.fingerprint != "" and asks_full_read(known.fingerprint, mark)
-    checkpoint = replace(known, fingerprint=mark, account_id=account_id)
-    if known.reading is not None and not changed and not (work.full and not known.reading.full):
+    checkpoint = replace(marked(known, marks, reread=reread), account_id=account_id)
+    if known.reading is not None and not reread and not (work.full and not known.reading.full):
         return checkpoint
-    full = work.full or changed or _full_is_due(work, known)
+    full = work.full or reread or _full_is_due(work, known)
     since = None
     if not full and known.read_until is not None:
         since = known.read_until - (work.sync.overlap if work.sync.overlap is not None else work.provider.overlap)

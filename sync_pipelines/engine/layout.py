@@ -1,9 +1,10 @@
 """Which table and columns an object of a sync has, and which vendor fields one connection must be asked for."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
 
 import msgspec
 
@@ -29,15 +30,10 @@ def is_common(crm_object: CrmObject, declared: SyncObject) -> bool:
 
 def table_of(sync: Sync, declared: SyncObject, crm_object: CrmObject) -> Table:
     """The destination table: ordered by name as the managed-syncs product prints it, custom columns behind."""
-    own = own_columns(crm_object, declared)
-    columns = own
-    if declared.custom_schema is not None:
-        names = custom_columns(declared.custom_schema, frozenset(column.name for column in own))
-        columns += tuple(
-            Column(names[field.name], field.type, field.description) for field in declared.custom_schema.fields
-        )
-        if declared.custom_schema.allow_additional_fields:
-            columns += (ADDITIONAL_COLUMN,)
+    columns = own_columns(crm_object, declared)
+    columns += tuple(Column(name, each.type, each.description) for each, name in schema_columns(declared, crm_object))
+    if declared.custom_schema is not None and declared.custom_schema.allow_additional_fields:
+        columns += (ADDITIONAL_COLUMN,)
     name = declared.table or table_name(
         sync.provider, crm_object.name, crm_object.common_name, common_schema=declared.common_schema
     )
@@ -52,12 +48,17 @@ def table_of(sync: Sync, declared: SyncObject, crm_object: CrmObject) -> Table:
 
 @dataclass(frozen=True, kw_only=True)
 class FieldPlan:
-    """What one connection is asked for. `missing`: mapped fields that the account does not have or does not show."""
+    """What one connection is asked for, and how its own columns are made of it.
+
+    `missing`: mapped fields that the account does not have or does not show. `needs`: by column the vendor's fields
+    that it is made of, without the missing ones.
+    """
 
     fields: tuple[VendorField, ...]
     custom: tuple[CustomColumn, ...]
-    additional: Mapping[str, str]
+    additional: Mapping[str, FieldRule]
     missing: tuple[str, ...]
+    needs: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 def plan_fields(
@@ -73,39 +74,88 @@ def plan_fields(
     printed examples do with FirstName. ConfigurationError when a required field is mapped by nobody, or the mapping
     names fields it may not.
     """
-    known = {field.name.casefold(): field for field in schema.fields}
-    sources, additional = resolve_mapping(declared, provider, mapping)
-    for field in declared.custom_schema.fields if declared.custom_schema else ():
-        if sources[field.name] is None and field.name.casefold() in known:
-            sources[field.name] = known[field.name.casefold()].name
-        if sources[field.name] is None and field.required:
-            raise ConfigurationError(
-                f"The required field {field.name} of {declared.object} is not mapped for this customer: map it with "
-                f"`sync-pipelines mapping set CUSTOMER {provider} {declared.object} {field.name}=VENDOR_FIELD`."
-            )
-    named = [name for name in (*sources.values(), *additional.values()) if name]
-    missing = sorted({name for name in named if name.casefold() not in known})
-
-    def spelled(name: str) -> str:
-        found = known.get(name.casefold())
-        return found.name if found else name
-
+    account = AccountFields(schema)
+    resolved, theirs = resolve_mapping(declared, provider, mapping)
+    additional = {name: account.spelled(rule) for name, rule in theirs.items()}
     custom: list[CustomColumn] = []
-    if declared.custom_schema is not None:
-        own = frozenset(column.name for column in own_columns(crm_object, declared))
-        names = custom_columns(declared.custom_schema, own)
-        for field in declared.custom_schema.fields:
-            source = sources.get(field.name)
-            rule = FieldRule(sources=(spelled(source),)) if source else None
-            custom.append(CustomColumn(names[field.name], rule, field.required))
-    mapped = [name for item in custom if item.rule for name in item.rule.sources]
-    wanted = _wanted(declared, crm_object, schema, mapped, additional)
+    for each, column in schema_columns(declared, crm_object):
+        rule = resolved[each.name] or account.same_name(each.name)
+        if rule is None and each.required:
+            raise ConfigurationError(_unmapped(each, declared, provider))
+        custom.append(CustomColumn(column, account.spelled(rule) if rule else None, each.required))
+    rules = {item.column: [item.rule] for item in custom if item.rule}
+    if additional:
+        rules[ADDITIONAL_COLUMN.name] = list(additional.values())
+    needs = {name: frozenset(account.needs(several)) for name, several in rules.items()}
     return FieldPlan(
-        fields=wanted,
+        fields=_wanted(declared, crm_object, schema, {name for names in needs.values() for name in names}),
         custom=tuple(custom),
-        additional={name: spelled(source) for name, source in additional.items()},
-        missing=tuple(missing),
+        additional=additional,
+        missing=tuple(sorted({name for several in rules.values() for name in account.missing(several)})),
+        needs=needs,
     )
+
+
+def schema_columns(declared: SyncObject, crm_object: CrmObject) -> list[tuple[SchemaField, str]]:
+    """The fields of the custom schema with their columns."""
+    if declared.custom_schema is None:
+        return []
+    names = custom_columns(declared.custom_schema, {column.name for column in own_columns(crm_object, declared)})
+    return [(each, names[each.name]) for each in declared.custom_schema.fields]
+
+
+def _unmapped(each: SchemaField, declared: SyncObject, provider: str) -> str:
+    return (
+        f"The required field {each.name} of {declared.object} is not mapped for this customer: map it with "
+        f"`sync-pipelines mapping set CUSTOMER {provider} {declared.object} {each.name}=VENDOR_FIELD`."
+    )
+
+
+class AccountFields:
+    """The fields of one account, found by what people write: in any case, and by a path that begins at one."""
+
+    def __init__(self, schema: ObjectSchema) -> None:
+        self.known = {each.name.casefold(): each for each in schema.fields}
+
+    def find(self, source: str) -> VendorField | None:
+        """The field a source means: the one of this name, else the one at which the path begins."""
+        return self.known.get(source.casefold()) or self.known.get(_root(source).casefold())
+
+    def is_field(self, source: str) -> bool:
+        return source.casefold() in self.known
+
+    def spelled(self, rule: FieldRule) -> FieldRule:
+        """The rule with its sources spelled as the account does."""
+        return replace(rule, sources=tuple(map(self._spelled, rule.sources)))
+
+    def _spelled(self, source: str) -> str:
+        found = self.find(source)
+        if found is None:
+            return source
+        return found.name if self.is_field(source) else found.name + source[len(_root(source)) :]
+
+    def same_name(self, name: str) -> FieldRule | None:
+        found = self.known.get(name.casefold())
+        return FieldRule(sources=(found.name,)) if found else None
+
+    def needs(self, rules: Iterable[FieldRule]) -> set[str]:
+        found = map(self.find, _sources(rules))
+        return {each.name for each in found if each is not None}
+
+    def missing(self, rules: Iterable[FieldRule]) -> set[str]:
+        return {source for source in _sources(rules) if self.find(source) is None}
+
+
+def _sources(rules: Iterable[FieldRule]) -> Iterator[str]:
+    return (source for rule in rules for source in rule.sources)
+
+
+def _root(source: str) -> str:
+    """The field at which a path such as `Owner.Name` or `addresses[0].city` begins."""
+    return _PATH_STEP.split(source, maxsplit=1)[0]
+
+
+_PATH_STEP: Final = re.compile(r"[.\[]")
 
 
 def own_columns(crm_object: CrmObject, declared: SyncObject) -> tuple[Column, ...]:
@@ -118,8 +168,8 @@ def own_columns(crm_object: CrmObject, declared: SyncObject) -> tuple[Column, ..
 
 def resolve_mapping(
     declared: SyncObject, provider: str, mapping: FieldMapping | None
-) -> tuple[dict[str, str | None], dict[str, str]]:
-    """({schema field: vendor field, None where nobody mapped it}, {additional name: vendor field})."""
+) -> tuple[dict[str, FieldRule | None], dict[str, FieldRule]]:
+    """({schema field: rule, None where nobody mapped it}, {additional name: rule})."""
     schema = declared.custom_schema
     theirs = dict(mapping.fields) if mapping is not None else {}
     if schema is None:
@@ -129,40 +179,36 @@ def resolve_mapping(
                 "add one to the sync, or clear the mapping with `sync-pipelines mapping set`."
             )
         return {}, {}
-    sources = {field.name: _source(field, provider, theirs.pop(field.name, None), mapping) for field in schema.fields}
+    rules = {each.name: _rule(each, provider, theirs.pop(each.name, None), mapping) for each in schema.fields}
     if theirs and not schema.allow_additional_fields:
         raise ConfigurationError(
             f"The mapping of {declared.object} names {', '.join(sorted(theirs))}, which the custom schema does not "
-            "have; allowed are " + ", ".join(field.name for field in schema.fields) + "."
+            "have; allowed are " + ", ".join(each.name for each in schema.fields) + "."
         )
-    return sources, theirs
+    return rules, theirs
 
 
-def _source(field: SchemaField, provider: str, theirs: str | None, mapping: FieldMapping | None) -> str | None:
-    default = field.sources.get(provider)
-    if theirs is not None and field.locked and default is not None and theirs != default:
+def _rule(each: SchemaField, provider: str, theirs: FieldRule | None, mapping: FieldMapping | None) -> FieldRule | None:
+    default = each.sources.get(provider)
+    if theirs is not None and each.locked and default is not None and theirs != default:
         raise ConfigurationError(
-            f"The field {field.name} is locked to {default} by the developer; take it out of the mapping of "
+            f"The field {each.name} is locked to {default.told} by the developer; take it out of the mapping of "
             f"customer {mapping.customer_id if mapping else ''}."
         )
     return theirs or default
 
 
 def _wanted(
-    declared: SyncObject,
-    crm_object: CrmObject,
-    schema: ObjectSchema,
-    mapped: Sequence[str],
-    additional: Mapping[str, str],
+    declared: SyncObject, crm_object: CrmObject, schema: ObjectSchema, mapped: Collection[str]
 ) -> tuple[VendorField, ...]:
     if declared.raw_fields:
         return schema.fields
-    names = {*mapped, *additional.values(), *_shape_fields(crm_object)}
+    names = {*mapped, *_shape_fields(crm_object)}
     if is_common(crm_object, declared):
         for rule in crm_object.common.values():
             names.update(rule_fields(rule))
     wanted = {name.casefold() for name in names}
-    return tuple(field for field in schema.fields if field.name.casefold() in wanted)
+    return tuple(each for each in schema.fields if each.name.casefold() in wanted)
 
 
 def _shape_fields(crm_object: CrmObject) -> list[str]:
@@ -174,34 +220,62 @@ def _shape_fields(crm_object: CrmObject) -> list[str]:
     return names + ([crm_object.cursor_field] if crm_object.cursor_field else [])
 
 
-def fingerprint(declared: SyncObject, table: Table, plan: FieldPlan) -> str:
-    """What decides the rows' columns, then a bar, then the mapped fields that are missing at the moment.
+@dataclass(frozen=True, kw_only=True)
+class Marks:
+    """What decides how rows are made, in short.
 
-    Another first part asks for a full read. So does a field that was missing and is back, because rows were written
-    without it; a field that goes missing does not, because what is stored of it is better than nothing.
+    `fingerprint`: all of it, then a bar, then the mapped fields that are missing at the moment. `ground`: all but the
+    rules of single columns. `mapped`: by column its type and its rule.
     """
-    parts = (
-        [(column.name, column.type) for column in table.columns],
-        table.metadata_prefix,
-        [(item.column, _told(item.rule), item.required) for item in plan.custom],
-        sorted(plan.additional.items()),
-        declared.raw_fields,
-        declared.common_schema,
+
+    fingerprint: str
+    ground: str
+    mapped: Mapping[str, str]
+
+
+def marks_of(declared: SyncObject, table: Table, plan: FieldPlan) -> Marks:
+    types = {column.name: column.type for column in table.columns}
+    rules: dict[str, Any] = {item.column: (_told(item.rule), item.required) for item in plan.custom}
+    if ADDITIONAL_COLUMN.name in types:
+        rules[ADDITIONAL_COLUMN.name] = _told_additional(plan)
+    own = [(name, kind) for name, kind in types.items() if name not in rules]
+    return Marks(
+        fingerprint=f"{_fingerprint(declared, table, plan)}|{','.join(plan.missing)}",
+        ground=_digest((table.name, own, table.metadata_prefix, declared.raw_fields, declared.common_schema)),
+        mapped={name: _digest((types[name], rule))[:12] for name, rule in rules.items()},
     )
-    digest = hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:24]
-    return f"{digest}|{','.join(plan.missing)}"
+
+
+def _fingerprint(declared: SyncObject, table: Table, plan: FieldPlan) -> str:
+    return _digest(
+        (
+            [(column.name, column.type) for column in table.columns],
+            table.metadata_prefix,
+            [(item.column, _told(item.rule), item.required) for item in plan.custom],
+            _told_additional(plan),
+            declared.raw_fields,
+            declared.common_schema,
+        )
+    )
+
+
+def _digest(parts: Any) -> str:
+    return hashlib.sha256(msgspec.json.encode(parts, order="sorted")).hexdigest()[:24]
+
+
+def _told_additional(plan: FieldPlan) -> Any:
+    return sorted((name, _told(rule)) for name, rule in plan.additional.items())
 
 
 def _told(rule: FieldRule | None) -> Any:
     """A plain rule tells the same as before there were transforms: nobody has to read everything again for them."""
-    if rule is None or (len(rule.sources) == 1 and not rule.transforms):
-        return rule.sources[0] if rule else None
-    return rule
+    return None if rule is None else rule.plain or rule
 
 
-def asks_full_read(old: str, new: str) -> bool:
-    """Whether the change from one fingerprint to another needs everything to be read again."""
-    old_digest, _, old_missing = old.partition("|")
-    new_digest, _, new_missing = new.partition("|")
-    returned = set(filter(None, old_missing.split(","))) - set(filter(None, new_missing.split(",")))
-    return old_digest != new_digest or bool(returned)
+def returned(old: str, new: str) -> bool:
+    """By two fingerprints: whether a field that was missing is back, so that rows were written without it.
+
+    A field that goes missing changes nothing: what is stored of it is better than nothing.
+    """
+    before, now = (set(filter(None, mark.partition("|")[2].split(","))) for mark in (old, new))
+    return bool(before - now)

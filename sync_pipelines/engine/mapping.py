@@ -86,7 +86,7 @@ class RecordMapper:
         *,
         common: bool,
         custom: Sequence[CustomColumn] = (),
-        additional: Mapping[str, str] | None = None,
+        additional: Mapping[str, FieldRule] | None = None,
     ) -> None:
         self._shape = shape = crm_object.shape
         sources = envelope_sources(shape)

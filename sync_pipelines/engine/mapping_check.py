@@ -1,12 +1,14 @@
-"""Whether a customer's mapping fits the connected account: its fields exist there, and their types can fit."""
+"""Whether rules fit the connected account: their fields exist and can be read there, and their types can fit."""
 
 import difflib
+from collections.abc import Collection, Iterator
 from collections.abc import Mapping as MappingOf
+from dataclasses import dataclass
 from typing import Final
 
-from sync_pipelines.engine.layout import resolve_mapping
+from sync_pipelines.engine.layout import AccountFields, resolve_mapping
 from sync_pipelines.model.errors import ConfigurationError
-from sync_pipelines.model.mapping import Mapping
+from sync_pipelines.model.mapping import FieldRule, Mapping
 from sync_pipelines.model.provider import ObjectSchema, VendorField
 from sync_pipelines.model.sync import SyncObject
 
@@ -20,23 +22,93 @@ NEVER_FITS: Final[MappingOf[str, frozenset[str]]] = {
 """Type of the vendor's field -> column types that no value of it fits. A text may hold anything, so it may be mapped
 onto any column; values that do not fit are kept with their reason."""
 
+NAMED_CHOICES: Final = 8
+"""So many choices are named in one sentence."""
 
-def check_mapping(declared: SyncObject, provider: str, mapping: Mapping, schema: ObjectSchema) -> None:
-    """ConfigurationError naming the field and the fix when the mapping can never work on this account."""
-    sources, additional = resolve_mapping(declared, provider, mapping)
-    known = {field.name.casefold(): field for field in schema.fields}
-    types = {field.name: field.type for field in declared.custom_schema.fields} if declared.custom_schema else {}
-    for name, source in {**sources, **additional}.items():
-        if source is None or name not in mapping.fields:
-            continue
-        found = known.get(source.casefold())
-        if found is None:
-            raise ConfigurationError(f"The account has no readable field {source} (for {name}).{_hint(source, known)}")
-        if types.get(name, "text") in NEVER_FITS.get(found.type, frozenset()):
-            raise ConfigurationError(
-                f"The field {found.name} is {_article(found)} and can never fill {name}, which is {types[name]}: map "
-                "another field, or change the type in the custom schema."
-            )
+
+@dataclass(frozen=True)
+class Findings:
+    """What is wrong with rules on one account, a sentence each. `warnings` let them work, though perhaps not as meant.
+
+    `unmapped`: required fields that nobody has mapped.
+    """
+
+    errors: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    unmapped: tuple[str, ...] = ()
+
+
+def check_mapping(declared: SyncObject, provider: str, mapping: Mapping, schema: ObjectSchema) -> Findings:
+    """ConfigurationError naming fields and fixes when one of the customer's rules can never work on this account."""
+    found = examine(declared, provider, mapping, schema, only=mapping.fields.keys())
+    if found.errors:
+        raise ConfigurationError("\n".join(found.errors))
+    return found
+
+
+def examine(
+    declared: SyncObject,
+    provider: str,
+    mapping: Mapping | None,
+    schema: ObjectSchema,
+    *,
+    only: Collection[str] | None = None,
+) -> Findings:
+    """Look at the rules of the schema's fields `only`; None: at all of them, the developer's defaults too."""
+    rules, additional = resolve_mapping(declared, provider, mapping)
+    account = AccountFields(schema)
+    types = {each.name: each.type for each in declared.custom_schema.fields} if declared.custom_schema else {}
+    errors: list[str] = []
+    warnings: list[str] = []
+    for name, rule in {**rules, **additional}.items():
+        if rule is not None and (only is None or name in only):
+            wrong = list(_wrong(name, rule, types.get(name, "jsonb"), account, schema))
+            errors += wrong
+            warnings += [] if wrong else _choices(name, rule, account)
+    required = [each.name for each in declared.custom_schema.fields if each.required] if declared.custom_schema else []
+    unmapped = [name for name in required if rules[name] is None and account.same_name(name) is None]
+    return Findings(tuple(errors), tuple(warnings), tuple(unmapped))
+
+
+def _wrong(name: str, rule: FieldRule, column_type: str, account: AccountFields, schema: ObjectSchema) -> Iterator[str]:
+    hidden = {each.name.casefold(): each for each in schema.unreadable}
+    for source in rule.sources:
+        if account.find(source) is None:
+            other = hidden.get(source.casefold())
+            if other is not None:
+                yield f"The field {other.name} (for {name}) cannot be read as a whole: map one of its parts."
+            else:
+                yield f"The account has no readable field {source} (for {name}).{_hint(source, account.known)}"
+    found = account.find(rule.plain) if rule.plain is not None else None
+    if found is None or not account.is_field(rule.sources[0]):
+        return
+    if column_type in NEVER_FITS.get(found.type, frozenset()):
+        yield (
+            f"The field {found.name} is {_article(found)} and can never fill {name}, which is {column_type}: map "
+            "another field, add a transform, or change the type in the custom schema."
+        )
+
+
+def _choices(name: str, rule: FieldRule, account: AccountFields) -> Iterator[str]:
+    """Values that a mapping of values speaks of and the picklist does not have, and the other way round."""
+    first = rule.transforms[0] if rule.transforms else None
+    found = account.find(rule.sources[0]) if len(rule.sources) == 1 and account.is_field(rule.sources[0]) else None
+    if first is None or first.name != "value_mapping" or found is None or not found.choices:
+        return
+    values = first.options.get("values")
+    spoken = [str(key) for key in values] if isinstance(values, MappingOf) else []
+    if strange := [key for key in spoken if key not in found.choices]:
+        yield (
+            f"The value mapping of {name} names {_listed(strange)}, which {found.name} does not offer; "
+            f"it offers {_listed(found.choices)}."
+        )
+    if "otherwise" not in first.options and (left := [choice for choice in found.choices if choice not in spoken]):
+        yield f"The value mapping of {name} says nothing of {_listed(left)}, which {found.name} offers too."
+
+
+def _listed(names: Collection[str]) -> str:
+    more = len(names) - NAMED_CHOICES
+    return ", ".join(list(names)[:NAMED_CHOICES]) + (f" and {more} more" if more > 0 else "")
 
 
 def _hint(name: str, known: MappingOf[str, VendorField]) -> str:

@@ -88,11 +88,12 @@ def ruled_source(rule: FieldRule, shape: RecordShape) -> Source:
     return Source(tuple((*shape.fields, name) for name in rule.sources), None, rule.told)
 
 
-def additional_source(names: Mapping[str, str], shape: RecordShape) -> Source:
+def additional_source(rules: Mapping[str, FieldRule], shape: RecordShape) -> Source:
     """An object of all fields that the customer mapped beyond the custom schema."""
-    keys = tuple(names)
-    paths = tuple((*shape.fields, names[key]) for key in keys)
-    return Source(paths, lambda *values: dict(zip(keys, values, strict=True)), ", ".join(names.values()))
+    keys = tuple(rules)
+    paths = tuple((*shape.fields, rules[key].sources[0]) for key in keys)
+    told = ", ".join(rule.told for rule in rules.values())
+    return Source(paths, lambda *values: dict(zip(keys, values, strict=True)), told)
 
 
 def _never() -> bool:

@@ -329,5 +329,9 @@ class VendorSession:
     def _sleep(self, seconds: float) -> None:
         if seconds > 0:
             self._nap(seconds)
+        self.check_stop()
+
+    def check_stop(self) -> None:
+        """Stopped when somebody wants this work to end."""
         if self._stop.is_set():
             raise Stopped("The run was told to stop; the next one goes on from the checkpoint.")

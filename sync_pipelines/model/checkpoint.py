@@ -1,6 +1,7 @@
 """The saved position of one connection's object. It commits in the same transaction as the data it stands for."""
 
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -31,10 +32,25 @@ class Reading:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Backfill:
+    """Columns of stored rows that are being made anew: done up to and with the id `after` (None: not begun).
+
+    `columns` are of no one version of the mapping meanwhile. `target`: the fingerprint that the rows will have.
+    """
+
+    columns: tuple[str, ...]
+    target: str
+    after: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Checkpoint:
     """`read_until`: every change visible at the vendor before then is in the destination.
 
-    `fingerprint`: what decided the columns (mapping version, schema, options); another one asks for a full read.
+    `fingerprint`: what decided the columns (rules, schema, options). `ground` is the part of it that is no column's
+    own, `mapped` has the parts of the single columns that are mapped (None: stored before these were kept apart).
+    `seed` goes into the rows' hashes; empty: the fingerprint. It stays when columns are made anew of stored rows, as
+    hashes do. `backfills` counts those, so that no seed comes twice.
     `version` counts commits and fences: a writer whose number is behind loses.
     """
 
@@ -43,5 +59,10 @@ class Checkpoint:
     full_at: datetime | None = None
     incrementals: int = 0
     fingerprint: str = ""
+    ground: str = ""
+    mapped: Mapping[str, str] | None = None
+    seed: str = ""
+    backfill: Backfill | None = None
+    backfills: int = 0
     account_id: str | None = None
     version: int = 0

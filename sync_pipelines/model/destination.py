@@ -4,11 +4,12 @@ from collections.abc import Callable, Hashable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from sync_pipelines.model.checkpoint import Checkpoint
 from sync_pipelines.model.common_model import Column
 from sync_pipelines.model.completeness import Stock
+from sync_pipelines.model.failed_value import FailedCount, FailedPlace, FailedValue
 from sync_pipelines.model.run import Counts
 
 Observer: TypeAlias = Callable[[str], None]
@@ -60,6 +61,14 @@ class ReadyRows:
 NO_ROWS = ReadyRows(())
 
 
+class StoredRecord(NamedTuple):
+    """What a row keeps of its record. `raw`: the row's raw_data as JSON; None where the row has none."""
+
+    id: str
+    deleted: bool
+    raw: bytes | None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Scope:
     """Whose rows are written: no statement goes without all of it."""
@@ -76,6 +85,7 @@ class Table:
     """`columns` always hold id, is_deleted and last_modified_at. Metadata columns come by themselves, before them.
 
     `volatile`: keys of raw_data's object at `volatile_at` that change on every read; a row is not rewritten for them.
+    `append`: rows are only added. One that is stored is never changed, marked or removed, whatever is loaded.
     """
 
     name: str
@@ -83,6 +93,7 @@ class Table:
     metadata_prefix: str = "_sync_"
     volatile: tuple[str, ...] = ()
     volatile_at: tuple[str, ...] = ()
+    append: bool = False
 
     def position(self, column: str) -> int:
         """Where a column's value stands in a Row."""
@@ -110,7 +121,8 @@ class Landing(Protocol):
         these count as unchanged). RefusedValue when the destination cannot hold a value of the batch.
         `merged`: (losing id, surviving id) pairs told by the survivor. `removed`: ids whose rows go for good (mirror
         mode, where the vendor says that the record is deleted). LeaseLost when the stored version is not the one
-        we last saw.
+        we last saw. Into a table that is `append`, rows with new ids are added; all others count as unchanged, their
+        misfits as invalid, and `merged` and `removed` do nothing.
         """
         ...
 
@@ -119,6 +131,32 @@ class Landing(Protocol):
 
         Soft sets is_deleted; hard removes (soft-deleted rows too). DeleteBrake, and nothing changes, when more than
         `brake` of the rows that are not yet deleted would go. Must be called with the reading's checkpoint stored.
+        ValueError without one, and of a table that is `append`.
+        """
+        ...
+
+    def stored(self, after: str | None, limit: int) -> list[StoredRecord]:
+        """The next rows of this scope behind the id `after` (None: the first ones), deleted ones too; none: the end.
+
+        At most `limit`, in the destination's own order of ids, which is the same at every call. For tables that have
+        the column raw_data; changes nothing.
+        """
+        ...
+
+    def remap(
+        self, batch: Batch, columns: Sequence[str], checkpoint: Checkpoint, *, dropped: Sequence[str] = ()
+    ) -> Counts:
+        """Set these columns of rows that are there, and store the checkpoint, together.
+
+        The batch's rows hold the head of a Row and then one value for each of `columns`, in their order. The named
+        columns are set; in a row's errors, those under the named columns are replaced by the batch's and all others
+        stay (no error left: null). All else keeps its bytes, the hash too, as it stands for the record's text, which
+        is the same. A row in which nothing differs is left alone and counts as unchanged, as one that is not there
+        does; the others count as updated and learn run id and time. `dropped`: columns that the table no longer has;
+        their errors go.
+
+        Whatever `checkpoint.reading` is stays with the ids it has seen. LeaseLost as in `load`, which also keeps a row
+        that another run has written since `stored` from being set to what it was.
         """
         ...
 
@@ -147,6 +185,20 @@ class Destination(Protocol):
 
         The scopes differ in their customer alone. `lately` goes before each scope's own `read_until`.
         """
+        ...
+
+    def failed(
+        self, scopes: Sequence[Scope], table: Table, *, after: FailedPlace | None = None, limit: int = 100
+    ) -> list[FailedValue]:
+        """Values of these scopes' rows that did not fit, as the rows' errors keep them, by customer, id and column.
+
+        Rows that are deleted are left out. At most `limit` of them, those behind `after`. The scopes differ in their
+        customer alone. Makes nothing; a place without the table has none.
+        """
+        ...
+
+    def failed_counts(self, scopes: Sequence[Scope], table: Table) -> list[FailedCount]:
+        """How many there are of `failed` for each customer, column and reason, by these, the most first."""
         ...
 
     def close(self) -> None:

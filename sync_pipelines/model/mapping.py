@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping as MappingOf
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 
@@ -25,6 +26,11 @@ class FieldRule:
     transforms: tuple[Transform, ...] = ()
 
     @property
+    def plain(self) -> str | None:
+        """The vendor's field that is taken as it is; None where the rule is more than that."""
+        return self.sources[0] if len(self.sources) == 1 and not self.transforms else None
+
+    @property
     def told(self) -> str:
         """The vendor's fields, for people."""
         return ", ".join(self.sources)
@@ -34,15 +40,15 @@ class FieldRule:
 class SchemaField:
     """A field that the developer wants of every customer.
 
-    `type`: text, numeric, bigint, boolean, timestamptz, date or jsonb. `sources` are the developer's own default vendor
-    fields by provider name; `locked` ones cannot be mapped otherwise by a customer.
+    `type`: text, numeric, bigint, boolean, timestamptz, date or jsonb. `sources` are the developer's own default
+    rules by provider name; `locked` ones cannot be mapped otherwise by a customer.
     """
 
     name: str
     type: str = "text"
     required: bool = False
     description: str = ""
-    sources: MappingOf[str, str] = field(default_factory=dict)
+    sources: MappingOf[str, FieldRule] = field(default_factory=dict)
     locked: bool = False
 
 
@@ -61,10 +67,15 @@ class CustomSchema:
 
 @dataclass(frozen=True, kw_only=True)
 class Mapping:
-    """One customer's rules for one object: schema field name -> vendor field name. Versions count from 1."""
+    """One customer's rules for one object: schema field name -> rule. Versions count from 1.
+
+    `actor` and `saved_at`: who made this version, and when.
+    """
 
     customer_id: str
     provider: str
     object: str
     version: int
-    fields: MappingOf[str, str]
+    fields: MappingOf[str, FieldRule]
+    actor: str = ""
+    saved_at: datetime | None = None

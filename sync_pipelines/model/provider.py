@@ -30,10 +30,14 @@ class VendorField:
 
 @dataclass(frozen=True, kw_only=True)
 class ObjectSchema:
-    """The answer of a `describe` flow: readable fields, and lookups (name -> {id: label}) such as pipeline stages."""
+    """The answer of a `describe` flow: readable fields, and lookups (name -> {id: label}) such as pipeline stages.
+
+    `unreadable`: fields that are shown and cannot be read, such as compound ones whose parts are fields of their own.
+    """
 
     fields: tuple[VendorField, ...]
     lookups: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    unreadable: tuple[VendorField, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,5 @@
 """Customers' field mappings: every version is kept, none is ever changed."""
 
-import unicodedata
 from collections.abc import Mapping as MappingOf
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -9,13 +8,16 @@ from typing import Any
 from sqlalchemy import Engine, RowMapping, Select, func, insert, select, text
 from sqlalchemy.dialects.postgresql import distinct_on
 
+from sync_pipelines.config.rules import rules_from, written_rules
 from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.mapping import Mapping
 from sync_pipelines.store.audit import note
 from sync_pipelines.store.mending import mend_customer
 from sync_pipelines.store.tables import mappings
 
-_COLUMNS = [mappings.c[name] for name in ("customer_id", "provider", "object", "version", "fields")]
+_COLUMNS = [
+    mappings.c[name] for name in ("customer_id", "provider", "object", "version", "fields", "actor", "saved_at")
+]
 
 
 class Mappings:
@@ -50,14 +52,31 @@ class Mappings:
         """All versions, newest first."""
         return self._read(_versions(customer_id, provider, object))
 
+    def version(self, customer_id: str, provider: str, object: str, version: int | None = None) -> Mapping:
+        """One version, the one before the newest where none is named. ConfigurationError where there is none such."""
+        known = self.history(customer_id, provider, object)
+        found = known[1:2] if version is None else [each for each in known if each.version == version]
+        if not found:
+            numbers = ", ".join(str(each.version) for each in known) or "none"
+            wanted = "before the newest one" if version is None else f"{version}"
+            raise ConfigurationError(
+                f"The mapping of {customer_id}, {provider} {object} has no version {wanted}. There are: {numbers}."
+            )
+        return found[0]
+
     def save(
-        self, customer_id: str, provider: str, object: str, fields: MappingOf[str, str], *, actor: str = "system"
+        self,
+        customer_id: str,
+        provider: str,
+        object: str,
+        fields: MappingOf[str, Any],
+        *,
+        actor: str = "system",
+        action: str = "map",
     ) -> Mapping:
-        """A new version with these rules; the current one as it is when it has the same rules already."""
-        rules = dict(fields)
-        for name in (*rules, *rules.values()):
-            if not name or any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name):
-                raise ConfigurationError("A mapping's field names must be texts without control characters.")
+        """A new version with these rules, each a FieldRule or its written form; the current one as it is when it has
+        the same rules already. ConfigurationError when one is no rule. `action`: what the audit calls it."""
+        rules = rules_from(fields)
         who = {"customer_id": customer_id, "provider": provider, "object": object.casefold()}
         with self._engine.begin() as database:
             # Two savers at once would both take the next number.
@@ -68,17 +87,18 @@ class Mappings:
             if old is not None and old.fields == rules:
                 return old
             version = old.version + 1 if old else 1
-            database.execute(insert(mappings).values(**who, version=version, fields=rules, actor=actor))
+            made = insert(mappings).values(**who, version=version, fields=written_rules(rules), actor=actor)
+            saved = _mapping(database.execute(made.returning(*_COLUMNS)).mappings().one())
             mend_customer(database, customer_id, provider, datetime.now(UTC))
             note(
                 database,
                 actor=actor,
-                action="map",
+                action=action,
                 subject=f"mapping {customer_id}/{provider}/{who['object']}",
                 old=_told(old) if old else None,
-                new={"version": version, "fields": rules},
+                new={"version": version, "fields": written_rules(rules)},
             )
-        return Mapping(**who, version=version, fields=rules)
+        return saved
 
     def _read(self, query: Select[Any]) -> list[Mapping]:
         with self._engine.connect() as database:
@@ -98,8 +118,8 @@ def _versions(customer_id: str, provider: str, object: str) -> Select[Any]:
 
 
 def _mapping(row: RowMapping) -> Mapping:
-    return Mapping(**row)
+    return Mapping(**{**row, "fields": rules_from(row["fields"])})
 
 
 def _told(mapping: Mapping) -> dict[str, Any]:
-    return {"version": mapping.version, "fields": dict(mapping.fields)}
+    return {"version": mapping.version, "fields": written_rules(mapping.fields)}

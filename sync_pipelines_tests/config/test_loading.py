@@ -8,7 +8,7 @@ import pytest
 
 from sync_pipelines.config import configuration_files, json_schema, load_configuration
 from sync_pipelines.model.connection import Connection
-from sync_pipelines.model.mapping import CustomSchema, SchemaField
+from sync_pipelines.model.mapping import CustomSchema, FieldRule, SchemaField
 from sync_pipelines.model.sync import FULL_REFRESH, INCREMENTAL, Schedule, Sync, SyncObject
 from sync_pipelines.providers import PROVIDERS
 from sync_pipelines_tests.config.conftest import WORKING
@@ -87,7 +87,7 @@ objects:
                             required=True,
                             description="Yearly",
                             locked=True,
-                            sources={"salesforce": "ARR__c"},
+                            sources={"salesforce": FieldRule(sources=("ARR__c",))},
                         ),
                         SchemaField(name="tier"),
                     ),
@@ -167,7 +167,7 @@ def test_a_source_written_for_the_vendor_counts_for_its_provider_of_another_name
 
     sync = project_folder.write({"syncs/crm.yaml": text}).load().syncs["crm"]
 
-    assert sync.objects[0].custom_schema.fields[0].sources["eu"] == "Tier__c"
+    assert sync.objects[0].custom_schema.fields[0].sources["eu"] == FieldRule(sources=("Tier__c",))
 
 
 def test_words_that_older_yaml_takes_for_something_else_stay_texts(project_folder):

@@ -20,6 +20,16 @@ CONTACTS = Table(
     ),
 )
 
+# As docs/operating.md says it.
+PARTITIONED = """
+ALTER TABLE crm.crm_contact RENAME TO crm_contact_whole;
+CREATE TABLE crm.crm_contact (LIKE crm.crm_contact_whole INCLUDING ALL) PARTITION BY HASH (_sync_customer_id);
+CREATE TABLE crm.crm_contact_0 PARTITION OF crm.crm_contact FOR VALUES WITH (MODULUS 2, REMAINDER 0);
+CREATE TABLE crm.crm_contact_1 PARTITION OF crm.crm_contact FOR VALUES WITH (MODULUS 2, REMAINDER 1);
+INSERT INTO crm.crm_contact SELECT * FROM crm.crm_contact_whole;
+DROP TABLE crm.crm_contact_whole;
+"""
+
 
 def ignore(step):
     pass
@@ -73,3 +83,15 @@ def names(landing):
 
 def alive(landing):
     return sorted(id for id, entry in stored(landing).items() if not entry["is_deleted"])
+
+
+class Crash(Exception):
+    pass
+
+
+def crash_at(step):
+    def observe(passed):
+        if passed == step:
+            raise Crash(step)
+
+    return observe

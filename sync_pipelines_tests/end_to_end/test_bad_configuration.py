@@ -241,7 +241,7 @@ def test_a_mapped_field_that_vanished_is_told_live(place, command_line):
     place.control.fault(ACME, "field_vanished", object="Account", field="Tier__c")
     answer = command_line("check", "--live")
     assert answer.code == 2
-    assert f"crm, {ACME}, account: the account has no readable field Tier__c" in answer.text
+    assert f"crm, {ACME}, account: The account has no readable field Tier__c (for tier)" in answer.text
     assert BRIGHTWATER not in answer.text
 
 

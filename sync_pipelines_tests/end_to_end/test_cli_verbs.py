@@ -17,7 +17,18 @@ from sync_pipelines_tests.fixtures.place import ACME, CUSTOM_SCHEMA, LUMEN, QUIL
 VERBS = (
     *("sync", "trigger", "runs", "connect", "connections", "disconnect", "demo", "dev", "sandbox", "check", "migrate"),
     *("state", "pause", "resume", "cancel", "archive", "restore"),
-    *("mapping set", "mapping show", "key new", "key rotate", "verify", "fresh"),
+    *(
+        "mapping set",
+        "mapping show",
+        "mapping rollback",
+        "mapping suggest",
+        "fields",
+        "failed",
+        "key new",
+        "key rotate",
+        "verify",
+        "fresh",
+    ),
 )
 ACCOUNT = {"object": "account", "custom_schema": CUSTOM_SCHEMA}
 

@@ -118,14 +118,14 @@ def test_values_that_do_not_fit_keep_the_row_the_text_and_the_reason(place):
         assert (row["annual_revenue"], kept["value"], kept["field"]) == (None, texts[row["id"]], "rev_text")
 
 
-def test_a_new_mapping_reads_everything_once_and_only_for_its_customer(place):
+def test_a_new_mapping_makes_its_columns_anew_and_only_for_its_customer(place):
     place.write_sync(objects=[{"object": "account", "custom_schema": CUSTOM_SCHEMA}])
     place.connect(ACME, "brightwater-clinics")
     place.sync()
     other = place.rows("crm_account", "brightwater-clinics")
     place.map(ACME, "salesforce", "account", **SALESFORCE_FIELDS)
     by_customer = {run.customer_id: run for run in place.sync()}
-    assert by_customer[ACME].full is True
+    assert by_customer[ACME].full is False
     assert by_customer[ACME].counts.updated > 0
     assert by_customer["brightwater-clinics"].full is False
     assert place.rows("crm_account", "brightwater-clinics") == other

@@ -21,6 +21,7 @@ from sync_pipelines_tests.end_to_end.scenes import (
     points,
     world_for_scenes,
 )
+from sync_pipelines_tests.fixtures.place import CUSTOM_SCHEMA
 from sync_pipelines_tests.fixtures.postgres import Database
 
 
@@ -126,12 +127,14 @@ def test_a_warehouse_that_crashes_at_any_step_costs_a_clear_error_at_most(scene,
 
 
 def another_mapping(scene):
-    """Everything must be read again, because the customer mapped another field."""
+    """Everything must be read again, because the customer mapped another field and records are no longer stored."""
     scene.sync(BEFORE)
     scene.before = scene.content(BEFORE)
     fields = scene.place.control.account(scene.way.customer).meanings[scene.way.vendor_object]
     swapped = {**fields, "tier": fields["annual_revenue"]}
     scene.place.map(scene.way.customer, scene.way.provider, "contact", **swapped)
+    objects = [{"object": "contact", "custom_schema": CUSTOM_SCHEMA, "raw_fields": False}]
+    scene.place.write_sync(provider=scene.way.provider, objects=objects)
 
 
 @pytest.mark.parametrize("step", ["load.committed", "full.complete"])

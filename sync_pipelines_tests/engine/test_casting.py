@@ -35,7 +35,9 @@ from sync_pipelines.engine.casting import CASTS, Misfit, json_number
         ("timestamptz", "2026-05-01", datetime(2026, 5, 1, tzinfo=UTC)),
         ("timestamptz", "1777620337000", datetime(2026, 5, 1, 7, 25, 37, tzinfo=UTC)),
         ("timestamptz", 1777620337000, datetime(2026, 5, 1, 7, 25, 37, tzinfo=UTC)),
+        ("timestamptz", -1777620337000, datetime(1913, 9, 2, 16, 34, 23, tzinfo=UTC)),
         ("date", "2026-05-01", date(2026, 5, 1)),
+        ("date", 1777620337000, date(2026, 5, 1)),
         ("date", "2026-05-01T23:30:00-04:00", date(2026, 5, 2)),
         ("date", "20260501", date(2026, 5, 1)),
         ("jsonb", {"a": [1, None]}, b'{"a":[1,null]}'),
@@ -69,6 +71,12 @@ def test_a_value_that_fits_is_cast(column_type, value, expected):
         ("timestamptz", "9999-12-31T23:59:59-10:00"),
         ("timestamptz", True),
         ("date", "next week"),
+        ("date", 0),
+        ("date", 12),
+        ("date", -99_999_999),
+        ("date", 10**14),
+        ("date", 20260501),
+        ("timestamptz", 4711),
     ],
 )
 def test_a_value_that_does_not_fit_says_why(column_type, value):
@@ -101,6 +109,30 @@ def test_a_column_is_cast_as_its_values_are(column_type, values):
             cast.column(values)
     else:
         assert list(cast.column(values)) == one_by_one
+
+
+def cast_or_misfit(column_type, value):
+    try:
+        return CASTS[column_type].value(value)
+    except Misfit:
+        return Misfit
+
+
+COMPACT_DAYS = range(10_000_000, 100_000_000)
+"""As texts these are days, such as 20260501."""
+
+
+@given(
+    st.sampled_from(["timestamptz", "date"]),
+    (st.integers() | st.integers(-(10**15), 10**15)).filter(lambda number: abs(number) not in COMPACT_DAYS),
+)
+def test_a_whole_number_is_a_moment_exactly_where_its_text_is_one(column_type, number):
+    assert cast_or_misfit(column_type, number) == cast_or_misfit(column_type, str(number))
+
+
+@given(st.integers(-(10**8) + 1, 10**8 - 1))
+def test_an_amount_on_a_date_is_not_1970(number):
+    assert cast_or_misfit("date", number) is Misfit
 
 
 @given(st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**20), max_value=10**20))

@@ -93,7 +93,9 @@ class One:
 
 def mapper(crm_object=NESTED):
     key_of = key_reader(crm_object.shape, volatile=crm_object.volatile)
-    rows = RecordMapper(crm_object, SCHEMA, COLUMNS, common=True, custom=CUSTOM, additional={"x": "extra"})
+    rows = RecordMapper(
+        crm_object, SCHEMA, COLUMNS, common=True, custom=CUSTOM, additional={"x": FieldRule(sources=("extra",))}
+    )
 
     def one(text):
         key = key_of(text)

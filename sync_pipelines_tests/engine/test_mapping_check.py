@@ -4,7 +4,7 @@ import pytest
 
 from sync_pipelines.engine.mapping_check import check_mapping
 from sync_pipelines.model.errors import ConfigurationError
-from sync_pipelines.model.mapping import CustomSchema, Mapping, SchemaField
+from sync_pipelines.model.mapping import CustomSchema, FieldRule, Mapping, SchemaField
 from sync_pipelines.model.provider import ObjectSchema, VendorField
 from sync_pipelines.model.sync import SyncObject
 
@@ -16,7 +16,11 @@ COLUMNS = ("text", "numeric", "bigint", "boolean", "timestamptz", "date", "jsonb
 def check(column_type, vendor_field):
     schema = CustomSchema(version=1, fields=(SchemaField(name="wanted", type=column_type),))
     mapping = Mapping(
-        customer_id="a", provider="salesforce", object="Account", version=1, fields={"wanted": vendor_field}
+        customer_id="a",
+        provider="salesforce",
+        object="Account",
+        version=1,
+        fields={"wanted": FieldRule(sources=(vendor_field,))},
     )
     check_mapping(SyncObject(object="Account", custom_schema=schema), "salesforce", mapping, ACCOUNT)
 

@@ -20,7 +20,7 @@ def main(arguments=None):
     wish = _wish(arguments)
     seeds = [wish.seed] if wish.seed is not None else list(range(wish.first, wish.first + wish.seeds))
     began = time.perf_counter()
-    counts, broken, slowest, cpu, done = Counter(), [], (0.0, None), 0.0, 0
+    counts, broken, slowest, cpu, done = Counter(), {}, (0.0, None), 0.0, 0
     with lives(seeds, min(wish.jobs, len(seeds))) as stories:
         for story in stories:
             done += 1
@@ -28,7 +28,7 @@ def main(arguments=None):
             cpu += story.cpu
             slowest = max(slowest, (story.seconds, story.seed))
             if story.broken:
-                broken.append(story.seed)
+                broken[story.seed] = story.broken
                 if len(broken) <= SHOWN_IN_FULL:
                     print(story.told(), flush=True)
             elif wish.seed is not None:
@@ -41,7 +41,7 @@ def main(arguments=None):
     print(f"{seconds:.0f} s in {wish.jobs} processes; {cpu / done:.2f} s CPU a seed without Postgres")
     print(f"{seconds / done:.2f} s a seed; the slowest, seed {slowest[1]}, took {slowest[0]:.1f} s")
     for seed in sorted(broken):
-        print(f"BROKEN: make simulate SEED={seed}")
+        print(f"BROKEN: make simulate SEED={seed}: {broken[seed].strip().splitlines()[-1]}")
     return 1 if broken else 0
 
 

@@ -73,7 +73,7 @@ def _compare(
         if sync.mode == "mirror" and truth["deleted"]:
             continue
         expected = ORACLES[account.vendor](word, truth, labels)
-        sources = dict(mapping.fields) if mapping is not None else {}
+        sources = {name: rule.plain or "" for name, rule in mapping.fields.items()} if mapping is not None else {}
         if item.custom_schema is not None:
             expected |= {
                 field.name: CUSTOM[field.name](truth["fields"].get(sources.get(field.name, "")))

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Final
 
 from sync_pipelines.destinations.postgres.checkpoints import Checkpoints
+from sync_pipelines.destinations.postgres.failed import failed_counts, failed_values
 from sync_pipelines.destinations.postgres.failures import told_as_ours
 from sync_pipelines.destinations.postgres.landing import Opening, PostgresLanding
 from sync_pipelines.destinations.postgres.layout import Layout
@@ -16,6 +17,7 @@ from sync_pipelines.destinations.postgres.stocks import count_stocks
 from sync_pipelines.model.completeness import Stock
 from sync_pipelines.model.destination import Landing, Observer, Scope, Table
 from sync_pipelines.model.errors import DestinationError
+from sync_pipelines.model.failed_value import FailedCount, FailedPlace, FailedValue
 
 OLDEST_VERSION: Final = 13
 
@@ -79,6 +81,18 @@ class PostgresDestination:
         place = self._place
         with told_as_ours(place), self._open_pool.lend(place) as lent:
             return count_stocks(lent.connection, Layout(place.schema, table), scopes, lately)
+
+    def failed(
+        self, scopes: Sequence[Scope], table: Table, *, after: FailedPlace | None = None, limit: int = 100
+    ) -> list[FailedValue]:
+        place = self._place
+        with told_as_ours(place), self._open_pool.lend(place) as lent:
+            return failed_values(lent.connection, Layout(place.schema, table), scopes, after, limit)
+
+    def failed_counts(self, scopes: Sequence[Scope], table: Table) -> list[FailedCount]:
+        place = self._place
+        with told_as_ours(place), self._open_pool.lend(place) as lent:
+            return failed_counts(lent.connection, Layout(place.schema, table), scopes)
 
     def close(self) -> None:
         if self._pool is not None:

@@ -16,9 +16,10 @@ from sync_pipelines.destinations.postgres.failures import told_as_ours
 from sync_pipelines.destinations.postgres.layout import Layout
 from sync_pipelines.destinations.postgres.place import Place
 from sync_pipelines.destinations.postgres.pool import Lent, Pool
+from sync_pipelines.destinations.postgres.remapping import Remapping, remapping_of, staged_columns, stored_records
 from sync_pipelines.destinations.postgres.statements import statements_of
 from sync_pipelines.model.checkpoint import Checkpoint
-from sync_pipelines.model.destination import Batch, Observer, Row, Scope
+from sync_pipelines.model.destination import Batch, Observer, Row, Scope, StoredRecord
 from sync_pipelines.model.errors import DeleteBrake, DestinationBusy, SyncError
 from sync_pipelines.model.run import Counts
 
@@ -83,6 +84,7 @@ class PostgresLanding:
         self._observe = opening.observe
         self._scope = scope_parameters(opening.scope)
         self._sql = statements_of(opening.layout)
+        self._only_adds = opening.layout.table.append
         self._scope_has_rows = False
         self._scattered = 0
         self._created = 0
@@ -99,16 +101,19 @@ class PostgresLanding:
         ids = batch.ids
         if len(set(ids)) != len(ids):
             raise ValueError("an id comes twice in one load")
+        noted: Sequence[str] = ids
+        if self._only_adds:
+            noted, merged, removed = (), (), ()
         if not ids and not merged and not removed and self._checkpoints.only_moves(self._stored, checkpoint):
             return self._pass_on(checkpoint)
         with self._transaction() as lent:
-            moved = self._checkpoints.move_on(lent.connection, self._stored, checkpoint, len(ids))
+            moved = self._checkpoints.move_on(lent.connection, self._stored, checkpoint, len(noted))
             self._observe("load.fenced")
             counts = self._write(lent, batch) if ids else Counts()
             counts += Counts(updated=self._mark_merged(lent, merged), deleted=self._remove(lent, removed))
             self._observe("load.upserted")
-            if moved.kept is not None and ids:
-                self._checkpoints.remember(lent.connection, moved, ids)
+            if moved.kept is not None and noted:
+                self._checkpoints.remember(lent.connection, moved, noted)
             self._checkpoints.forget_others(lent.connection, self._stored, moved)
             self._observe("load.checkpointed")
         self._keep(moved)
@@ -128,8 +133,10 @@ class PostgresLanding:
 
     def delete_unseen(self, checkpoint: Checkpoint, *, hard: bool, brake: float) -> int:
         reading = self._stored.kept
-        if reading is None:
-            raise ValueError("only a full read whose checkpoint is stored tells what was deleted")
+        if reading is None or self._only_adds:
+            raise ValueError(
+                "only a full read whose checkpoint is stored tells of deletes, and not if rows are only added"
+            )
         with self._transaction() as lent:
             moved = self._checkpoints.move_on(lent.connection, self._stored, checkpoint, 0)
             self._all_ids_are_kept(lent, reading)
@@ -145,6 +152,39 @@ class PostgresLanding:
         self._keep(moved)
         self._observe("delete.committed")
         return deleted
+
+    def stored(self, after: str | None, limit: int) -> list[StoredRecord]:
+        with told_as_ours(self._opening.place), self._opening.pool.lend(self._opening.place) as lent:
+            return stored_records(lent.connection, self._opening.layout, self._scope, after, limit)
+
+    def remap(
+        self, batch: Batch, columns: Sequence[str], checkpoint: Checkpoint, *, dropped: Sequence[str] = ()
+    ) -> Counts:
+        made = remapping_of(self._opening.layout, tuple(columns))
+        updated = 0
+        with self._transaction() as lent:
+            moved = self._checkpoints.move_on(lent.connection, self._stored, checkpoint, 0)
+            self._observe("remap.fenced")
+            if batch.ids:
+                self._stage_columns(lent, batch, made)
+                lent.connection.execute(_BY_PLACE)
+                values = self._values(names=[*columns, *dropped])
+                updated = lent.connection.execute(made.remap, values).rowcount
+            self._observe("remap.updated")
+            self._checkpoints.forget_others(lent.connection, self._stored, moved)
+        self._keep(moved)
+        self._observe("remap.committed")
+        return Counts(updated=updated, unchanged=len(batch.ids) - updated)
+
+    def _stage_columns(self, lent: Lent, batch: Batch, made: Remapping) -> None:
+        _make_staging(lent, made.staging, made.make_staging)
+        with lent.connection.cursor() as cursor, cursor.copy(made.copy_staging) as copy:
+            copy.set_types(copy_types(made.types))
+            for start in range(0, len(batch.ids), BLOCK_ROWS):
+                ids = batch.ids[start : start + BLOCK_ROWS]
+                block = batch.columns(range(start, start + len(ids)))
+                for record in encoded(staged_columns(ids, block), made.types):
+                    copy.write_row(record)
 
     def sample(self, limit: int) -> tuple[list[str], list[Row]]:
         with told_as_ours(self._opening.place), self._opening.pool.lend(self._opening.place) as lent:
@@ -245,11 +285,7 @@ class PostgresLanding:
             self._send(copy, batch, places, head)
 
     def _stage(self, lent: Lent, batch: Batch, places: Sequence[int]) -> None:
-        if self._sql.staging not in lent.staging:
-            if len(lent.staging) >= MOST_STAGING_TABLES:
-                lent.connection.execute(f"DROP TABLE pg_temp.{lent.staging.pop(0)}".encode())
-            lent.connection.execute(self._sql.make_staging)
-            lent.staging.append(self._sql.staging)
+        _make_staging(lent, self._sql.staging, self._sql.make_staging)
         with lent.connection.cursor() as cursor, cursor.copy(self._sql.copy_staging) as copy:
             copy.set_types(copy_types(self._sql.types))
             self._send(copy, batch, places)
@@ -305,3 +341,12 @@ class PostgresLanding:
             return lent.connection.execute(self._sql.mark_unseen, values).rowcount
         removed = lent.connection.execute(self._sql.remove_unseen, values).rowcount
         return removed + lent.connection.execute(self._sql.remove_deleted, values).rowcount
+
+
+def _make_staging(lent: Lent, name: str, statement: bytes) -> None:
+    if name in lent.staging:
+        return
+    if len(lent.staging) >= MOST_STAGING_TABLES:
+        lent.connection.execute(f"DROP TABLE pg_temp.{lent.staging.pop(0)}".encode())
+    lent.connection.execute(statement)
+    lent.staging.append(name)

@@ -42,10 +42,17 @@ LEFT JOIN LATERAL (
 ) t ON true
 WHERE {differs} ORDER BY k.id COLLATE "C"
 """
+_KEYS = "SELECT * FROM unnest(%(ids)s::text[], %(hashes)s::bigint[]) WITH ORDINALITY AS k (id, hash, place)"
 _COMPARED = {
-    "keys": "SELECT * FROM unnest(%(ids)s::text[], %(hashes)s::bigint[]) WITH ORDINALITY AS k (id, hash, place)",
+    "keys": _KEYS,
     "misfits": "CASE WHEN t.hash = k.hash THEN (SELECT count(*) FROM jsonb_object_keys(t.errors)) END",
     "differs": "t.hash IS DISTINCT FROM k.hash OR t.errors IS NOT NULL",
+}
+# Where rows are only added, a stored one is as it should be, whatever its hash.
+_LOOKED_UP = {
+    "keys": _KEYS,
+    "misfits": "(SELECT count(*) FROM jsonb_object_keys(t.errors))",
+    "differs": "t.id IS NULL OR t.errors IS NOT NULL",
 }
 
 _SAME_TYPES = """
@@ -205,7 +212,7 @@ def _parts(layout: Layout, staging: str, width: int) -> dict[str, sql.Composable
     staged_id = next(place for place, column in enumerate(layout.table.columns) if column.name == "id") + len(STAGED)
     return {
         **{name: in_query(layout.meta(name)) for name in METADATA},
-        **{name: sql.SQL(text) for name, text in _COMPARED.items()},
+        **{name: sql.SQL(text) for name, text in (_LOOKED_UP if layout.table.append else _COMPARED).items()},
         "table": in_query(layout.schema, layout.physical),
         "named": in_query(layout.schema, layout.named),
         "ids": ids_of_reading(layout.schema),

@@ -15,12 +15,12 @@ def comparison(layout: Layout) -> Callable[[Sequence[Any], Sequence[Any]], bool]
     compared: list[tuple[int, Same]] = []
     for name in (layout.meta("merged_into"), *(column.name for column in layout.table.columns), layout.meta("errors")):
         kind = layout.columns[layout.places[name]].type
-        compared.append((layout.places[name], _same_json if kind == "jsonb" else _same))
+        compared.append((layout.places[name], same_json if kind == "jsonb" else _same))
     table = layout.table
     if table.volatile:
 
         def same_record(ours: str | None, theirs: str | None) -> bool:
-            return ours == theirs or _same_json(ours, theirs, lambda record: _steady(record, layout))
+            return ours == theirs or same_json(ours, theirs, lambda record: _steady(record, layout))
 
         compared = [
             (place, same_record if layout.columns[place].name == "raw_data" else same) for place, same in compared
@@ -32,7 +32,8 @@ def _same(ours: Any, theirs: Any) -> bool:
     return bool(ours == theirs)
 
 
-def _same_json(ours: str | None, theirs: str | None, trimmed: Callable[[Any], Any] = lambda value: value) -> bool:
+def same_json(ours: str | None, theirs: str | None, trimmed: Callable[[Any], Any] = lambda value: value) -> bool:
+    """Whether two documents say the same: keys in another order and other spellings of a number do not count."""
     if ours == theirs:
         return True
     if ours is None or theirs is None:

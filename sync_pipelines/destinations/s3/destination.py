@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from sync_pipelines.destinations.s3.compaction import Compaction
+from sync_pipelines.destinations.s3.failed import FailedValues
 from sync_pipelines.destinations.s3.formats import Format
 from sync_pipelines.destinations.s3.landing import FilesLanding, Opening
 from sync_pipelines.destinations.s3.manifest import Chain
@@ -17,6 +18,7 @@ from sync_pipelines.destinations.s3.stored import Stored
 from sync_pipelines.model.completeness import Stock
 from sync_pipelines.model.destination import Compacted, Landing, Observer, Scope, Table
 from sync_pipelines.model.errors import DestinationError, SyncError
+from sync_pipelines.model.failed_value import FailedCount, FailedPlace, FailedValue
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +65,14 @@ class S3Destination:
             return []
         with ThreadPoolExecutor(min(AT_ONCE, len(scopes))) as pool:
             return list(pool.map(lambda scope: self._stock(scope, table, lately), scopes))
+
+    def failed(
+        self, scopes: Sequence[Scope], table: Table, *, after: FailedPlace | None = None, limit: int = 100
+    ) -> list[FailedValue]:
+        return FailedValues(self._storage, self._form, scopes, table.name).page(after, limit)
+
+    def failed_counts(self, scopes: Sequence[Scope], table: Table) -> list[FailedCount]:
+        return FailedValues(self._storage, self._form, scopes, table.name).counts()
 
     def compact(self, scope: Scope, table: Table) -> Compacted:
         """See model.destination.Compacts."""

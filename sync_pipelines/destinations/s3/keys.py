@@ -97,6 +97,15 @@ class Keys:
         """A mask: whose id is not among those seen."""
         return pc.invert(pc.is_in(self.table["id"], value_set=seen))
 
+    def behind(self, id: str | None, amount: int) -> "Keys":
+        """The first ones whose id comes after this one (None: of all), by the bytes of the ids."""
+        table = self.table if id is None else self.table.filter(pc.greater(self.table["id"], id))
+        return Keys(table.take(pc.select_k_unstable(table, max(1, amount), [("id", "ascending")])))
+
+    def misfitting(self) -> "Keys":
+        """Records that are not deleted and have values that did not fit."""
+        return self.filter(pc.and_(pc.greater(self.table["misfits"], 0), pc.invert(self.table["deleted"])))
+
     def newest(self, amount: int) -> "Keys":
         """The last written, the newest first."""
         order = pc.select_k_unstable(self.table, max(1, amount), [("file", "descending"), ("id", "ascending")])

@@ -15,9 +15,9 @@ from sync_pipelines.destinations.s3.manifest import Chain, Head, Manifest, Posit
 from sync_pipelines.destinations.s3.merging import Merging
 from sync_pipelines.destinations.s3.storage import Overtaken
 from sync_pipelines.destinations.s3.stored import Stored
-from sync_pipelines.destinations.s3.values import rows_of, table_of
+from sync_pipelines.destinations.s3.values import FileRow, rows_of, table_of
 from sync_pipelines.model.checkpoint import Checkpoint
-from sync_pipelines.model.destination import Batch, Observer, Row, Scope, Table
+from sync_pipelines.model.destination import Batch, Observer, Row, Scope, StoredRecord, Table
 from sync_pipelines.model.errors import DeleteBrake, DestinationBusy, DestinationError, LeaseLost
 from sync_pipelines.model.run import Counts
 
@@ -83,16 +83,41 @@ class FilesLanding:
         def change(manifest: Manifest) -> Change[Counts]:
             if not batch.ids and not merged and not removed:
                 return Change(Counts())
-            work = Merging(self._stored, self._head.manifest, self._layout, manifest, self._observe)
-            counts = work.upsert(batch) + Counts(updated=work.mark_merged(merged), deleted=work.remove(removed))
-            return Change(counts, [table_of(self._layout, work.rows)] if work.rows else (), batch.ids)
+            work = self._merging(manifest)
+            counts = work.upsert(batch)
+            if not self._layout.table.append:
+                counts += Counts(updated=work.mark_merged(merged), deleted=work.remove(removed))
+            return Change(counts, self._tables(work.rows), batch.ids)
 
         self._observe("load.fenced")
-        return self._through(change, checkpoint, ("load.upserted", "load.checkpointed", "load.committed"))
+        return self._through(change, checkpoint, ("load.upserted", "load.checkpointed"), "load.committed")
+
+    def stored(self, after: str | None, limit: int) -> list[StoredRecord]:
+        layout, manifest = self._layout, self._head.manifest
+        places = [layout.places[name] for name in ("id", "is_deleted", "raw_data")]
+        page = self._stored.keys(manifest).behind(after, limit)
+        rows = (row for table in self._stored.tables(manifest, page, layout) for row in rows_of(table.select(places)))
+        return [
+            StoredRecord(id, deleted is True, None if raw is None else raw.encode())
+            for id, deleted, raw in sorted(rows, key=lambda row: row[0])
+        ]
+
+    def remap(
+        self, batch: Batch, columns: Sequence[str], checkpoint: Checkpoint, *, dropped: Sequence[str] = ()
+    ) -> Counts:
+        def change(manifest: Manifest) -> Change[Counts]:
+            work = self._merging(manifest)
+            updated = work.remap(batch, columns, dropped)
+            return Change(Counts(updated=updated, unchanged=len(batch.ids) - updated), self._tables(work.rows))
+
+        self._observe("remap.fenced")
+        return self._through(change, checkpoint, ("remap.updated",), "remap.committed")
 
     def delete_unseen(self, checkpoint: Checkpoint, *, hard: bool, brake: float) -> int:
-        if self._position is None or self._position.kept is None:
-            raise ValueError("only a full read whose checkpoint is stored tells what was deleted")
+        if self._position is None or self._position.kept is None or self._layout.table.append:
+            raise ValueError(
+                "only a full read whose checkpoint is stored tells of deletes, and not if rows are only added"
+            )
 
         def change(manifest: Manifest) -> Change[int]:
             assert self._position is not None
@@ -105,11 +130,10 @@ class FilesLanding:
                 tables = self._stored.tables(self._head.manifest, lost, self._layout)
                 return Change(len(lost), (self._marked_deleted(table, manifest) for table in tables))
             gone = keys.filter(pc.or_(unseen, keys.table["deleted"]))
-            work = Merging(self._stored, self._head.manifest, self._layout, manifest, self._observe)
-            rows = [work.gone(id) for id in gone.table["id"].to_pylist()]
-            return Change(len(gone), [table_of(self._layout, rows)] if rows else ())
+            work = self._merging(manifest)
+            return Change(len(gone), self._tables([work.gone(id) for id in gone.table["id"].to_pylist()]))
 
-        return self._through(change, checkpoint, ("delete.marked", "delete.checkpointed", "delete.committed"))
+        return self._through(change, checkpoint, ("delete.marked", "delete.checkpointed"), "delete.committed")
 
     def sample(self, limit: int) -> tuple[list[str], list[Row]]:
         layout, manifest = self._layout, self._head.manifest
@@ -137,18 +161,22 @@ class FilesLanding:
                 place=self._chain.place, metadata_prefix=opening.table.metadata_prefix, format=opening.format
             )
             found = Head(first)
-        self._keep(found)
+        self._take(found)
+        self._chain.publish(found)
 
-    def _keep(self, head: Head) -> None:
+    def _take(self, head: Head) -> None:
         self._head = head
         known = head.manifest
         self._layout = Layout.of(self._opening.table, known.columns, known.metadata_prefix if head.tag else None)
         self._position = known.position(self._opening.scope)
         self.checkpoint = self._position.checkpoint if self._position else None
-        self._chain.publish(head)
 
     def _through(
-        self, change: Callable[[Manifest], Change[Result]], checkpoint: Checkpoint, steps: tuple[str, str, str]
+        self,
+        change: Callable[[Manifest], Change[Result]],
+        checkpoint: Checkpoint,
+        before: Sequence[str],
+        after: str,
     ) -> Result:
         """Commit what `change` makes of the newest manifest; anew while others who do not concern us are quicker."""
         for _ in range(MOST_TRIES):
@@ -163,22 +191,21 @@ class FilesLanding:
             )
             made = change(manifest)
             try:
-                self._commit(made, manifest, checkpoint, steps)
+                self._commit(made, self._moved(manifest, checkpoint, made.ids), manifest, before)
             except Overtaken:
                 self._catch_up()
             else:
+                self._observe(after)
+                self._chain.publish(self._head)
                 return made.result
         raise DestinationBusy(
             f"Others write {self._chain.place.table} of customer {self._opening.scope.customer_id} all the time; the "
             "sync is tried again by itself."
         )
 
-    def _commit(
-        self, change: Change[Any], manifest: Manifest, checkpoint: Checkpoint, steps: tuple[str, str, str]
-    ) -> None:
+    def _commit(self, change: Change[Any], position: Position, manifest: Manifest, steps: Sequence[str]) -> None:
         before, was = self._head.manifest, self._position
         made = self._stored.make(change.tables, self._layout, manifest) if change.tables else None
-        position = self._moved(manifest, checkpoint, change.ids)
         manifest = msgspec.structs.replace(manifest, positions=before.with_position(position), staged=None)
         keys = None
         if made is not None:
@@ -190,15 +217,19 @@ class FilesLanding:
                 records=len(keys),
                 live=keys.live(),
             )
-        self._observe(steps[0])
-        self._observe(steps[1])
-        head = self._chain.follow(self._head, manifest)
-        self._observe(steps[2])
+        for step in steps:
+            self._observe(step)
+        self._take(self._chain.follow(self._head, manifest))
         if keys is not None:
             self._stored.remember(manifest, keys)
-        self._keep(head)
         if was is not None and was.kept != position.kept:
             self._chain.storage.remove(seen.key for seen in was.seen)
+
+    def _merging(self, coming: Manifest) -> Merging:
+        return Merging(self._stored, self._head.manifest, self._layout, coming, self._observe)
+
+    def _tables(self, rows: Sequence[FileRow]) -> Sequence[pa.Table]:
+        return [table_of(self._layout, rows)] if rows else ()
 
     def _left_behind(self) -> Head | None:
         """Versions begin at 1 in a new place: what an older chain left there would be newer than all that comes."""

@@ -1,7 +1,7 @@
 """Columns of an object's files, their types in Arrow, and what a table may not be called."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
@@ -77,14 +77,7 @@ class Layout:
             columns.append(Column(column.name, "numeric" if kind != column.type else kind, column.description))
         declared = {column.name for column in columns}
         others = tuple(Column(name, kind) for name, kind in known.items() if name not in declared)
-        widened = Table(
-            name=table.name,
-            columns=tuple(columns),
-            metadata_prefix=table.metadata_prefix,
-            volatile=table.volatile,
-            volatile_at=table.volatile_at,
-        )
-        return cls(widened, others)
+        return cls(replace(table, columns=tuple(columns)), others)
 
     def meta(self, name: str) -> str:
         """A metadata column's full name."""

@@ -1,10 +1,12 @@
 """What one load makes of the rows that are stored: the same rules as in Postgres, row by row of those that differ."""
 
-from collections.abc import Sequence
+import json
+import operator
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sync_pipelines.destinations.s3.content import comparison
+from sync_pipelines.destinations.s3.content import comparison, same_json
 from sync_pipelines.destinations.s3.keys import Key
 from sync_pipelines.destinations.s3.layout import METADATA, Layout
 from sync_pipelines.destinations.s3.manifest import Manifest
@@ -13,7 +15,9 @@ from sync_pipelines.destinations.s3.values import FileRow, taken
 from sync_pipelines.model.destination import ROW_HEAD, Batch, Observer
 from sync_pipelines.model.run import Counts
 
-_HASH, _MERGED, _VERSION = (list(METADATA).index(name) for name in ("hash", "merged_into", "version"))
+_HASH, _ERRORS, _MERGED, _VERSION = (
+    list(METADATA).index(name) for name in ("hash", "errors", "merged_into", "version")
+)
 """Where they stand in a row."""
 
 
@@ -43,18 +47,40 @@ class Merging:
             return Counts()
         found = self._find(batch.ids)
         new = [place for place, id in enumerate(batch.ids) if id not in found]
-        hashes = batch.hashes
-        changed = [place for place, id in enumerate(batch.ids) if id in found and found[id].hash != hashes[place]]
+        pairs = enumerate(zip(batch.ids, batch.hashes, strict=True))
+        changed = [place for place, (id, hash) in pairs if id in found and found[id].hash != hash]
+        if self._layout.table.append:
+            changed = []
         misfits = sum(found[id].misfits for place, id in enumerate(batch.ids) if id in found) - sum(
             found[batch.ids[place]].misfits for place in changed
         )
         self._observe("load.keys_sent")
         misfits += self._add(batch, new)
-        updated, more = self._change(batch, changed, found)
+        updated, more = self._change(batch, changed, found) if changed else (0, 0)
         misfits += more
         self._observe("load.staged")
         unchanged = len(batch.ids) - len(new) - updated
         return Counts(created=len(new), updated=updated, unchanged=unchanged, invalid=misfits)
+
+    def remap(self, batch: Batch, columns: Sequence[str], dropped: Sequence[str]) -> int:
+        """Set these columns of rows that are there; how many differed."""
+        if not batch.ids:
+            return 0
+        places = [self._layout.places[name] for name in columns]
+        kinds = [self._layout.columns[place] for place in places]
+        made, _ = taken(batch.columns(range(len(batch.ids))), kinds)
+        current = self._current(batch.ids)
+        same = [same_json if kind.type == "jsonb" else operator.eq for kind in kinds]
+        named = {*columns, *dropped}
+        for id, errors, *values in zip(batch.ids, made[1], *made[ROW_HEAD:], strict=True):
+            if (old := current.get(id)) is None:
+                continue
+            kept = _errors(old[_ERRORS], named, errors)
+            equal = (equals(old[place], value) for equals, place, value in zip(same, places, values, strict=True))
+            if not all(equal) or not same_json(old[_ERRORS], kept):
+                changes = dict(zip(places, values, strict=True)) | {_ERRORS: kept}
+                self._written[id] = self._with(old, changes, self._head)
+        return len(self._written)
 
     def mark_merged(self, merged: Sequence[tuple[str, str]]) -> int:
         """Losers of a merge are deleted and say who survived; how many did not say it yet."""
@@ -88,16 +114,14 @@ class Merging:
     def _add(self, batch: Batch, places: Sequence[int]) -> int:
         if not places:
             return 0
-        columns, misfits = taken(batch.columns(places), self._layout)
+        columns, misfits = taken(batch.columns(places), self._layout.table.columns)
         for row in self._made(columns):
             self._written[row[self._id]] = row
         return misfits
 
     def _change(self, batch: Batch, places: Sequence[int], found: dict[str, Key]) -> tuple[int, int]:
         """How many rows were updated, and misfits of our own in them."""
-        if not places:
-            return 0, 0
-        columns, misfits = taken(batch.columns(places), self._layout)
+        columns, misfits = taken(batch.columns(places), self._layout.table.columns)
         wanted = {batch.ids[place]: found[batch.ids[place]] for place in places}
         before = self._stored.rows(self._before, wanted, self._layout)
         same = comparison(self._layout)
@@ -148,6 +172,13 @@ class Merging:
             copy[place] = value
         copy[_VERSION] = self._version
         return tuple(copy)
+
+
+def _errors(old: str | None, named: Collection[str], new: str | None) -> str | None:
+    """A row's errors when those of the named columns are replaced by new ones."""
+    kept = {name: entry for name, entry in json.loads(old or "{}").items() if name not in named}
+    merged = kept | json.loads(new or "{}")
+    return json.dumps(merged, ensure_ascii=False) if merged else None
 
 
 def _newer(stored: datetime | None, coming: datetime | None) -> bool:

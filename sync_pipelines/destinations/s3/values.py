@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import pyarrow as pa
 
 from sync_pipelines.destinations.s3.layout import NUMBER, Layout
+from sync_pipelines.model.common_model import Column
 from sync_pipelines.model.destination import Columns
 from sync_pipelines.model.errors import RefusedValue
 
@@ -45,14 +46,14 @@ def in_layout(table: pa.Table, layout: Layout) -> pa.Table:
     return pa.table(columns, schema=layout.schema)
 
 
-def taken(columns: Columns, layout: Layout) -> tuple[list[list[Any]], int]:
-    """Columns of a batch (hash, errors, merged_into, then the table's) as rows of files have them.
+def taken(columns: Columns, kinds: Sequence[Column]) -> tuple[list[list[Any]], int]:
+    """Columns of a batch (hash, errors, merged_into, then these) as rows of files have them.
 
     Numbers that do not fit their column are kept in the row's errors; how many those are comes with it.
     """
     hashes, errors, merged, *values = (list(column) for column in columns)
     misfits = 0
-    for place, column in enumerate(layout.table.columns):
+    for place, column in enumerate(kinds):
         if column.type == "jsonb":
             values[place] = _texts(values[place])
         elif column.type == "numeric":

@@ -76,7 +76,10 @@ def describe(root: str, crm_object: CrmObject) -> Flow:
     description: _Description = response.decode(_Description)
     if not description.queryable:
         raise SkipObject(f"Salesforce does not let anybody query {crm_object.name}: take it out of the sync.")
-    return ObjectSchema(fields=tuple(_field(told) for told in description.fields if told.type not in UNSELECTABLE))
+    return ObjectSchema(
+        fields=tuple(_field(told) for told in description.fields if told.type not in UNSELECTABLE),
+        unreadable=tuple(_field(told) for told in description.fields if told.type in UNSELECTABLE),
+    )
 
 
 def _field(told: _Field) -> VendorField:

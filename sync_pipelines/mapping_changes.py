@@ -1,0 +1,210 @@
+"""A change of one customer's mapping: looked at before it is saved, saved, and carried out by the next run."""
+
+from collections.abc import Mapping as MappingOf
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from sync_pipelines.engine.layout import ADDITIONAL_COLUMN, AccountFields, resolve_mapping, schema_columns
+from sync_pipelines.engine.mapping_check import check_mapping
+from sync_pipelines.model.connection import Connection
+from sync_pipelines.model.errors import ConfigurationError, SyncError
+from sync_pipelines.model.mapping import FieldRule, Mapping, SchemaField
+from sync_pipelines.model.provider import ObjectSchema
+from sync_pipelines.model.sync import Sync, SyncObject
+from sync_pipelines.project import Project
+
+STORED: Final = "stored records"
+VENDOR: Final = "vendor"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColumnChange:
+    """One column that is made otherwise. None: it stays empty."""
+
+    column: str
+    before: FieldRule | None
+    after: FieldRule | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effect:
+    """What a change does to one sync's copy of the object.
+
+    `rows`: how many the customer has there that are not deleted; None where the destination did not answer.
+    `source`: where the new values come from.
+    """
+
+    sync: str
+    object: str
+    table: str
+    columns: tuple[ColumnChange, ...]
+    rows: int | None
+    source: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class MappingPlan:
+    """`mapping`: as it is to be saved; its version is the one that it would get."""
+
+    mapping: Mapping
+    effects: tuple[Effect, ...]
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def changes_nothing(self) -> bool:
+        return not any(effect.columns for effect in self.effects)
+
+
+def declared_objects(project: Project, provider: str, object_name: str) -> list[tuple[Sync, SyncObject]]:
+    """Where the object has a custom schema. ConfigurationError when it has one nowhere."""
+    found = [
+        (sync, item)
+        for sync in project.configuration.syncs.values()
+        if sync.provider == provider
+        for item in sync.objects
+        if item.object.casefold() == object_name.casefold() and item.custom_schema is not None
+    ]
+    if not found:
+        raise ConfigurationError(
+            f"No sync of {provider} has an object {object_name} with a custom_schema to map onto: add one in syncs/."
+        )
+    return found
+
+
+def plan_change(
+    project: Project,
+    connection: Connection,
+    object_name: str,
+    rules: MappingOf[str, FieldRule],
+    *,
+    schema: ObjectSchema | None,
+) -> MappingPlan:
+    """What saving these rules would do. ConfigurationError when they can never work.
+
+    `schema`: what the account says of the object; None: the account is not asked whether fields exist and fit.
+    """
+    provider = connection.provider
+    declared = declared_objects(project, provider, object_name)
+    name = declared[0][1].object
+    known = project.store.mappings.current(connection.customer_id, provider, name)
+    candidate = Mapping(
+        customer_id=connection.customer_id,
+        provider=provider,
+        object=name,
+        version=known.version + 1 if known else 1,
+        fields=dict(rules),
+    )
+    warnings: list[str] = []
+    effects: list[Effect] = []
+    for sync, item in declared:
+        if schema is None:
+            resolve_mapping(item, provider, candidate)
+        else:
+            warnings += _warnings(item, known, candidate, schema)
+        if _covers(sync, item, connection.customer_id):
+            effects.append(_effect(project, sync, item, known, candidate, schema))
+    return MappingPlan(mapping=candidate, effects=tuple(effects), warnings=tuple(dict.fromkeys(warnings)))
+
+
+def save_change(project: Project, plan: MappingPlan, *, actor: str, action: str = "map") -> Mapping:
+    """Save the rules as a new version, and make the syncs due that they concern: their next run carries it out."""
+    wanted = plan.mapping
+    customer, provider = wanted.customer_id, wanted.provider
+    saved = project.store.mappings.save(customer, provider, wanted.object, wanted.fields, actor=actor, action=action)
+    for effect in plan.effects:
+        if effect.columns:
+            project.plan(effect.sync)
+            project.store.due.request(effect.sync, [customer], [effect.object], actor=actor)
+    return saved
+
+
+def _warnings(item: SyncObject, known: Mapping | None, candidate: Mapping, schema: ObjectSchema) -> list[str]:
+    found = check_mapping(item, candidate.provider, candidate, schema)
+    taken = [name for name in found.unmapped if known is not None and name in known.fields]
+    if taken:
+        raise ConfigurationError(
+            f"{', '.join(taken)} of {item.object} must be mapped: give another vendor field instead of none."
+        )
+    unmapped = [
+        f"The required field {name} is not mapped yet: {item.object} of this customer is not synced until it is."
+        for name in found.unmapped
+    ]
+    return [*found.warnings, *unmapped]
+
+
+def _covers(sync: Sync, item: SyncObject, customer: str) -> bool:
+    return (not sync.customers or customer in sync.customers) and item in sync.objects_of(customer)
+
+
+def _effect(
+    project: Project,
+    sync: Sync,
+    item: SyncObject,
+    known: Mapping | None,
+    candidate: Mapping,
+    schema: ObjectSchema | None,
+) -> Effect:
+    crm_object = project.crm_object(sync.name, item.object)
+    before, after = (_rules(project, sync, item, mapping, schema) for mapping in (known, candidate))
+    columns = [
+        ColumnChange(column=column, before=before[field.name], after=after[field.name])
+        for field, column in schema_columns(item, crm_object)
+        if before[field.name] != after[field.name]
+    ]
+    more = sorted((before.keys() | after.keys()) - {field.name for field, _ in schema_columns(item, crm_object)})
+    columns += [
+        ColumnChange(column=f"{ADDITIONAL_COLUMN.name}: {name}", before=before.get(name), after=after.get(name))
+        for name in more
+        if before.get(name) != after.get(name)
+    ]
+    return Effect(
+        sync=sync.name,
+        object=item.object,
+        table=project.table(sync.name, item.object).name,
+        columns=tuple(columns),
+        rows=_rows(project, sync, item, candidate.customer_id) if columns else 0,
+        source=STORED if item.raw_fields else VENDOR,
+    )
+
+
+def _rules(
+    project: Project, sync: Sync, item: SyncObject, mapping: Mapping | None, schema: ObjectSchema | None
+) -> dict[str, FieldRule | None]:
+    try:
+        rules, additional = resolve_mapping(item, sync.provider, mapping)
+    except ConfigurationError:
+        # What was saved for an older schema fills nothing today.
+        rules, additional = resolve_mapping(item, sync.provider, None)
+    account = AccountFields(schema) if schema is not None else None
+    found: dict[str, FieldRule | None] = {**rules, **additional}
+    if account is None:
+        return found
+    return {name: account.spelled(rule) if rule else account.same_name(name) for name, rule in found.items()}
+
+
+def _rows(project: Project, sync: Sync, item: SyncObject, customer: str) -> int | None:
+    scope = project.scope_of(sync, item, customer)
+    try:
+        destination = project.destination(sync, customer)
+        (stock,) = destination.stocks([scope], project.table(sync.name, item.object), timedelta())
+    except SyncError:
+        return None
+    return stock.live
+
+
+def unmapped_fields(
+    project: Project, connection: Connection, object_name: str, schema: ObjectSchema
+) -> tuple[str, list[SchemaField]]:
+    """The object's name as the sync gives it, and the schemas' fields that neither customer nor developer has mapped,
+    nor the account has by the same name."""
+    declared = declared_objects(project, connection.provider, object_name)
+    name = declared[0][1].object
+    known = project.store.mappings.current(connection.customer_id, connection.provider, name)
+    found: dict[str, SchemaField] = {}
+    for sync, item in declared:
+        rules = _rules(project, sync, item, known, schema)
+        for field in item.custom_schema.fields if item.custom_schema else ():
+            if rules[field.name] is None:
+                found.setdefault(field.name, field)
+    return name, list(found.values())
