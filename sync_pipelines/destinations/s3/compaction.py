@@ -81,7 +81,8 @@ class Compaction:
                 staged=made.staged if made else None,
                 replaced=(*before.replaced, *replaced),
             )
-        outdated = [replaced for replaced in coming.replaced if replaced.since <= now - self.grace]
+        # Only what was replaced by an earlier manifest: the files of this one are not to be seen yet.
+        outdated = [replaced for replaced in before.replaced if replaced.since <= now - self.grace]
         if outdated:
             self.chain.storage.remove(key for replaced in outdated for key in (replaced.key, replaced.keys))
             rest = tuple(replaced for replaced in coming.replaced if replaced not in outdated)
@@ -104,13 +105,17 @@ class Compaction:
                 worth += file.size * counts // max(1, file.rows)
                 if worth >= LARGE:
                     break
-        wasted = any(counting.get(file.version, 0) + file.gone < file.rows for file in chosen)
+        oldest = _oldest(manifest)
+        wasted = any(
+            counting.get(file.version, 0) + file.gone < file.rows or (file.gone and file.version == oldest)
+            for file in chosen
+        )
         return chosen if len(chosen) > 1 or wasted else []
 
     def _rows(self, manifest: Manifest, merged: list[File], layout: Layout) -> Iterator[pa.Table]:
         keys = self.stored.keys(manifest)
         counting = keys.by_file()
-        oldest = min((*(file.version for file in manifest.files), *(old.version for old in manifest.replaced)))
+        oldest = _oldest(manifest)
         for file in merged:
             if rows := counting.get(file.version):
                 yield from self.stored.read(file, layout, rows)
@@ -134,6 +139,11 @@ def layout_of(manifest: Manifest) -> Layout:
     columns = tuple(Column(name, kind) for name, kind in manifest.columns.items())
     table = Table(name=manifest.place.table, columns=columns, metadata_prefix=manifest.metadata_prefix)
     return Layout.of(table, manifest.columns, manifest.metadata_prefix)
+
+
+def _oldest(manifest: Manifest) -> int:
+    """Version of the oldest data file that is there, be it replaced."""
+    return min((*(file.version for file in manifest.files), *(old.version for old in manifest.replaced)), default=0)
 
 
 def _still_needed(table: pa.Table, layout: Layout, keys: Keys, oldest: int) -> pa.Table:
