@@ -63,7 +63,7 @@ def config_of_kind(request, destination_kind):
 def is_empty(request, destination_kind):
     """Tells whether the destination holds nothing at all."""
     if destination_kind == "bucket":
-        return lambda: not request.getfixturevalue("bucket").keys()
+        return lambda: not request.getfixturevalue("bucket").list()
     if destination_kind in ("folder", "lines"):
         return lambda: not list(request.getfixturevalue("tmp_path").iterdir())
     return lambda: request.getfixturevalue("sql")("SELECT to_regnamespace('crm') IS NULL") == [(True,)]
