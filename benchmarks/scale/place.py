@@ -88,7 +88,7 @@ def standing(folder: Path, town: Town, *, every: timedelta, due_every_seconds: i
         # Read by this process and, through the stage, by those of Dagster.
         stack.enter_context(_set("SYNC_PIPELINES_SYNCS_DIR", str(project)))
         # As docs/operating.md advises for thousands of connections.
-        stack.enter_context(_set("SYNC_PIPELINES_CONNECTIONS_AT_ONCE", "8"))
+        stack.enter_context(_set("SYNC_PIPELINES_CONNECTIONS_AT_ONCE", "12"))
         stage = stack.enter_context(Stage(folder / "stage", due_every_seconds=due_every_seconds))
         stage.start_postgres()
         place = Place(town, Steering(url), stage)

@@ -3,8 +3,9 @@
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from typing import Final
 
@@ -106,10 +107,11 @@ class Watch:
         """By kind, (minutes since the beginning, cores used since the sample before)."""
         began, lines = self.samples[0].at, {}
         for kind in sorted(self.samples[-1].cpu):
-            pairs = zip(self.samples, self.samples[1:], strict=False)
+            spent = _never_falling([one.cpu.get(kind, 0.0) for one in self.samples])
+            pairs = zip(self.samples, self.samples[1:], spent, spent[1:], strict=False)
             lines[kind] = [
-                ((b.at - began) / 60, max(0.0, b.cpu.get(kind, 0) - a.cpu.get(kind, 0)) / (b.at - a.at))
-                for a, b in pairs
+                ((b.at - began) / 60, (until_b - until_a) / (b.at - a.at))
+                for a, b, until_a, until_b in pairs
                 if b.at - a.at > 1
             ]
         return lines
@@ -119,3 +121,12 @@ class Watch:
         began = self.samples[0].at
         kinds = sorted({kind for one in self.samples for kind in one.memory})
         return {kind: [((one.at - began) / 60, one.memory.get(kind, 0.0)) for one in self.samples] for kind in kinds}
+
+
+def _never_falling(spent: Sequence[float]) -> list[float]:
+    """CPU up to each sample, where later samples correct earlier ones.
+
+    What a process has used cannot fall. A sample above a later one has counted something twice: a child that ended
+    between two reads, once as living and once as waited for.
+    """
+    return list(accumulate(reversed(spent), min))[::-1]

@@ -5,6 +5,7 @@ from sync_pipelines.config.configuration import (
     Configuration,
     DestinationConfig,
     ProviderConfig,
+    RowLevelSecurity,
     S3DestinationConfig,
 )
 from sync_pipelines.config.json_schema import json_schema
@@ -18,6 +19,7 @@ __all__ = [
     "DestinationConfig",
     "Problem",
     "ProviderConfig",
+    "RowLevelSecurity",
     "S3DestinationConfig",
     "configuration_files",
     "json_schema",

@@ -9,6 +9,7 @@ from sync_pipelines.config.configuration import (
     AnyDestinationConfig,
     DestinationConfig,
     ProviderConfig,
+    RowLevelSecurity,
     S3DestinationConfig,
 )
 from sync_pipelines.config.documents import (
@@ -81,7 +82,7 @@ def _secret(written: SecretStr | None) -> Secret:
 
 
 def _database_from(document: PostgresDestinationDocument) -> DestinationConfig:
-    credentials = document.credentials
+    credentials, security = document.credentials, document.row_level_security
     return DestinationConfig(
         name=document.name,
         host=credentials.host,
@@ -91,6 +92,7 @@ def _database_from(document: PostgresDestinationDocument) -> DestinationConfig:
         user=credentials.user,
         password=Secret(credentials.password.get_secret_value()),
         connection_parameters={name: str(value) for name, value in document.connection_parameters.items()},
+        row_level_security=RowLevelSecurity(role=security.role, setting=security.setting) if security else None,
     )
 
 

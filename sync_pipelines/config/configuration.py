@@ -34,6 +34,14 @@ class ProviderConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RowLevelSecurity:
+    """Who reads sees the rows of the customer that a setting of its session names. `role` None: everybody who reads."""
+
+    role: str | None = None
+    setting: str = "sync_pipelines.customer_id"
+
+
+@dataclass(frozen=True, kw_only=True)
 class DestinationConfig:
     """A Postgres database. `${CUSTOMER_ID}` in database and schema_name stands for each customer's id.
 
@@ -49,6 +57,7 @@ class DestinationConfig:
     schema_name: str = "public"
     type: str = "postgres"
     connection_parameters: Mapping[str, str] = field(default_factory=dict)
+    row_level_security: RowLevelSecurity | None = None
 
     @property
     def secrets(self) -> tuple[Secret, ...]:

@@ -10,7 +10,7 @@ from sync_pipelines.config.document import Choice, Document, Identifier, refusin
 from sync_pipelines.config.rules import RuleDocument
 from sync_pipelines.config.schedules import Duration, ScheduleDocument
 from sync_pipelines.model.naming import LONGEST_NAME, refusal_of_customer_id
-from sync_pipelines.model.sync import FULL_REFRESH, INCREMENTAL
+from sync_pipelines.model.sync import APPEND, FULL_REFRESH, INCREMENTAL, MIRROR, UPSERT
 
 STRATEGIES = {
     "full refresh": FULL_REFRESH,
@@ -94,17 +94,26 @@ def _parameters(written: dict[str, str | int]) -> dict[str, str | int]:
     return written
 
 
+def _setting(written: str) -> str:
+    if not re.fullmatch(r"[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)+", written) or len(written) > LONGEST_NAME:
+        raise refusing("must be a setting of your own: small letters, digits and _ with a dot, such as `app.customer`")
+    return written
+
+
+def _unless_off(written: Any) -> Any:
+    return None if written is False else written
+
+
 _LATER = {
     "outbound": "outbound is not there yet: write `direction: inbound`, or leave it out",
     "bidirectional": "bidirectional is not there yet: write `direction: inbound`, or leave it out",
-    "append": "append is not there yet: write `upsert` or `mirror`",
 }
 Strategy = Annotated[str, Choice(STRATEGIES)]
 FieldType = Annotated[str, Choice(FIELD_TYPES)]
 AuthType = Annotated[str, Choice({"oauth2": "oauth2"})]
 Category = Annotated[str, Choice({"crm": "crm"})]
 Direction = Annotated[str, Choice({"inbound": "inbound"}, later=_LATER)]
-Mode = Annotated[str, Choice({"upsert": "upsert", "mirror": "mirror"}, later=_LATER)]
+Mode = Annotated[str, Choice({UPSERT: UPSERT, MIRROR: MIRROR, APPEND: APPEND})]
 Name = Annotated[str, AfterValidator(_name)]
 Url = Annotated[str | None, BeforeValidator(_url)]
 
@@ -148,6 +157,22 @@ class ProviderDocument(Document):
     reserve: float = Field(0.1, ge=0, lt=1, description="Share of an account's calls that is left to its own apps")
 
 
+class RowLevelSecurityDocument(Document):
+    """Readers see the rows of one customer. `true` stands for everything at its default."""
+
+    role: str | None = Field(
+        None, min_length=1, max_length=LONGEST_NAME, description="Who reads, and is given the right to; else everybody"
+    )
+    setting: Annotated[str, AfterValidator(_setting)] = Field(
+        "sync_pipelines.customer_id", description="Of the reading session: the customer whose rows it sees"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_bare_true(cls, written: Any) -> Any:
+        return {} if written is True else written
+
+
 class PostgresDestinationDocument(Document):
     """A Postgres database. `${CUSTOMER_ID}` in database and schema keeps customers apart."""
 
@@ -166,6 +191,12 @@ class PostgresDestinationDocument(Document):
     connection_parameters: Annotated[dict[str, str | int], AfterValidator(_parameters)] = Field(
         {}, description="Of libpq, such as sslmode"
     )
+    row_level_security: Annotated[RowLevelSecurityDocument | None, BeforeValidator(_unless_off)] = None
+
+
+def _in_no_bucket(written: Any) -> None:
+    if written:
+        raise refusing("is of databases only: in a bucket, give each customer's prefix its own right to be read")
 
 
 def _bucket(written: str) -> str:
@@ -218,6 +249,7 @@ class S3DestinationDocument(Document):
     keep_replaced: Duration = Field(
         timedelta(days=1), description="How long readers may go on with files that were replaced by newer ones"
     )
+    row_level_security: Annotated[None, BeforeValidator(_in_no_bucket)] = None
 
 
 DESTINATION_DOCUMENTS: dict[str, type[PostgresDestinationDocument] | type[S3DestinationDocument]] = {

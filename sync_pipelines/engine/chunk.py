@@ -50,13 +50,13 @@ class TextBatch:
 class ChunkPlan:
     """What all chunks of a read have in common.
 
-    `mirror`: rows of deleted records are not stored, their ids go into `removed`.
+    `without_deleted`: rows of deleted records are not stored, their ids go into `removed`.
     """
 
     key_of: Callable[[bytes], Key]
     mapper: RecordMapper | LaterMapper
     most_rows: int
-    mirror: bool
+    without_deleted: bool
 
 
 class Chunk:
@@ -92,7 +92,7 @@ class Chunk:
 
     def add(self, page: Page) -> None:
         texts, hashes = self._texts, self._hashes
-        key_of, mirror = self._plan.key_of, self._plan.mirror
+        key_of, without_deleted = self._plan.key_of, self._plan.without_deleted
         size = 0
         for text in page.records:
             try:
@@ -108,7 +108,7 @@ class Chunk:
                 if not self._replaces(text, texts[id]):
                     continue
             texts[id], hashes[id] = text, digest
-            if mirror:
+            if without_deleted:
                 (self._deleted.add if deleted else self._deleted.discard)(id)
         self.bytes += size
         self.pages += 1

@@ -21,6 +21,7 @@ from sync_pipelines.model.completeness import COMPLETE, GAP, UNKNOWN, Comparison
 from sync_pipelines.model.destination import Destination
 from sync_pipelines.model.errors import SyncError
 from sync_pipelines.model.run import SyncRun
+from sync_pipelines.model.sync import APPEND
 
 log = logging.getLogger(__name__)
 
@@ -72,8 +73,8 @@ def compare(work: Work, stock: Stock, vendor: Session) -> Comparison:
     source = _count(work, vendor)
     if stock.read_until is None:
         return _told(work, UNKNOWN, source, stock.live, "It has not been read to its end yet.")
-    if source == stock.live:
-        return _told(work, COMPLETE, source, stock.live)
+    if _is_enough(work, source, stock.live):
+        return _complete(work, source, stock.live)
     changed = _changed(work, vendor, stock.read_until - overlap_of(work))
     if changed is None:
         return _told(work, UNKNOWN, source, stock.live, _CHANGES_UNTOLD)
@@ -102,7 +103,19 @@ def _first_look(work: Work, stock: Stock, vendor: Session) -> Comparison:
     if stock.read_until is None:
         return _told(work, UNKNOWN, None, stock.live, "It has not been synced to its end yet.")
     source = _count(work, vendor)
-    return _told(work, COMPLETE if source == stock.live else GAP, source, stock.live)
+    if _is_enough(work, source, stock.live):
+        return _complete(work, source, stock.live)
+    return _told(work, GAP, source, stock.live)
+
+
+def _is_enough(work: Work, source: int, live: int) -> bool:
+    """In append mode rows outlive their records."""
+    return source == live or (work.sync.mode == APPEND and source < live)
+
+
+def _complete(work: Work, source: int, live: int) -> Comparison:
+    more = f"{live - source:,} rows are of records that are gone, which append keeps." if source < live else ""
+    return _told(work, COMPLETE, source, live, more)
 
 
 def _count(work: Work, vendor: Session) -> int:

@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from sync_pipelines.engine.ahead import read_ahead_if_long
-from sync_pipelines.engine.backfill import BACKFILL_ROWS, Refill, change_of, keeps_records, marked
+from sync_pipelines.engine.backfill import BACKFILL_ROWS, Change, Refill, change_of, keeps_records, marked
 from sync_pipelines.engine.chunk import Chunk, ChunkPlan, TextBatch, chunks_of
 from sync_pipelines.engine.keys import key_reader
 from sync_pipelines.engine.layout import FieldPlan, Marks, marks_of, plan_fields, table_of
@@ -33,10 +33,14 @@ from sync_pipelines.model.flow import Flow, Notice, Page
 from sync_pipelines.model.mapping import Mapping as FieldMapping
 from sync_pipelines.model.provider import Account, CrmObject, ObjectSchema, Provider, ReadPlan
 from sync_pipelines.model.run import Counts, Rejection
-from sync_pipelines.model.sync import FULL_REFRESH, MIRROR, Sync, SyncObject
+from sync_pipelines.model.sync import APPEND, FULL_REFRESH, MIRROR, Sync, SyncObject
 
 KEPT_REJECTIONS: Final = 100
 KEPT_NOTICES: Final = 50
+_STANDS: Final = (
+    "The mapping, the columns or the mode has changed. In append mode the rows that are stored stay as they are; "
+    "records that are added from now on follow the change. To change stored rows too, set the mode to upsert or mirror."
+)
 
 
 class Vendor(Protocol):
@@ -125,6 +129,9 @@ def sync_object(
         _same_account(known, tally.account_id)
         marks = marks_of(work.declared, table, plan)
         change = change_of(known, marks, keeps_records=keeps_records(table))
+        if table.append and change != Change():
+            known, change = marked(known, marks, reread=False), Change()
+            tally.notice(_STANDS)
         reread = change.full_read
         if change.columns:
             refill = Refill(
@@ -164,7 +171,8 @@ def _chunk_plan(work: Work, schema: ObjectSchema, table: Table, plan: FieldPlan,
     seed = msgspec.json.encode((mark, schema.lookups), order="sorted").decode()
     volatile = crm_object.volatile.intersection(field.name for field in plan.fields)
     key_of = key_reader(crm_object.shape, volatile=volatile, seed=seed)
-    return ChunkPlan(key_of=key_of, mapper=mapper, most_rows=work.chunk_rows, mirror=work.sync.mode == MIRROR)
+    without_deleted = work.sync.mode in (MIRROR, APPEND)
+    return ChunkPlan(key_of=key_of, mapper=mapper, most_rows=work.chunk_rows, without_deleted=without_deleted)
 
 
 def _account_id(work: Work, vendor: Vendor) -> str | None:
@@ -351,12 +359,13 @@ class _Read:
             full_at=reading.started_at if reading.full else checkpoint.full_at,
             incrementals=0 if reading.full else checkpoint.incrementals + 1,
         )
-        if reading.full and not reading.rejected and not reading.complete:
+        may_delete = reading.full and self.work.sync.mode != APPEND
+        if may_delete and not reading.rejected and not reading.complete:
             checkpoint = self._store(rest, replace(checkpoint, reading=replace(reading, complete=True)))
             reading, rest = checkpoint.reading or reading, Chunk(self.chunks)
-        if not reading.full or reading.rejected:
+        if not may_delete or reading.rejected:
             self._store(rest, done)
-            if reading.full:
+            if may_delete:
                 self.tally.notice(
                     f"{reading.rejected} records came without a usable id (see the rejected ones), so nothing was "
                     "deleted by difference; the next full read without such records does it."

@@ -17,7 +17,7 @@ from sync_pipelines.model.mapping import FieldRule, SchemaField
 from sync_pipelines.model.mapping import Mapping as FieldMapping
 from sync_pipelines.model.naming import custom_columns, table_name
 from sync_pipelines.model.provider import CrmObject, ObjectSchema, VendorField
-from sync_pipelines.model.sync import Sync, SyncObject
+from sync_pipelines.model.sync import APPEND, Sync, SyncObject
 
 RAW_COLUMN = Column("raw_data", "jsonb", "The record as the vendor gave it")
 ADDITIONAL_COLUMN = Column("additional_fields", "jsonb", "What the customer mapped beyond the custom schema")
@@ -43,6 +43,7 @@ def table_of(sync: Sync, declared: SyncObject, crm_object: CrmObject) -> Table:
         metadata_prefix=sync.metadata_prefix,
         volatile=tuple(sorted(crm_object.volatile)),
         volatile_at=crm_object.shape.fields,
+        append=sync.mode == APPEND,
     )
 
 
@@ -238,7 +239,9 @@ def marks_of(declared: SyncObject, table: Table, plan: FieldPlan) -> Marks:
     rules: dict[str, Any] = {item.column: (_told(item.rule), item.required) for item in plan.custom}
     if ADDITIONAL_COLUMN.name in types:
         rules[ADDITIONAL_COLUMN.name] = _told_additional(plan)
-    own = [(name, kind) for name, kind in types.items() if name not in rules]
+    own: list[Any] = [(name, kind) for name, kind in types.items() if name not in rules]
+    # With another mode, everything is to be read again: rows stand as they were added.
+    own += [APPEND] if table.append else []
     return Marks(
         fingerprint=f"{_fingerprint(declared, table, plan)}|{','.join(plan.missing)}",
         ground=_digest((table.name, own, table.metadata_prefix, declared.raw_fields, declared.common_schema)),
@@ -247,16 +250,15 @@ def marks_of(declared: SyncObject, table: Table, plan: FieldPlan) -> Marks:
 
 
 def _fingerprint(declared: SyncObject, table: Table, plan: FieldPlan) -> str:
-    return _digest(
-        (
-            [(column.name, column.type) for column in table.columns],
-            table.metadata_prefix,
-            [(item.column, _told(item.rule), item.required) for item in plan.custom],
-            _told_additional(plan),
-            declared.raw_fields,
-            declared.common_schema,
-        )
+    parts: tuple[Any, ...] = (
+        [(column.name, column.type) for column in table.columns],
+        table.metadata_prefix,
+        [(item.column, _told(item.rule), item.required) for item in plan.custom],
+        _told_additional(plan),
+        declared.raw_fields,
+        declared.common_schema,
     )
+    return _digest((*parts, APPEND) if table.append else parts)
 
 
 def _digest(parts: Any) -> str:

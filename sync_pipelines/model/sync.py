@@ -10,7 +10,11 @@ FULL_REFRESH = "full refresh"
 INCREMENTAL = "incremental"
 
 UPSERT = "upsert"
+"""Rows follow their records; one whose record is deleted is marked, never removed."""
 MIRROR = "mirror"
+"""Rows follow their records, also when they go."""
+APPEND = "append"
+"""Rows of new records are added, and never touched again."""
 
 MINIMUM_INTERVAL = timedelta(seconds=60)
 """A shorter period is accepted (the printed example has one) and run at this pace."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 CLAIMED_AT_ONCE: Final = 1_000
 """Connections claimed by one tick."""
 CONNECTIONS_PER_RUN: Final = 200
-"""A run starts in two CPU seconds, so it is shared; a run of these takes minutes and fails or ends as one."""
+"""A run costs half a CPU second before it begins, so it is shared; one of these takes minutes and ends as one."""
 
 
 def due_sensor(

@@ -76,6 +76,19 @@ class Storage:
             self._connection.execute(f"DELETE FROM {table}")  # noqa: S608 - the names are those above
         self._numbers.clear()
 
+    def copy(self) -> "Storage":
+        """All that is stored, once more in memory."""
+        made = Storage(None)
+        self._connection.backup(made._connection)
+        made._numbers = dict(self._numbers)
+        return made
+
+    def become(self, other: "Storage") -> None:
+        """Hold what the other one holds, instead of what is here."""
+        other._connection.backup(self._connection)
+        self._numbers = dict(other._numbers)
+        self.version += 1
+
     def forget_passing(self) -> None:
         """Tokens and late changes that are still to come."""
         self._connection.execute("DELETE FROM tokens")

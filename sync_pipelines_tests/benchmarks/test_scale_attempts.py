@@ -11,7 +11,7 @@ from benchmarks.charts import time_chart
 from benchmarks.scale import faults
 from benchmarks.scale.accounts import customer_of
 from benchmarks.scale.attempts import Attempt, attribution, lateness, per_attempt_ms, per_day, percentile
-from benchmarks.scale.usage import RUNS, Watch, sample
+from benchmarks.scale.usage import RUNS, Sample, Watch, sample
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
@@ -116,6 +116,13 @@ def test_a_check_that_fails_ends_the_waiting(monkeypatch):
         watch.wait(float("inf"))
     assert watch.cpu()["daemon"] >= 0
     assert watch.peaks()["daemon"] > 5
+
+
+def test_a_sample_that_counted_too_much_makes_no_spike():
+    watch = Watch({}, lambda: None)
+    watch.samples = [Sample(10.0 * step, {"daemon": spent}, {}) for step, spent in enumerate([5.0, 6.0, 62.0, 8.0])]
+    assert watch.cores() == {"daemon": [(10 / 60, 0.1), (20 / 60, 0.2), (30 / 60, 0.0)]}
+    assert watch.cpu() == {"daemon": 3.0}
 
 
 def test_a_chart_over_time_names_every_line():

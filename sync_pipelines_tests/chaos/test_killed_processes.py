@@ -2,6 +2,7 @@
 
 import os
 import signal
+from pathlib import Path
 
 import httpx
 import pytest
@@ -17,6 +18,22 @@ def test_the_work_of_a_killed_run_comes_back(scene):
     assert scene.ended(run_id) == "FAILURE"
     scene.at_rest(HUB)
     assert scene.wrong() == []
+
+
+def test_runs_whose_origin_is_killed_are_taken_for_dead_and_their_work_comes_back(scene):
+    """The process that runs are forked from. Nobody else sees how a run ends, and the next one needs a new origin."""
+    run_id = scene.hit_in_the_middle(HUB)
+    origin = parent_of(scene.worker_of(run_id))
+    assert "forkserver" in Path(f"/proc/{origin}/cmdline").read_text()
+    os.kill(origin, signal.SIGKILL)
+    scene.control.clear_faults()
+    assert scene.ended(run_id) == "FAILURE"
+    scene.at_rest(HUB)
+    assert scene.wrong() == []
+
+
+def parent_of(pid):
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 def test_runs_outlive_the_daemon_and_the_next_one_closes_what_they_did(scene):

@@ -124,7 +124,10 @@ def test_a_bomb_of_aliases_is_stopped(project_folder):
                 "full refresh, full then incremental, full_refresh, incremental"
             ],
         ),
-        (sync("mode: append"), ["4: mode: append is not there yet: write `upsert` or `mirror`"]),
+        (
+            sync("mode: apend"),
+            ['4: mode: "apend" is not known here. Did you mean "append"? Known: append, mirror, upsert'],
+        ),
         (
             sync("direction: bidirectional"),
             ["4: direction: bidirectional is not there yet: write `direction: inbound`, or leave it out"],
@@ -229,6 +232,24 @@ def test_a_wrong_schedule_is_told(project_folder, schedule, expected):
             "destinations/warehouse.yaml",
             WORKING["destinations/warehouse.yaml"].replace("database: crm", "database: crm\n  port: 70000"),
             "6: credentials.port: must be at most 65535",
+        ),
+        (
+            "destinations/warehouse.yaml",
+            WORKING["destinations/warehouse.yaml"] + "row_level_security: {setting: customer}\n",
+            "8: row_level_security.setting: must be a setting of your own: small letters, digits and _ with a dot, "
+            "such as `app.customer`",
+        ),
+        (
+            "destinations/warehouse.yaml",
+            WORKING["destinations/warehouse.yaml"] + "row_level_security: {roles: [a]}\n",
+            '8: row_level_security.roles: is not known here. Did you mean "role"? Known: role, setting',
+        ),
+        (
+            "destinations/warehouse.yaml",
+            "name: warehouse\ntype: s3\nrow_level_security: true\n"
+            "credentials: {access_key_id: a, secret_access_key: b, region: c, bucket: d}\n",
+            "3: row_level_security: is of databases only: in a bucket, give each customer's prefix its own right to be "
+            "read",
         ),
         (
             "providers/salesforce.yaml",
@@ -398,7 +419,7 @@ def test_problems_of_all_files_come_together_in_order(project_folder):
         {
             "providers/salesforce.yaml": "provider_name: salesforce\noauth: {client_id: '${NOPE}', client_secret: b}\n",
             "destinations/warehouse.yaml": "name: warehouse\ntype: s3\n",
-            "syncs/crm.yaml": sync("mode: append"),
+            "syncs/crm.yaml": sync("mode: truncate"),
             "syncs/two.yaml": "name: [\n",
         }
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sync_pipelines.config import configuration_files, json_schema, load_configuration
+from sync_pipelines.config import RowLevelSecurity, configuration_files, json_schema, load_configuration
 from sync_pipelines.model.connection import Connection
 from sync_pipelines.model.mapping import CustomSchema, FieldRule, SchemaField
 from sync_pipelines.model.sync import FULL_REFRESH, INCREMENTAL, Schedule, Sync, SyncObject
@@ -160,6 +160,11 @@ def test_strategies_and_their_other_names(project_folder, written, meant):
     assert load_sync(project_folder, f"strategy: {written}\nobjects: [contact]\n").strategy == meant
 
 
+@pytest.mark.parametrize("written", ["upsert", "mirror", "append", "Upsert", "Mirror", "Append", "APPEND"])
+def test_modes_as_they_are_printed(project_folder, written):
+    assert load_sync(project_folder, f"mode: {written}\nobjects: [contact]\n").mode == written.lower()
+
+
 def test_a_source_written_for_the_vendor_counts_for_its_provider_of_another_name(project_folder):
     project_folder.write({"providers/salesforce.yaml": "name: eu\n" + WORKING["providers/salesforce.yaml"]})
     schema = "custom_schema: {fields: [{name: tier, sources: {salesforce: Tier__c}}]}"
@@ -209,9 +214,10 @@ def test_one_file_may_hold_several_documents(project_folder):
 
 
 def test_problems_of_a_later_document_have_the_files_lines(project_folder):
-    project_folder.write({"syncs/crm.yaml": f"{WORKING['syncs/crm.yaml']}---\nname: two\nmode: append\n"})
+    project_folder.write({"syncs/crm.yaml": f"{WORKING['syncs/crm.yaml']}---\nname: two\nmode: truncate\n"})
 
-    assert "syncs/crm.yaml:8: mode: append is not there yet: write `upsert` or `mirror`" in project_folder.problems()
+    problem = 'syncs/crm.yaml:8: mode: "truncate" is not known here. Known: append, mirror, upsert'
+    assert problem in project_folder.problems()
 
 
 def test_json_with_tabs_and_escapes_is_json(project_folder):
@@ -248,6 +254,34 @@ def test_the_example_project_says_which_variables_it_needs():
         load_configuration(EXAMPLE, {}, providers=PROVIDERS)
 
     assert len(caught.value.problems) == len(EXAMPLE_ENVIRON)
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("", None),
+        ("row_level_security: false", None),
+        ("row_level_security: true", RowLevelSecurity()),
+        ("row_level_security: {}", RowLevelSecurity()),
+        ("row_level_security: {role: app}", RowLevelSecurity(role="app", setting="sync_pipelines.customer_id")),
+        (
+            "row_level_security: {role: app, setting: app.customer}",
+            RowLevelSecurity(role="app", setting="app.customer"),
+        ),
+    ],
+)
+def test_row_level_security_is_off_unless_asked_for(project_folder, written, meant):
+    text = WORKING["destinations/warehouse.yaml"] + written
+    loaded = project_folder.write({"destinations/warehouse.yaml": text}).load()
+
+    assert loaded.destinations["warehouse"].row_level_security == meant
+
+
+def test_editors_know_row_level_security():
+    schema = json_schema("destinations")
+
+    assert "row_level_security" in schema["properties"]
+    assert set(schema["$defs"]["RowLevelSecurityDocument"]["properties"]) == {"role", "setting"}
 
 
 @pytest.mark.parametrize("kind", ["providers", "destinations", "syncs"])

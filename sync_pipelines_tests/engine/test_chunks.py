@@ -19,9 +19,12 @@ def modified_at(text):
     return json.loads(text).get("at")
 
 
-def plan(most_rows=3, *, mirror=False):
+def plan(most_rows=3, *, without_deleted=False):
     return ChunkPlan(
-        key_of=key_reader(SHAPE), mapper=SimpleNamespace(modified_at=modified_at), most_rows=most_rows, mirror=mirror
+        key_of=key_reader(SHAPE),
+        mapper=SimpleNamespace(modified_at=modified_at),
+        most_rows=most_rows,
+        without_deleted=without_deleted,
     )
 
 
@@ -133,7 +136,7 @@ def test_the_vendors_count_survives_pages_that_do_not_tell_it():
 
 def test_records_without_an_id_are_kept_apart_and_losers_and_deleted_ones_are_told():
     records = [b'{"name": "nobody"}', record("a", losers=["x", "y"]), record("b", gone=True), record("c")]
-    (chunk,) = chunks_of(iter([page(*records)]), plan(9, mirror=True))
+    (chunk,) = chunks_of(iter([page(*records)]), plan(9, without_deleted=True))
     assert [text for _, text in chunk.refused] == records[:1]
     assert chunk.losers == [("x", "a"), ("y", "a")]
     assert (list(chunk.batch().ids), chunk.removed) == (["a", "c"], ["b"])
@@ -141,5 +144,5 @@ def test_records_without_an_id_are_kept_apart_and_losers_and_deleted_ones_are_to
 
 def test_a_deleted_record_that_is_back_is_not_removed():
     back = [record("a", at=1, gone=True), record("a", at=2)]
-    (chunk,) = chunks_of(iter([page(*back)]), plan(9, mirror=True))
+    (chunk,) = chunks_of(iter([page(*back)]), plan(9, without_deleted=True))
     assert (list(chunk.batch().ids), chunk.removed) == (["a"], [])

@@ -10,6 +10,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from benchmarks.measure import process_seconds, tree
 from sync_pipelines.orchestration.environment import BATCHING
 from sync_pipelines.orchestration.graphql import DagsterClient, DagsterRefused, DagsterTimeout
 from sync_pipelines.orchestration.processes import DagsterProcesses, NotReady, ProcessDied, free_port
@@ -93,6 +94,7 @@ def test_dagster_starts_works_like_its_ui_tells_who_died_and_leaves_nothing_behi
         assert statuses.materialized == {"acme", "bolt", "corvo", "delta"}
         assert statuses.failed == {"bad"}
         assert not statuses.missing | statuses.materializing
+    runs_were_forked(processes)
     a_process_that_dies_is_started_again(processes)
     what_keeps_dying_is_told(processes, monkeypatch)
     processes.stop()
@@ -136,6 +138,18 @@ def two_objects_of_scattered_customers(client, backfill):
     assert statuses.materialized == {"acme", "bad"}
     assert statuses.missing == {"bolt", "corvo", "delta"}
     assert not statuses.failed | statuses.materializing
+
+
+def runs_were_forked(processes):
+    """All of them have ended: what is left is the one process they came from, which waited for each."""
+    code_server = next(each for each in processes.started if each.name == "code server")
+    commands = {pid: Path(f"/proc/{pid}/cmdline").read_text() for pid in tree(code_server.pid)}
+    [fork_server] = [pid for pid, command in commands.items() if "forkserver" in command]
+    assert not [command for command in commands.values() if "multiprocessing.spawn" in command]
+    assert process_seconds(fork_server)[1] > 0
+    # A fork of a process with threads may find their locks taken for ever.
+    assert os.listdir(f"/proc/{fork_server}/task") == [str(fork_server)]
+    assert "SYNC_PIPELINES" not in commands[fork_server]
 
 
 def a_process_that_dies_is_started_again(processes):

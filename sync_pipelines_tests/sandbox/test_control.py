@@ -125,7 +125,8 @@ def test_calls_are_logged_with_their_account(sandbox, salesforce):
     assert [call["status"] for call in sandbox.calls(since=last)] == [200, 404]
 
 
-def test_a_reset_brings_everything_back(sandbox):
+@pytest.mark.parametrize("time", ["first", "second", "third"])
+def test_a_reset_brings_everything_back(sandbox, time):
     before = truth(sandbox, "lumen-bakery", "contacts")
     sandbox.fault("lumen-bakery", "status", status=500)
     sandbox.fault("lumen-bakery", "field_vanished", object="contacts", field="arr")

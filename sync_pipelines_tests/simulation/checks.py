@@ -80,6 +80,15 @@ def check_rows(before, after, mode):
         raise Broken(f"rows vanished although the mode is {mode}: {sorted(lost)}")
 
 
+def check_appended(before, after):
+    """Rows are all that they were, to the last byte. The ones that were added."""
+    added = {row["id"]: row for row in after}
+    for row in before:
+        if added.pop(row["id"], None) != row:
+            raise Broken(f"{row['id']} was touched although the mode is append")
+    return list(added.values())
+
+
 def check_counts(run, before, after, mode):
     """For a run that was alone from `before` to `after`: its counts are what happened to the rows."""
     counts = run.counts
@@ -89,6 +98,8 @@ def check_counts(run, before, after, mode):
     touched = sum(before.get(id) is None or before[id]["run"] != row["run"] for id, row in after.items())
     if touched > counts.created + counts.updated + counts.deleted:
         raise Broken(f"{touched} rows were written and {counts} told")
+    if mode == "append" and (counts.updated or counts.deleted):
+        raise Broken(f"rows are only added, and {counts} told")
     if counts.changed == 0 and before != after:
         raise Broken("the run told of no change and changed rows")
     if min(counts.created, counts.updated, counts.unchanged, counts.deleted, counts.rejected, counts.read) < 0:

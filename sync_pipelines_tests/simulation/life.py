@@ -8,8 +8,9 @@ from dataclasses import replace
 from datetime import UTC
 
 from sync_pipelines.model.errors import SyncError
+from sync_pipelines.model.sync import APPEND, MIRROR, UPSERT
 from sync_pipelines_tests.simulation import faults
-from sync_pipelines_tests.simulation.checks import Destination, check_counts, check_rows
+from sync_pipelines_tests.simulation.checks import Destination, check_appended, check_counts, check_rows
 from sync_pipelines_tests.simulation.happenings import Happenings, drawn_event
 from sync_pipelines_tests.simulation.oracle import Oracle
 from sync_pipelines_tests.simulation.process import Process, disciplined
@@ -45,6 +46,9 @@ RECORD_CHANGES = {
     "tie": 3,
     "commit_late": 16,
 }
+APPENDING = 8
+"""One life in so many has the mode append, until it is changed for a while. Decided apart from all else, so that
+every other seed lives as it did before there was this mode."""
 MOST_RUNS = 10
 """Until all must be quiet."""
 SHOWN = 6
@@ -61,6 +65,9 @@ class Life:
         random.seed(story.seed)  # the jitter of retries
         ground.clear()
         self.setup = drawn(self.rng, ground.accounts)
+        self.modes = random.Random(f"modes {story.seed}") if story.seed % APPENDING == 0 else None
+        if self.modes:
+            self.setup = replace(self.setup, mode=APPEND)
         self.times = Times(ground.control, self.setup.skew)
         self.records = Records(ground.control, self.setup, self.rng)
         self.mapping = {}
@@ -163,6 +170,8 @@ class Life:
     def reconfigure(self):
         before = self.setup
         setup = self.rng.choice(CHANGES)(before, self.rng)
+        if self.modes and self.modes.random() < 0.5:
+            setup = replace(setup, mode=self.modes.choice((APPEND, UPSERT, MIRROR)))
         self._adopt(setup)
         self.story.act("settings", f"settings become: {setup}")
 
@@ -221,6 +230,7 @@ class Life:
     def _sync(self, *, full=False, events=()):
         """One run with its events, and the checks after it. The SyncRun, None where the process did not outlive it."""
         before = self.destination.seen()
+        rows = self.destination.rows() if self.setup.mode == APPEND else ()
         happened = Happenings(self, events)
         with disciplined(self.setup):
             try:
@@ -239,8 +249,17 @@ class Life:
         check_rows(before, after, self.setup.mode)
         if run is not None and not happened.others_worked:
             check_counts(run, before, after, self.setup.mode)
+        if self.setup.mode == APPEND:
+            self._check_appended(rows, undisturbed=run is not None and not events)
         self.destination.place_bystanders()
         return run
+
+    def _check_appended(self, before, *, undisturbed):
+        new = check_appended(before, self.destination.rows())
+        if undisturbed:
+            found = list(self._oracle(may_be_behind=True).wrong_when_added(new))
+            if found:
+                raise Broken(f"added wrongly: {'; '.join(found[:SHOWN])}")
 
     def _tell(self, run, happened):
         calls = self.ground.control.calls(self.setup.customer, since=self._told_requests)
@@ -268,15 +287,16 @@ class Life:
         """Until a run succeeds and changes nothing, not one byte.
 
         A run may learn which text a row stands for, which is no change to anybody: then it was not yet the last one.
+        Nor was it where a late change showed while the run waited for the vendor.
         """
         for number in range(MOST_RUNS):
-            before = self.destination.rows()
+            before, began = self.destination.rows(), self.times.vendor()
             run = self._sync()
             if run.status == "success" and not run.counts.changed:
                 after = self.destination.rows()
                 if list(map(_without_hash, after)) != list(map(_without_hash, before)):
                     raise Broken("a run told of no change and changed something")
-                if after == before:
+                if after == before and not self.records.showed_since(began):
                     return
             if run.status != "success" and number > 2:
                 raise Broken(f"nothing is broken any more, and a run ends with {outcome(run)}")
@@ -287,7 +307,14 @@ class Life:
     def _compare(self, *, may_be_behind):
         if may_be_behind and self.lost_records:
             return
-        oracle = Oracle(
+        found = list(self._oracle(may_be_behind).differences(self.destination.rows()))
+        if found:
+            when = "all was quiet" if may_be_behind else "the last full read"
+            more = f" and {len(found) - SHOWN} more" if found[SHOWN:] else ""
+            raise Broken(f"after {when}: {'; '.join(found[:SHOWN])}{more}")
+
+    def _oracle(self, may_be_behind):
+        return Oracle(
             self.setup,
             self.records,
             self.mapping,
@@ -295,11 +322,6 @@ class Life:
             may_be_behind=may_be_behind,
             mode_changed=self.mode_changed,
         )
-        found = list(oracle.differences(self.destination.rows()))
-        if found:
-            when = "all was quiet" if may_be_behind else "the last full read"
-            more = f" and {len(found) - SHOWN} more" if found[SHOWN:] else ""
-            raise Broken(f"after {when}: {'; '.join(found[:SHOWN])}{more}")
 
 
 def _without_hash(row):

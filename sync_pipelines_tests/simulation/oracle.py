@@ -42,6 +42,9 @@ class Oracle:
         if len(left) != len(rows):
             yield "an id is there twice"
         truths = self._records.truths()
+        if self._setup.mode == "append":
+            yield from self._not_added(truths, left)
+            return
         survivors = _survivors(truths) if self._setup.vendor == "hubspot" else {}
         for truth in truths:
             row = left.pop(truth["id"], None)
@@ -54,6 +57,25 @@ class Oracle:
                 yield from self._unequal(truth, row, survivors)
         for id, row in left.items():
             yield from self._without_record(id, row)
+
+    def wrong_when_added(self, rows):
+        """What is wrong with rows in append mode that were added just now."""
+        truths = {truth["id"]: truth for truth in self._records.truths()}
+        for row in rows:
+            if row["id"] in self._records.late:
+                continue
+            if row["id"] not in truths or truths[row["id"]]["deleted"]:
+                yield f"{row['id']} is no record that is alive"
+            else:
+                yield from self._unequal(truths[row["id"]], row, {})
+
+    def _not_added(self, truths, rows):
+        """In append mode, where rows tell of what was there once."""
+        for truth in truths:
+            if not truth["deleted"] and truth["id"] not in rows:
+                yield f"{truth['id']} is missing"
+        for id in rows.keys() - {truth["id"] for truth in truths} - self._records.purged:
+            yield f"{id} is there and never was in the CRM"
 
     def _missing(self, truth):
         gone = truth["deleted"] and (self._setup.mode == "mirror" or (self._behind and self._mode_changed))

@@ -4,6 +4,7 @@ A record is left alone while something of it is still to come (a late change), a
 of a vendor's clock that stepped back: then its next version would bear the earlier stamp, and the row rightly stays.
 """
 
+import json
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -41,7 +42,8 @@ class Records:
     then are `returnable`. `late`: {id: when it shows}.
 
     `unstamped`: fields that changed in every record without a stamp, so that only a full read has to show it.
-    `hidden`: fields that vanished. `back_by`: seconds of the overlap that the vendor's clock has used up so far.
+    `hidden`: fields that vanished. `texts`: those that came back as texts. `back_by`: seconds of the overlap that the
+    vendor's clock has used up so far.
     """
 
     control: object
@@ -54,6 +56,7 @@ class Records:
     late: dict = field(default_factory=dict)
     unstamped: set = field(default_factory=set)
     hidden: set = field(default_factory=set)
+    texts: set = field(default_factory=set)
     added: int = 0
     jumped: bool = False
     back_by: int = 0
@@ -69,6 +72,10 @@ class Records:
         """A random change of this kind; what it was, for the story. "" where it cannot be done now."""
         self._meet_late()
         return getattr(self, name)()
+
+    def showed_since(self, moment):
+        """Whether a late change has shown since then."""
+        return any(moment < visible <= self.control.now() for visible in self.late.values())
 
     def update(self):
         chosen = self._some(self.rng.choice((1, 1, 2, 5)))
@@ -178,6 +185,7 @@ class Records:
             name = self.rng.choice(sorted(self.hidden))
             self._fault("field_added", field=name, value=self.rng.choice(("7", "2026-05-05", "yes")))
             self.hidden.discard(name)
+            self.texts.add(name)
             self.unstamped.add(name)
             return f"the field {name} comes back"
         shown = [name for name in customs if name not in self.hidden]
@@ -206,6 +214,8 @@ class Records:
             values |= CUSTOM_VALUES[self.setup.customer]
         names = self.rng.sample(sorted(values.keys() - self.hidden), self.rng.randint(1, 3))
         fields = {name: self.rng.choice(values[name]) for name in names}
+        # A text holds nothing else, however it is read.
+        fields |= {name: _as_text(fields[name]) for name in self.texts & fields.keys()}
         if self.setup.vendor == "salesforce":
             fields = {name: None if value == "" else value for name, value in fields.items()}
         return fields
@@ -243,3 +253,7 @@ class Records:
 
     def _told(self, what, ids):
         return f"{what} {', '.join(ids)}" if ids else ""
+
+
+def _as_text(value):
+    return value if value is None or isinstance(value, str) else json.dumps(value)

@@ -85,6 +85,20 @@ def the_last_chunk_is_dropped_now_and_then(monkeypatch):
     monkeypatch.setattr(Chunk, "batch", broken)
 
 
+def append_takes_newer_versions(monkeypatch):
+    monkeypatch.setattr(statements, "_LOOKED_UP", statements._COMPARED)
+
+
+def append_marks_the_deleted(monkeypatch):
+    opened = PostgresLanding.__init__
+
+    def broken(self, *arguments):
+        opened(self, *arguments)
+        self._only_adds = False
+
+    monkeypatch.setattr(PostgresLanding, "__init__", broken)
+
+
 BROKEN = {
     overlap_is_ignored: 12,
     checkpoint_is_saved_before_the_rows: 20,
@@ -94,6 +108,8 @@ BROKEN = {
     the_lease_is_given_to_everybody: 13,
     a_new_mapping_asks_for_nothing: 4,
     the_last_chunk_is_dropped_now_and_then: 1,
+    append_takes_newer_versions: 8,
+    append_marks_the_deleted: 8,
 }
 """With the first seed to look at: a little before one that tells, so that the tests stay cheap."""
 

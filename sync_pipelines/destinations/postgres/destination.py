@@ -13,6 +13,7 @@ from sync_pipelines.destinations.postgres.layout import Layout
 from sync_pipelines.destinations.postgres.place import Place
 from sync_pipelines.destinations.postgres.pool import Pool, Pools
 from sync_pipelines.destinations.postgres.ready import ready_tables
+from sync_pipelines.destinations.postgres.row_security import check_row_security
 from sync_pipelines.destinations.postgres.stocks import count_stocks
 from sync_pipelines.model.completeness import Stock
 from sync_pipelines.model.destination import Landing, Observer, Scope, Table
@@ -61,6 +62,8 @@ class PostgresDestination:
                 f"User {place.server.user} may not make tables in the schema {place.schema} of {place}: "
                 f'GRANT {wanted} TO "{place.server.user}".'
             )
+        with told_as_ours(place), self._open_pool.lend(place) as lent:
+            check_row_security(lent.connection, place)
 
     @contextmanager
     def open(self, scope: Scope, table: Table, run_id: str, observe: Observer) -> Iterator[Landing]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sync_pipelines.config import DestinationConfig
+from sync_pipelines.config import DestinationConfig, RowLevelSecurity
 from sync_pipelines.config.environment import CUSTOMER_ID
 from sync_pipelines.destinations.postgres.names import checked
 from sync_pipelines.model.errors import DestinationError
@@ -40,6 +40,7 @@ class Place:
     server: Server
     database: str
     schema: str
+    row_level_security: RowLevelSecurity | None = None
 
     def __str__(self) -> str:
         return f"the destination {self.name} (database {self.database} on {self.server.host}:{self.server.port})"
@@ -73,6 +74,7 @@ def place_of(config: DestinationConfig, customer_id: str) -> Place:
         server=server,
         database=checked(config.database.replace(CUSTOMER_ID, customer_id), "database"),
         schema=_own_schema(config.schema_name.replace(CUSTOMER_ID, customer_id)),
+        row_level_security=config.row_level_security,
     )
 
 

@@ -49,7 +49,7 @@ class ReadyTables:
 
     def _look(self, key: _Key, connection: Connection) -> Layout:
         _, place, table = key
-        layout = make_ready(connection, Layout(place.schema, table))
+        layout = make_ready(connection, Layout(place.schema, table), place.row_level_security)
         with self._lock:
             self._known[key] = layout, time.monotonic()
             self._known.move_to_end(key)

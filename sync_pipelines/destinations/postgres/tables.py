@@ -11,9 +11,15 @@ from typing import TypeAlias
 
 from psycopg import sql
 
+from sync_pipelines.config import RowLevelSecurity
 from sync_pipelines.destinations.postgres.layout import CHECKPOINTS, SEEN, SQL_TYPES, VISIBLE, Layout
 from sync_pipelines.destinations.postgres.names import identifier
 from sync_pipelines.destinations.postgres.pool import Connection
+from sync_pipelines.destinations.postgres.row_security import (
+    POLICY,
+    refuse_views_of_old_servers,
+    statements_to_secure,
+)
 from sync_pipelines.model.common_model import Column
 from sync_pipelines.model.errors import DestinationError
 
@@ -24,7 +30,8 @@ _INLINE_BYTES = 4080
 """Where the server has no lz4, rows up to this size stay uncompressed: the old compression costs more than all else."""
 
 _CATALOGUE = """
-SELECT c.relname, c.relkind::text,
+SELECT c.relname, c.relkind::text, c.relrowsecurity,
+  EXISTS (SELECT FROM pg_catalog.pg_policy p WHERE p.polrelid = c.oid AND p.polname = %(policy)s),
   (SELECT jsonb_agg(jsonb_build_array(a.attname, format_type(a.atttypid, a.atttypmod)) ORDER BY a.attnum)
      FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
   (SELECT jsonb_agg(a.attname ORDER BY place)
@@ -65,41 +72,58 @@ class Relation:
     kind: str
     columns: Mapping[str, str]
     key: tuple[str, ...]
+    is_secured: bool = False
+    has_policy: bool = False
 
 
 Found: TypeAlias = Mapping[str, Relation] | None
 """Relations of a schema by name; None when there is no schema."""
 
 
-def make_ready(connection: Connection, layout: Layout) -> Layout:
+def make_ready(connection: Connection, layout: Layout, security: RowLevelSecurity | None = None) -> Layout:
     """Bring tables and view into the layout's shape, and tell it with the types that the columns really have.
 
     DestinationError where something else is in the way.
     """
+    if security is not None:
+        refuse_views_of_old_servers(connection, layout)
     found = _look(connection, layout)
-    if _missing(found, layout, lz4=False):
+    if _missing(found, layout, security, lz4=False):
         with connection.transaction():
             connection.execute("SELECT pg_advisory_xact_lock(%s)", [_lock_number(layout.schema)])
             lz4 = connection.execute(_HAS_LZ4).fetchone() == (True,)
-            for statement in _missing(_look(connection, layout), layout, lz4=lz4):
+            for statement in _missing(_look(connection, layout), layout, security, lz4=lz4):
                 connection.execute(statement)
             found = _look(connection, layout)
-    return layout.with_types(found[layout.physical].columns) if found else layout
+    table = found.get(layout.physical) if found else None
+    if security is not None or (table is not None and table.has_policy):
+        _secure(connection, layout, security)
+    return layout.with_types(table.columns) if table is not None else layout
+
+
+def _secure(connection: Connection, layout: Layout, security: RowLevelSecurity | None) -> None:
+    """After the table is there and before a row is in it."""
+    if not statements_to_secure(connection, layout, security):
+        return
+    with connection.transaction():
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", [_lock_number(layout.schema)])
+        for statement in statements_to_secure(connection, layout, security):
+            connection.execute(statement)
 
 
 def _look(connection: Connection, layout: Layout) -> Found:
     names = [layout.physical, layout.named, *_OWN_TABLES]
-    rows = connection.execute(_CATALOGUE, {"schema": layout.schema, "names": names}).fetchall()
+    rows = connection.execute(_CATALOGUE, {"schema": layout.schema, "names": names, "policy": POLICY}).fetchall()
     if not rows:
         return None
     return {
-        name: Relation(kind, dict(columns or []), tuple(key or []))
-        for name, kind, columns, key in rows
+        name: Relation(kind, dict(columns or []), tuple(key or []), is_secured, has_policy)
+        for name, kind, is_secured, has_policy, columns, key in rows
         if name is not None
     }
 
 
-def _missing(found: Found, layout: Layout, *, lz4: bool) -> list[sql.Composed]:
+def _missing(found: Found, layout: Layout, security: RowLevelSecurity | None, *, lz4: bool) -> list[sql.Composed]:
     """The statements that make what is not there yet."""
     statements: list[sql.Composed] = []
     if found is None:
@@ -114,7 +138,8 @@ def _missing(found: Found, layout: Layout, *, lz4: bool) -> list[sql.Composed]:
     else:
         statements.extend(_changes(table, layout, lz4))
     if layout.has_view:
-        statements.extend(_view(found.get(layout.named), table, layout))
+        as_caller = security is not None or (table is not None and table.is_secured)
+        statements.extend(_view(found.get(layout.named), table, layout, as_caller=as_caller))
     return statements
 
 
@@ -172,7 +197,8 @@ def _changes(table: Relation, layout: Layout, lz4: bool) -> list[sql.Composed]:
     return statements
 
 
-def _view(view: Relation | None, table: Relation | None, layout: Layout) -> list[sql.Composed]:
+def _view(view: Relation | None, table: Relation | None, layout: Layout, *, as_caller: bool) -> list[sql.Composed]:
+    """`as_caller`: it reads with the rights of who asks, so that it shows nobody more than the table does."""
     if view is not None and (view.kind != "v" or table is None):
         raise DestinationError(
             f"{layout.schema}.{layout.named} exists already and is not the view that this project makes there: rename "
@@ -185,8 +211,12 @@ def _view(view: Relation | None, table: Relation | None, layout: Layout) -> list
     # A view can only grow at its end, and what others built on it must live on.
     columns = sql.SQL(", ").join(map(identifier, present + added))
     return [
-        sql.SQL("CREATE OR REPLACE VIEW {} AS SELECT {} FROM {}").format(
-            identifier(layout.schema, layout.named), columns, identifier(layout.schema, layout.physical)
+        sql.SQL("CREATE OR REPLACE VIEW {}{} AS SELECT {} FROM {}").format(
+            identifier(layout.schema, layout.named),
+            # A view that is replaced keeps no option that is not said again.
+            sql.SQL(" WITH (security_invoker = true)" if as_caller else ""),
+            columns,
+            identifier(layout.schema, layout.physical),
         )
     ]
 

@@ -1,0 +1,101 @@
+"""Dagster's storage on connections that are kept, against a real Postgres."""
+
+import time
+
+import dagster as dg
+import psycopg
+import pytest
+import yaml
+
+from sync_pipelines.orchestration.storage import KEPT, ReusingPostgresStorage
+
+TAKEN = """
+    SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() ORDER BY pid
+"""
+
+
+@pytest.fixture
+def look(database):
+    """Which sessions others have on the database of Dagster's storage."""
+    with psycopg.connect(database.url("psycopg").replace("+psycopg", ""), autocommit=True) as connection:
+        yield lambda: [pid for (pid,) in connection.execute(TAKEN)]
+
+
+@pytest.fixture
+def home(database, tmp_path, monkeypatch):
+    url = {"postgres_url": database.url("psycopg2")}
+    ours = {"module": "sync_pipelines.orchestration.storage", "class": "ReusingPostgresStorage", "config": url}
+    (tmp_path / "dagster.yaml").write_text(yaml.safe_dump({"storage": {"custom": ours}}))
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+
+
+def work(instance):
+    """Something for runs, events and sensors each."""
+
+    @dg.job
+    def anything():
+        pass
+
+    run = instance.create_run_for_job(anything)
+    instance.report_engine_event("seen", run)
+    instance.add_dynamic_partitions("customers", ["acme"])
+    return run
+
+
+def test_all_that_an_instance_does_goes_through_few_sessions_and_its_end_closes_them(home, look):
+    with dg.DagsterInstance.get() as instance:
+        work(instance)
+        sessions = look()
+        assert 1 <= len(sessions) <= KEPT
+        run = work(instance)
+        assert [entry.message for entry in instance.all_logs(run.run_id)]
+        assert instance.get_dynamic_partitions("customers") == ["acme"]
+        assert instance.all_instigator_state() == []
+        assert look() == sessions
+    wait_until_empty(look)
+
+
+def wait_until_empty(look):
+    """A server's process ends a moment after its client has gone."""
+    deadline = time.monotonic() + 30
+    while look():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_sessions_that_broke_are_replaced_without_an_error(home, look, database):
+    with dg.DagsterInstance.get() as instance:
+        work(instance)
+        broken = look()
+        with psycopg.connect(database.url("psycopg").replace("+psycopg", ""), autocommit=True) as administrator:
+            for pid in broken:
+                administrator.execute("SELECT pg_terminate_backend(%s, 10000)", [pid])
+        work(instance)
+        assert look()
+        assert not set(look()) & set(broken)
+
+
+def test_a_copy_made_of_its_reference_keeps_connections_too(home, look):
+    """As a code server and a run make it of what the daemon gives them."""
+    with dg.DagsterInstance.get() as instance:
+        reference = instance.get_ref()
+    with dg.DagsterInstance.from_ref(reference) as instance:
+        work(instance)
+        sessions = look()
+        work(instance)
+        assert look() == sessions
+
+
+def test_the_webserver_makes_itself_pools_of_its_own(home, look):
+    with dg.DagsterInstance.get() as instance:
+        instance.optimize_for_webserver(statement_timeout=10_000, pool_recycle=60, max_overflow=5)
+        work(instance)
+        sessions = look()
+        work(instance)
+        assert look() == sessions
+
+
+def test_a_storage_without_engines_to_exchange_is_dagsters_own(database, monkeypatch):
+    monkeypatch.setattr("sync_pipelines.orchestration.storage.ENGINE", "_renamed")
+    storage = ReusingPostgresStorage(database.url("psycopg2"))
+    assert storage.run_storage.get_runs_count() == 0
