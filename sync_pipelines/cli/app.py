@@ -8,6 +8,7 @@ import typer
 
 from sync_pipelines.cli import (
     budget,
+    compact,
     connect,
     failed,
     fields,
@@ -59,6 +60,21 @@ def main(
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
-GROUPS = (project_verbs, run, steer, verify, connect, fields, mapping, failed, health, budget, metrics, prune, local)
+GROUPS = (
+    project_verbs,
+    run,
+    steer,
+    verify,
+    connect,
+    fields,
+    mapping,
+    failed,
+    health,
+    budget,
+    metrics,
+    prune,
+    compact,
+    local,
+)
 for group in GROUPS:
     group.register(app)

@@ -208,9 +208,14 @@ def test_the_printed_custom_fields_keep_clear_of_the_common_columns():
 
 
 def test_the_printed_s3_destination_works_as_written(printed_folder):
-    printed_folder.write({"destinations/s3.json": without_comments(S3).strip()})
+    sync = json.loads(without_comments(SYNC)) | {"destination_id": 3}
+    printed_folder.write(
+        {"destinations/s3.json": without_comments(S3).strip(), "syncs/salesforce.json": json.dumps(sync)}
+    )
 
-    bucket = printed_folder.load().destinations["my production s3"]
+    configuration = printed_folder.load()
+    bucket = configuration.destinations["my production s3"]
+    assert configuration.syncs["my salesforce sync"].destination == "my production s3"
 
     assert (bucket.type, bucket.bucket, bucket.region, bucket.prefix) == ("s3", "my-s3-bucket", "us-west-2", "")
     assert (bucket.access_key_id, bucket.secret_access_key.reveal()) == ("AKUADFSSDFS", "C12389cs809c809s809s")

@@ -12,8 +12,8 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from sync_pipelines.destinations.s3.failures import code_of, told_as_ours
-from sync_pipelines.destinations.s3.storage import Listed, Overtaken
-from sync_pipelines.model.errors import DestinationBusy, DestinationError
+from sync_pipelines.destinations.s3.storage import Listed, Overtaken, vanished
+from sync_pipelines.model.errors import DestinationError
 from sync_pipelines.model.secret import Secret
 
 NOT_THERE: Final = frozenset({"NoSuchKey", "404", "NotFound"})
@@ -135,10 +135,7 @@ class Bucket:
                 if code_of(problem) not in NOT_THERE:
                     raise
                 if self.get(target) is None:
-                    raise DestinationBusy(
-                        f"{source} of {self._address} is not there any more, so it cannot become {target}; the sync is "
-                        "tried again by itself."
-                    ) from problem
+                    raise vanished(source, target, str(self._address)) from problem
                 return
         self.remove([source])
 

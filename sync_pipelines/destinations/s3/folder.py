@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
-from sync_pipelines.destinations.s3.storage import Listed, Overtaken
+from sync_pipelines.destinations.s3.storage import Listed, Overtaken, vanished
 from sync_pipelines.model.errors import DestinationBusy, DestinationError
 
 PARTIAL = ".partial-"
@@ -59,7 +59,7 @@ class Folder:
                 os.replace(self._path(source), path)
             except FileNotFoundError:
                 if not path.exists():
-                    raise
+                    raise vanished(source, target, self._place) from None
 
     def remove(self, keys: Iterable[str]) -> None:
         with self._told():

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import IO, Protocol
 
+from sync_pipelines.model.errors import DestinationBusy
+
 
 class Overtaken(Exception):
     """A conditional write found another version than the one it was to replace. Nothing was written."""
@@ -16,6 +18,15 @@ class Listed:
 
     key: str
     written: datetime
+
+
+def vanished(source: str, target: str, place: str) -> DestinationBusy:
+    """For a file that is to be moved and is neither here nor there."""
+    return DestinationBusy(
+        f"{target} of {place} is not there, nor is {source}, from which it was to come. If that lasts, somebody "
+        "removed files: move the customer's folder of this table and its manifest away, then everything is read and "
+        "written anew."
+    )
 
 
 class Storage(Protocol):
