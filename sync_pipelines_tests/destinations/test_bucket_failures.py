@@ -164,10 +164,13 @@ def test_what_is_lost_is_told(folder_config, tmp_path):
     destination = open_destination(folder_config(), "acme")
     with destination.open(scope(), CONTACTS, "run-1", ignore) as landing:
         load(landing, rows(1, 2), DONE)
-    (gone,) = (tmp_path / "lake" / "crm_contact").rglob("*.parquet")
-    gone.unlink()
-    with destination.open(scope(), CONTACTS, "run-2", ignore) as landing, pytest.raises(DestinationBusy) as caught:
-        load(landing, rows(1, minute=1, name="Bea"), DONE)
+        (gone,) = (tmp_path / "lake" / "crm_contact").rglob("*.parquet")
+        gone.unlink()
+        with pytest.raises(DestinationBusy) as caught:
+            load(landing, rows(1, minute=1, name="Bea"), DONE)
+        assert gone.name in str(caught.value)
+    with pytest.raises(DestinationBusy) as caught, destination.open(scope(), CONTACTS, "run-2", ignore):
+        pass
     assert gone.name in str(caught.value)
 
 
