@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from sync_pipelines.config import Configuration, load_configuration
+from sync_pipelines.config.loading import OWN_TRANSFORMS
 from sync_pipelines.destinations import open_destination
 from sync_pipelines.engine.inbound import Describe, Work
 from sync_pipelines.engine.layout import table_of
@@ -23,6 +24,7 @@ from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.provider import CrmObject, ObjectSchema, Provider
 from sync_pipelines.model.run import SyncRun
 from sync_pipelines.model.sync import Sync, SyncObject
+from sync_pipelines.own_transforms import look_in
 from sync_pipelines.providers import PROVIDERS
 from sync_pipelines.providers import provider as find_provider
 from sync_pipelines.settings import Settings, environment_variables, read_settings
@@ -52,6 +54,7 @@ class Project:
         self._store: Store | None = None
         self._destinations: dict[tuple[str, str, str | None], Destination] = {}
         self._lock = threading.Lock()
+        look_in(settings.syncs_dir / OWN_TRANSFORMS)
         self.providers: Mapping[str, Provider] = {
             name: replace(find_provider(config.provider_name, config.api_version), name=name)
             for name, config in configuration.providers.items()
@@ -263,6 +266,7 @@ class Project:
                 full=full,
                 chunk_rows=self.settings.chunk_rows,
                 due_at=due_at.get(customer),
+                hash_key=self.settings.transform_key,
             )
             for name, customer in wanted
         ]

@@ -33,6 +33,10 @@ class Settings(BaseSettings):
     encryption_keys: SecretStr = Field(
         SecretStr(""), description="Key ring, comma-separated, newest first: the first seals, all of them open"
     )
+    hash_key: SecretStr = Field(
+        SecretStr(""),
+        description="Key of the transform `hash`: a long random text; with another one, every hash changes",
+    )
     connections_at_once: int = Field(
         4, ge=1, le=64, description="How many connections, each with one object, one run syncs side by side"
     )
@@ -89,6 +93,12 @@ class Settings(BaseSettings):
                 "SYNC_PIPELINES_ENCRYPTION_KEYS (in .env or the environment)."
             )
         return keys
+
+    @property
+    def transform_key(self) -> Secret | None:
+        """The key of the transform `hash`; None when it is not set."""
+        key = self.hash_key.get_secret_value()
+        return Secret(key) if key else None
 
     @property
     def keep(self) -> Keep:

@@ -47,6 +47,7 @@ def check(
             ),
         )
         problems, warnings = _asked_live(project) if live else ([], [])
+        problems = [*_wrong_defaults(project), *problems]
     for warning in warnings:
         say(f"Warning: {warning}", style="yellow")
     for problem in problems:
@@ -54,6 +55,24 @@ def check(
     if problems:
         raise typer.Exit(2)
     say("The configuration is right." if not live else "The configuration is right and everything answers.")
+
+
+def _wrong_defaults(project: "Project") -> list[str]:
+    """Rules of the developer's own whose transforms can never work."""
+    from sync_pipelines.engine.transforms import check_transforms
+    from sync_pipelines.model.errors import ConfigurationError
+
+    problems: list[str] = []
+    for sync in project.configuration.syncs.values():
+        for item in sync.objects:
+            for field in item.custom_schema.fields if item.custom_schema else ():
+                rule = field.sources.get(sync.provider)
+                try:
+                    if rule is not None and rule.plain is None:
+                        check_transforms(rule.transforms, rule.sources, field.type)
+                except ConfigurationError as problem:
+                    problems.append(f"{sync.name}, {item.object}, {field.name}: {problem}")
+    return problems
 
 
 def _asked_live(project: "Project") -> tuple[list[str], list[str]]:

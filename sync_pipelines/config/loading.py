@@ -29,6 +29,9 @@ from sync_pipelines.model.provider import Provider
 from sync_pipelines.model.sync import MINIMUM_INTERVAL, Sync
 
 FOLDERS = ("providers", "destinations", "syncs")
+OWN_TRANSFORMS = "transforms"
+"""Python files that are imported when a rule first names a transform which is not one of ours."""
+
 SUFFIXES = (".yaml", ".yml", ".json")
 
 _REFERENCES = {
@@ -98,7 +101,8 @@ class _Loading:
 
     def _warn_of_stray_files(self, folder: Path) -> None:
         for entry in sorted(folder.iterdir()):
-            if (entry.is_file() and entry.suffix in SUFFIXES) or (entry.is_dir() and entry.name not in FOLDERS):
+            known = entry.name in FOLDERS or entry.name == OWN_TRANSFORMS
+            if (entry.is_file() and entry.suffix in SUFFIXES) or (entry.is_dir() and not known):
                 self.warnings.append(f"{entry.as_posix()} is not read: move it into {', '.join(FOLDERS)}")
 
     def _read_file(self, kind: str, file: Path) -> None:

@@ -3,6 +3,7 @@
 import math
 import unicodedata
 from collections.abc import Mapping
+from datetime import date
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, JsonValue, ValidationError, model_validator
@@ -14,6 +15,21 @@ from sync_pipelines.model.mapping import FieldRule, Transform
 LONGEST_SOURCE = 5_000
 MOST_TRANSFORMS = 50
 MOST_SOURCES = 100
+
+
+def _as_json(value: Any) -> Any:
+    """What YAML makes of keys and dates, as JSON has them."""
+    if isinstance(value, Mapping):
+        return {_key(key): _as_json(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_as_json(part) for part in value]
+    return value.isoformat() if isinstance(value, date) else value
+
+
+def _key(key: Any) -> Any:
+    if isinstance(key, bool) or key is None:
+        return {True: "true", False: "false", None: "null"}[key]
+    return str(key) if isinstance(key, int | float) else key
 
 
 def _storable(value: Any) -> bool:
@@ -47,7 +63,7 @@ class TransformDocument(Document):
     @model_validator(mode="before")
     @classmethod
     def _a_bare_name(cls, written: Any) -> Any:
-        return {"name": written} if isinstance(written, str) else written
+        return {"name": written} if isinstance(written, str) else _as_json(written)
 
     @model_validator(mode="after")
     def _can_be_kept(self) -> Self:

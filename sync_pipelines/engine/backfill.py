@@ -19,6 +19,7 @@ from sync_pipelines.model.checkpoint import Backfill, Checkpoint
 from sync_pipelines.model.destination import Landing, Observer, StoredRecord, Table
 from sync_pipelines.model.provider import CrmObject, ObjectSchema
 from sync_pipelines.model.run import Counts
+from sync_pipelines.model.secret import Secret
 
 BACKFILL_ROWS: Final = 1_000
 """Rows of one transaction. Few, as records may be wide, and what was done before a crash is not done again."""
@@ -30,6 +31,9 @@ class Change:
 
     full_read: bool = False
     columns: frozenset[str] = frozenset()
+
+    def __bool__(self) -> bool:
+        return self.full_read or bool(self.columns)
 
 
 def change_of(known: Checkpoint, marks: Marks, *, keeps_records: bool) -> Change:
@@ -76,7 +80,8 @@ class Refill:
     schema: ObjectSchema
     plan: FieldPlan
     marks: Marks
-    columns: frozenset[str]
+    columns: frozenset[str] = frozenset()
+    hash_key: Secret | None = None
     rows: int = BACKFILL_ROWS
 
     def run(
@@ -97,6 +102,7 @@ class Refill:
             common=False,
             custom=[item for item in self.plan.custom if item.column in self.columns],
             additional=self.plan.additional if ADDITIONAL_COLUMN.name in names else None,
+            hash_key=self.hash_key,
         )
         needed = {name for column in names for name in self.plan.needs.get(column, ())}
         holds = _holds(self.crm_object.shape.fields, sorted(needed))

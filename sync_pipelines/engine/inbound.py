@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from sync_pipelines.engine.ahead import read_ahead_if_long
-from sync_pipelines.engine.backfill import BACKFILL_ROWS, Change, Refill, change_of, keeps_records, marked
+from sync_pipelines.engine.backfill import BACKFILL_ROWS, Refill, change_of, keeps_records, marked
 from sync_pipelines.engine.chunk import Chunk, ChunkPlan, TextBatch, chunks_of
 from sync_pipelines.engine.keys import key_reader
 from sync_pipelines.engine.layout import FieldPlan, Marks, marks_of, plan_fields, table_of
@@ -33,6 +33,7 @@ from sync_pipelines.model.flow import Flow, Notice, Page
 from sync_pipelines.model.mapping import Mapping as FieldMapping
 from sync_pipelines.model.provider import Account, CrmObject, ObjectSchema, Provider, ReadPlan
 from sync_pipelines.model.run import Counts, Rejection
+from sync_pipelines.model.secret import Secret
 from sync_pipelines.model.sync import APPEND, FULL_REFRESH, MIRROR, Sync, SyncObject
 
 KEPT_REJECTIONS: Final = 100
@@ -59,7 +60,10 @@ class Vendor(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """One connection's object of one sync, ready to be done. `full` forces a full read; `due_at` is when it was due."""
+    """One connection's object of one sync, ready to be done.
+
+    `full` forces a full read; `due_at` is when it was due; `hash_key` is the key of the transform `hash`.
+    """
 
     sync: Sync
     declared: SyncObject
@@ -71,6 +75,7 @@ class Work:
     full: bool = False
     chunk_rows: int = 5_000
     due_at: datetime | None = None
+    hash_key: Secret | None = None
 
     @property
     def crm_object(self) -> CrmObject:
@@ -127,25 +132,18 @@ def sync_object(
     with destination.open(work.scope, table, work.run_id, observe) as landing:
         known = landing.checkpoint or Checkpoint()
         _same_account(known, tally.account_id)
-        marks = marks_of(work.declared, table, plan)
-        change = change_of(known, marks, keeps_records=keeps_records(table))
-        if table.append and change != Change():
-            known, change = marked(known, marks, reread=False), Change()
-            tally.notice(_STANDS)
-        reread = change.full_read
-        if change.columns:
-            refill = Refill(
-                landing=landing,
-                table=table,
-                crm_object=work.crm_object,
-                schema=schema,
-                plan=plan,
-                marks=marks,
-                columns=change.columns,
-                rows=min(BACKFILL_ROWS, work.chunk_rows),
-            )
-            reread = not _refilled(refill, known, vendor, tally, observe)
-            known = landing.checkpoint or known
+        marks = marks_of(work.declared, table, plan, work.hash_key)
+        refill = Refill(
+            landing=landing,
+            table=table,
+            crm_object=work.crm_object,
+            schema=schema,
+            plan=plan,
+            marks=marks,
+            hash_key=work.hash_key,
+            rows=min(BACKFILL_ROWS, work.chunk_rows),
+        )
+        known, reread = _follow(refill, known, vendor, tally, observe)
         checkpoint = _begin(work, known, marks, vendor, tally.account_id, reread=reread)
         chunks = _chunk_plan(work, schema, table, plan, checkpoint.seed or checkpoint.fingerprint)
         _Read(
@@ -165,6 +163,7 @@ def _chunk_plan(work: Work, schema: ObjectSchema, table: Table, plan: FieldPlan,
             common=work.declared.common_schema and crm_object.common_name is not None,
             custom=plan.custom,
             additional=plan.additional,
+            hash_key=work.hash_key,
         )
     )
     # All that decides a row besides the record's text.
@@ -188,6 +187,20 @@ def _same_account(known: Checkpoint, account_id: str | None) -> None:
             f"This connection now leads to account {account_id}, but the stored rows came from {known.account_id}. "
             "Reconnect the former account, or connect the new one under another customer id."
         )
+
+
+def _follow(
+    refill: Refill, known: Checkpoint, vendor: Vendor, tally: Tally, observe: Observer
+) -> tuple[Checkpoint, bool]:
+    """Stored rows follow a change of schema and mapping: the position to go on from, and whether all is to be read."""
+    change = change_of(known, refill.marks, keeps_records=keeps_records(refill.table))
+    if change and refill.table.append:
+        tally.notice(_STANDS)
+        return marked(known, refill.marks, reread=False), False
+    if not change.columns:
+        return known, change.full_read
+    done = _refilled(replace(refill, columns=change.columns), known, vendor, tally, observe)
+    return refill.landing.checkpoint or known, not done
 
 
 def _refilled(refill: Refill, known: Checkpoint, vendor: Vendor, tally: Tally, observe: Observer) -> bool:

@@ -1,15 +1,15 @@
 """Which table and columns an object of a sync has, and which vendor fields one connection must be asked for."""
 
 import hashlib
-import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
 from sync_pipelines.engine.mapping import CustomColumn
 from sync_pipelines.engine.rules import rule_fields
+from sync_pipelines.engine.transforms import marks_of as transform_marks
 from sync_pipelines.model.common_model import COMMON_COLUMNS, PLAIN_COLUMNS, Column
 from sync_pipelines.model.destination import Table
 from sync_pipelines.model.errors import ConfigurationError
@@ -17,6 +17,7 @@ from sync_pipelines.model.mapping import FieldRule, SchemaField
 from sync_pipelines.model.mapping import Mapping as FieldMapping
 from sync_pipelines.model.naming import custom_columns, table_name
 from sync_pipelines.model.provider import CrmObject, ObjectSchema, VendorField
+from sync_pipelines.model.secret import Secret
 from sync_pipelines.model.sync import APPEND, Sync, SyncObject
 
 RAW_COLUMN = Column("raw_data", "jsonb", "The record as the vendor gave it")
@@ -152,11 +153,8 @@ def _sources(rules: Iterable[FieldRule]) -> Iterator[str]:
 
 
 def _root(source: str) -> str:
-    """The field at which a path such as `Owner.Name` or `addresses[0].city` begins."""
-    return _PATH_STEP.split(source, maxsplit=1)[0]
-
-
-_PATH_STEP: Final = re.compile(r"[.\[]")
+    """The field at which a path such as `Owner.Name` begins."""
+    return source.split(".", maxsplit=1)[0]
 
 
 def own_columns(crm_object: CrmObject, declared: SyncObject) -> tuple[Column, ...]:
@@ -234,44 +232,49 @@ class Marks:
     mapped: Mapping[str, str]
 
 
-def marks_of(declared: SyncObject, table: Table, plan: FieldPlan) -> Marks:
+def marks_of(declared: SyncObject, table: Table, plan: FieldPlan, hash_key: Secret | None = None) -> Marks:
     types = {column.name: column.type for column in table.columns}
-    rules: dict[str, Any] = {item.column: (_told(item.rule), item.required) for item in plan.custom}
+    rules: dict[str, Any] = {item.column: (_told(item.rule, hash_key), item.required) for item in plan.custom}
     if ADDITIONAL_COLUMN.name in types:
-        rules[ADDITIONAL_COLUMN.name] = _told_additional(plan)
-    own: list[Any] = [(name, kind) for name, kind in types.items() if name not in rules]
-    # With another mode, everything is to be read again: rows stand as they were added.
-    own += [APPEND] if table.append else []
+        rules[ADDITIONAL_COLUMN.name] = _told_additional(plan, hash_key)
+    own = [(name, kind) for name, kind in types.items() if name not in rules]
+    ground = (table.name, table.append, own, table.metadata_prefix, declared.raw_fields, declared.common_schema)
     return Marks(
-        fingerprint=f"{_fingerprint(declared, table, plan)}|{','.join(plan.missing)}",
-        ground=_digest((table.name, own, table.metadata_prefix, declared.raw_fields, declared.common_schema)),
+        fingerprint=f"{_fingerprint(declared, table, plan, hash_key)}|{','.join(plan.missing)}",
+        ground=_digest(ground),
         mapped={name: _digest((types[name], rule))[:12] for name, rule in rules.items()},
     )
 
 
-def _fingerprint(declared: SyncObject, table: Table, plan: FieldPlan) -> str:
+def _fingerprint(declared: SyncObject, table: Table, plan: FieldPlan, hash_key: Secret | None) -> str:
     parts: tuple[Any, ...] = (
         [(column.name, column.type) for column in table.columns],
         table.metadata_prefix,
-        [(item.column, _told(item.rule), item.required) for item in plan.custom],
-        _told_additional(plan),
+        [(item.column, _told(item.rule, hash_key), item.required) for item in plan.custom],
+        _told_additional(plan, hash_key),
         declared.raw_fields,
         declared.common_schema,
     )
-    return _digest((*parts, APPEND) if table.append else parts)
+    if table.append:
+        # With another mode, everything is to be read again: rows stand as they were added.
+        parts += (APPEND,)
+    return _digest(parts)
 
 
 def _digest(parts: Any) -> str:
     return hashlib.sha256(msgspec.json.encode(parts, order="sorted")).hexdigest()[:24]
 
 
-def _told_additional(plan: FieldPlan) -> Any:
-    return sorted((name, _told(rule)) for name, rule in plan.additional.items())
+def _told_additional(plan: FieldPlan, hash_key: Secret | None) -> Any:
+    return sorted((name, _told(rule, hash_key)) for name, rule in plan.additional.items())
 
 
-def _told(rule: FieldRule | None) -> Any:
+def _told(rule: FieldRule | None, hash_key: Secret | None) -> Any:
     """A plain rule tells the same as before there were transforms: nobody has to read everything again for them."""
-    return None if rule is None else rule.plain or rule
+    if rule is None or rule.plain is not None:
+        return rule.plain if rule else None
+    marks = transform_marks(rule.transforms, hash_key)
+    return (rule, marks) if marks else rule
 
 
 def returned(old: str, new: str) -> bool:

@@ -15,15 +15,22 @@ import msgspec
 from sync_pipelines.engine.casting import CASTS, Cast, Misfit, to_text, to_timestamp
 from sync_pipelines.engine.cleaning import CLEANED_REASON, NotARecord, decode_record, is_suspect, may_be_endless
 from sync_pipelines.engine.extracting import NOT_PLAIN, Extract, Path, Values, at_path, extract_of
-from sync_pipelines.engine.rules import Source, additional_source, envelope_sources, ruled_source, source_of
+from sync_pipelines.engine.rules import Source, envelope_sources, ruled_source, source_of
 from sync_pipelines.model.common_model import Column
 from sync_pipelines.model.destination import Columns
 from sync_pipelines.model.errors import RejectRecord
 from sync_pipelines.model.mapping import FieldRule
 from sync_pipelines.model.provider import CrmObject, ObjectSchema
+from sync_pipelines.model.secret import Secret
 
 KEPT_TEXT: Final = 10_000
 """Characters of a misfit value that are kept beside its reason."""
+
+ADDITIONAL: Final = "additional_fields"
+"""The column of what a customer mapped beyond the custom schema."""
+
+_NOTHINGS: Final = (None, "", b'""')
+"""What a column holds where there is no value: of any type, of texts, of jsonb."""
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
@@ -87,23 +94,27 @@ class RecordMapper:
         common: bool,
         custom: Sequence[CustomColumn] = (),
         additional: Mapping[str, FieldRule] | None = None,
+        hash_key: Secret | None = None,
     ) -> None:
+        """`hash_key`: the key of the transform `hash`. ConfigurationError for a rule that cannot be compiled."""
         self._shape = shape = crm_object.shape
         sources = envelope_sources(shape)
         if common:
             sources |= {name: source_of(rule, shape, schema) for name, rule in crm_object.common.items()}
+        known = frozenset(field.name for field in schema.fields)
         for item in custom:
             if item.rule is not None:
-                sources[item.column] = ruled_source(item.rule, shape)
-        if additional:
-            sources["additional_fields"] = additional_source(additional, shape)
+                sources[item.column] = ruled_source(item.rule, shape, known, hash_key)
         self._paths: list[Path] = []
+        made = {name: ruled_source(rule, shape, known, hash_key) for name, rule in (additional or {}).items()}
+        self._additional = [self._plan_of(name, "jsonb", source) for name, source in made.items()]
         self._plan = _with_twins([self._planned(column, sources.get(column.name)) for column in columns])
         self._merged_into = self._place(shape.merged_into) if shape.merged_into else None
+        required = {item.column: item.rule.told for item in custom if item.required and item.rule}
         self._required = [
-            (item.column, item.rule.told, self._place((*shape.fields, item.rule.sources[0])))
-            for item in custom
-            if item.required and item.rule
+            (number, column.name, required[column.name])
+            for number, column in enumerate(columns)
+            if column.name in required
         ]
         self._extract = extract_of(self._paths, ((*shape.fields, field.name) for field in schema.fields))
 
@@ -111,8 +122,10 @@ class RecordMapper:
         """None for raw_data, which is the text itself. A column that nobody fills stays null."""
         if column.name == "raw_data":
             return None
-        source = source or Source((), _nothing)
-        return _Plan(column.name, source, tuple(map(self._place, source.paths)), CASTS[column.type])
+        return self._plan_of(column.name, column.type, source or Source((), _nothing))
+
+    def _plan_of(self, name: str, kind: str, source: Source) -> _Plan:
+        return _Plan(name, source, tuple(map(self._place, source.paths)), CASTS[kind])
 
     def _place(self, path: Path) -> int:
         if path not in self._paths:
@@ -133,12 +146,14 @@ class RecordMapper:
             twin = None if plan is None else plan.twin
             if plan is None:
                 made.append(stored)
+            elif self._additional and plan.name == ADDITIONAL:
+                made.append(_together(self._additional, given, len(stored), errors))
             elif twin is not None and not errors:
                 made.append(made[twin])
             else:
                 made.append(_column(plan, given, len(stored), errors))
-        for column, source, place in self._required:
-            _must_have(column, source, given[place], errors)
+        for number, column, source in self._required:
+            _must_have(column, source, made[number], errors)
         merged_into: Sequence[Any] = [None] * len(stored)
         if self._merged_into is not None:
             merged_into = [to_text(value) if value else None for value in given[self._merged_into]]
@@ -186,7 +201,7 @@ def _with_twins(plans: list[_Plan | None]) -> list[_Plan | None]:
     first: dict[tuple[Any, ...], int] = {}
     found: list[_Plan | None] = []
     for number, plan in enumerate(plans):
-        if plan is not None and plan.source.make is None and plan.places:
+        if plan is not None and plan.places and plan.source == Source(plan.source.paths, told=plan.source.told):
             twin = first.setdefault((plan.places, plan.cast), number)
             found.append(plan if twin == number else plan._replace(twin=twin))
         else:
@@ -199,42 +214,82 @@ def _nothing() -> None:
 
 
 def _column(plan: _Plan, given: Sequence[Sequence[Any]], rows: int, errors: dict[int, dict[str, Any]]) -> Sequence[Any]:
-    make, cast = plan.source.make, plan.cast
-    taken = [given[place] for place in plan.places]
+    source, cast = plan.source, plan.cast
+    taken: list[Sequence[Any]] = [given[place] for place in plan.places]
+    if source.inner is not None:
+        taken = [[at_path(value, way) for value in values] for values, way in zip(taken, source.inner, strict=True)]
     try:
-        return cast.column(_raw(make, taken, rows))
+        return cast.column(_raw(source, taken, rows))
     except Misfit:
         pass  # found one by one below, so that only theirs are null
     column: list[Any] = []
-    for row in range(rows):
-        value = None
+    for row, value in enumerate(_raw_each(source, taken, rows)):
         try:
-            value = taken[0][row] if make is None else make(*(values[row] for values in taken))
+            if isinstance(value, Misfit):
+                raise value
             column.append(None if value is None else cast.value(value))
         except Misfit as misfit:
             column.append(None)
-            reason = f"The value {misfit}."
-            errors.setdefault(row, {})[plan.name] = {
-                "field": plan.source.told,
-                "value": to_text(value)[:KEPT_TEXT],
-                "reason": reason,
-            }
+            errors.setdefault(row, {})[plan.name] = _error(source, [values[row] for values in taken], value, misfit)
     return column
 
 
-def _raw(make: Callable[..., Any] | None, taken: Sequence[Sequence[Any]], rows: int) -> Sequence[Any]:
-    if make is None:
+def _together(
+    plans: Sequence[_Plan], given: Sequence[Sequence[Any]], rows: int, errors: dict[int, dict[str, Any]]
+) -> Sequence[bytes]:
+    """One JSON object of several values for each row. A value that does not fit is null in it; the others stay."""
+    misfits: dict[int, dict[str, Any]] = {}
+    keys = [_encode(plan.name) + b":" for plan in plans]
+    columns = [_column(plan, given, rows, misfits) for plan in plans]
+    for row, found in misfits.items():
+        first, *_ = found.values()
+        reasons = " ".join(f"{name}: {error['reason']}" for name, error in found.items())
+        fields = ", ".join(error["field"] for error in found.values())
+        errors.setdefault(row, {})[ADDITIONAL] = {**first, "field": fields, "reason": reasons}
+    whole = [[b"null" if value is None else value for value in column] for column in columns]
+    return [b"{" + b",".join(map(bytes.__add__, keys, values)) + b"}" for values in zip(*whole, strict=True)]
+
+
+def _raw(source: Source, taken: Sequence[Sequence[Any]], rows: int) -> Sequence[Any]:
+    if source.transforms is not None:
+        return source.transforms.column(taken)
+    if source.make is None:
         return taken[0]
     if not taken:
-        return [make()] * rows
-    return list(map(make, *taken))
+        return [source.make()] * rows
+    return list(map(source.make, *taken))
+
+
+def _raw_each(source: Source, taken: Sequence[Sequence[Any]], rows: int) -> Sequence[Any]:
+    """As `_raw`, with a Misfit in the place of a value that did not fit the transforms."""
+    if source.transforms is not None:
+        return source.transforms.each(taken)
+    made: list[Any] = []
+    for row in range(rows):
+        try:
+            values = [column[row] for column in taken]
+            made.append(values[0] if source.make is None else source.make(*values))
+        except Misfit as misfit:
+            made.append(misfit)
+    return made
+
+
+def _error(source: Source, values: Sequence[Any], made: Any, misfit: Misfit) -> dict[str, Any]:
+    """What is kept of a value that did not fit: the vendor's own, unless a transform is there to hide it."""
+    if source.transforms is None:
+        return {"field": source.told, "value": to_text(made)[:KEPT_TEXT], "reason": f"The value {misfit}."}
+    if source.transforms.personal:
+        return {"field": source.told, "value": None, "reason": "The value does not fit; it is personal and not shown."}
+    vendors = values[0] if len(values) == 1 else list(values)
+    value = None if vendors is None else to_text(vendors)[:KEPT_TEXT]
+    return {"field": source.told, "value": value, "reason": f"The value {misfit}."}
 
 
 def _must_have(column: str, source: str, values: Sequence[Any], errors: dict[int, dict[str, Any]]) -> None:
-    if None not in values and "" not in values:
+    if not any(nothing in values for nothing in _NOTHINGS):
         return
     for row, value in enumerate(values):
-        if value in (None, "") and column not in errors.get(row, ()):
+        if value in _NOTHINGS and column not in errors.get(row, ()):
             errors.setdefault(row, {})[column] = {
                 "field": source,
                 "value": None,

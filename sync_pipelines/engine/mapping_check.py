@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from sync_pipelines.engine.layout import AccountFields, resolve_mapping
+from sync_pipelines.engine.transforms import check_transforms
 from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.mapping import FieldRule, Mapping
 from sync_pipelines.model.provider import ObjectSchema, VendorField
@@ -79,7 +80,13 @@ def _wrong(name: str, rule: FieldRule, column_type: str, account: AccountFields,
                 yield f"The field {other.name} (for {name}) cannot be read as a whole: map one of its parts."
             else:
                 yield f"The account has no readable field {source} (for {name}).{_hint(source, account.known)}"
-    found = account.find(rule.plain) if rule.plain is not None else None
+    if rule.transforms:
+        try:
+            check_transforms(rule.transforms, rule.sources, column_type)
+        except ConfigurationError as problem:
+            yield f"{name}: {problem}"
+        return
+    found = account.find(rule.sources[0])
     if found is None or not account.is_field(rule.sources[0]):
         return
     if column_type in NEVER_FITS.get(found.type, frozenset()):
@@ -102,8 +109,9 @@ def _choices(name: str, rule: FieldRule, account: AccountFields) -> Iterator[str
             f"The value mapping of {name} names {_listed(strange)}, which {found.name} does not offer; "
             f"it offers {_listed(found.choices)}."
         )
-    if "otherwise" not in first.options and (left := [choice for choice in found.choices if choice not in spoken]):
-        yield f"The value mapping of {name} says nothing of {_listed(left)}, which {found.name} offers too."
+    left = [choice for choice in found.choices if choice not in spoken]
+    if left and first.options.get("otherwise") in ("misfit", "null"):
+        yield f"The value mapping of {name} has nothing for {_listed(left)}, which {found.name} offers too."
 
 
 def _listed(names: Collection[str]) -> str:

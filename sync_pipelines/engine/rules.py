@@ -1,6 +1,6 @@
 """Rules of the common model as functions over a record's values: which paths they read, and what they make of them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -8,23 +8,27 @@ import msgspec
 
 from sync_pipelines.engine.casting import to_text
 from sync_pipelines.engine.extracting import Path
+from sync_pipelines.engine.transforms import Compiled, compile_transforms
 from sync_pipelines.model.common_model import Addresses, At, Compute, Emails, FirstOf, Label, Phones, Rule, Take
 from sync_pipelines.model.mapping import FieldRule
 from sync_pipelines.model.provider import ObjectSchema, RecordShape
+from sync_pipelines.model.secret import Secret
 
 ADDRESS_PARTS: Final = ("street_1", "street_2", "city", "state", "postal_code", "country")
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where a column's raw value comes from: the values at `paths`, through `make` where there is one.
+    """Where a column's raw value comes from: the values at `paths`, through `make` or `transforms` where there are any.
 
-    `told` names the vendor's fields for people.
+    `told` names the vendor's fields for people. `inner` leads further into the value of each path, where anything does.
     """
 
     paths: tuple[Path, ...]
     make: Callable[..., Any] | None = None
     told: str = ""
+    transforms: Compiled | None = None
+    inner: tuple[Path, ...] | None = None
 
 
 def rule_fields(rule: Rule) -> tuple[str, ...]:
@@ -83,17 +87,26 @@ def envelope_sources(shape: RecordShape) -> dict[str, Source]:
     return sources
 
 
-def ruled_source(rule: FieldRule, shape: RecordShape) -> Source:
-    """A rule of a customer's mapping, compiled."""
-    return Source(tuple((*shape.fields, name) for name in rule.sources), None, rule.told)
+def ruled_source(
+    rule: FieldRule, shape: RecordShape, known: Container[str] = (), hash_key: Secret | None = None
+) -> Source:
+    """A rule of a customer's mapping, compiled.
+
+    `known`: the names of the account's fields. Another name with dots leads into a field's value, as in Owner.Name.
+    """
+    compiled = compile_transforms(rule.transforms, rule.sources, hash_key=hash_key) if _makes_something(rule) else None
+    ways = [(name,) if name in known else tuple(name.split(".")) for name in rule.sources]
+    return Source(
+        tuple((*shape.fields, way[0]) for way in ways),
+        told=rule.told,
+        transforms=compiled,
+        # Taken of the whole outer value, which is often null: a path through null would make the whole record slow.
+        inner=tuple(way[1:] for way in ways) if any(len(way) > 1 for way in ways) else None,
+    )
 
 
-def additional_source(rules: Mapping[str, FieldRule], shape: RecordShape) -> Source:
-    """An object of all fields that the customer mapped beyond the custom schema."""
-    keys = tuple(rules)
-    paths = tuple((*shape.fields, rules[key].sources[0]) for key in keys)
-    told = ", ".join(rule.told for rule in rules.values())
-    return Source(paths, lambda *values: dict(zip(keys, values, strict=True)), told)
+def _makes_something(rule: FieldRule) -> bool:
+    return len(rule.sources) != 1 or any(transform.name != "none" for transform in rule.transforms)
 
 
 def _never() -> bool:

@@ -71,6 +71,18 @@ def test_what_is_no_rule_is_refused_with_what_to_write(written, told):
     assert "Write the vendor's field" in str(refused.value)
 
 
+def test_keys_and_dates_of_yaml_become_those_of_json():
+    written = yaml.safe_load("{source: A, transform: {name: x, values: {3: a, yes: b, 2.5: c}, since: 2026-05-01}}")
+    (step,) = rule_from(written).transforms
+    assert step.options == {"values": {"3": "a", "true": "b", "2.5": "c"}, "since": "2026-05-01"}
+
+
+@pytest.mark.parametrize("option", ["a\0b", "\ud800", float("nan"), [{"a": float("inf")}]])
+def test_an_option_that_no_database_keeps_is_refused(option):
+    with pytest.raises(ConfigurationError, match="no JSON value"):
+        rule_from({"source": "A", "transform": {"name": "x", "option": option}})
+
+
 @pytest.mark.parametrize("name", ["", "a\x00b", "line\nbreak"])
 def test_a_field_of_a_mapping_needs_a_plain_name(name):
     with pytest.raises(ConfigurationError, match="control characters"):

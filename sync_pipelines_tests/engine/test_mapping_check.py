@@ -1,10 +1,12 @@
 """A mapping that can never work on the account is refused when it is saved."""
 
+from dataclasses import replace
+
 import pytest
 
-from sync_pipelines.engine.mapping_check import check_mapping
+from sync_pipelines.engine.mapping_check import check_mapping, examine
 from sync_pipelines.model.errors import ConfigurationError
-from sync_pipelines.model.mapping import CustomSchema, FieldRule, Mapping, SchemaField
+from sync_pipelines.model.mapping import CustomSchema, FieldRule, Mapping, SchemaField, Transform
 from sync_pipelines.model.provider import ObjectSchema, VendorField
 from sync_pipelines.model.sync import SyncObject
 
@@ -46,3 +48,73 @@ def test_types_that_never_fit_are_refused_with_both_named(column_type, kind):
 def test_a_field_that_is_not_there_is_refused_with_a_suggestion():
     with pytest.raises(ConfigurationError, match="Did you mean Number__c"):
         check("numeric", "Numbr__c")
+
+
+PICKLIST = ObjectSchema(
+    fields=(VendorField(name="Tier__c", choices=("A", "B", "C")), VendorField(name="Owner", type="json")),
+    unreadable=(VendorField(name="BillingAddress"),),
+)
+
+
+def tier(options, *, kind="text", source="Tier__c", required=False, more=()):
+    fields = (SchemaField(name="tier", type=kind, required=required), *more)
+    schema = CustomSchema(version=1, fields=fields)
+    rule = FieldRule(
+        sources=(source,), transforms=(Transform(name="value_mapping", options=options),) if options else ()
+    )
+    mapping = Mapping(customer_id="a", provider="salesforce", object="Account", version=1, fields={"tier": rule})
+    return check_mapping(SyncObject(object="Account", custom_schema=schema), "salesforce", mapping, PICKLIST)
+
+
+def test_a_value_mapping_that_speaks_of_what_the_picklist_does_not_have_is_a_warning():
+    (warning,) = tier({"values": {"A": "gold", "Z": "none", "D": "none"}}).warnings
+    assert "names Z, D, which Tier__c does not offer; it offers A, B, C" in warning
+    assert tier({"values": {"A": "gold"}}).warnings == ()
+
+
+@pytest.mark.parametrize("otherwise", ["misfit", "null"])
+def test_choices_that_a_value_mapping_leaves_without_a_value_are_a_warning(otherwise):
+    (warning,) = tier({"values": {"A": "gold"}, "otherwise": otherwise}).warnings
+    assert "has nothing for B, C, which Tier__c offers too" in warning
+
+
+def test_transforms_are_compiled_and_their_result_held_to_the_column():
+    with pytest.raises(ConfigurationError, match=r"tier: Transform 1, value_mapping: .*values"):
+        tier({"walues": {}})
+    schema = CustomSchema(version=1, fields=(SchemaField(name="tier", type="boolean"),))
+    rule = FieldRule(sources=("Tier__c",), transforms=(Transform(name="format_phone"),))
+    mapping = Mapping(customer_id="a", provider="salesforce", object="Account", version=1, fields={"tier": rule})
+    with pytest.raises(ConfigurationError, match="does not give what a column of type boolean holds"):
+        check_mapping(SyncObject(object="Account", custom_schema=schema), "salesforce", mapping, PICKLIST)
+
+
+def test_a_path_is_held_to_the_field_at_which_it_begins():
+    assert tier(None, source="owner.Name.First").warnings == ()
+    with pytest.raises(ConfigurationError, match=r"no readable field Manager\.Name"):
+        tier(None, source="Manager.Name")
+
+
+def test_a_field_that_is_shown_and_cannot_be_read_is_told_apart():
+    with pytest.raises(ConfigurationError, match=r"BillingAddress .* cannot be read as a whole"):
+        tier(None, source="billingaddress")
+
+
+def test_required_fields_that_nobody_maps_are_named():
+    more = (SchemaField(name="size", required=True), SchemaField(name="owner", required=True))
+    assert tier(None, more=more).unmapped == ("size",)
+
+
+def test_all_that_is_wrong_is_told_at_once():
+    schema = CustomSchema(version=1, fields=(SchemaField(name="a"), SchemaField(name="b", type="date")))
+    fields = {"a": FieldRule(sources=("Nothing__c",)), "b": FieldRule(sources=("Boolean__c",))}
+    mapping = Mapping(customer_id="a", provider="salesforce", object="Account", version=1, fields=fields)
+    declared = SyncObject(object="Account", custom_schema=schema)
+    with pytest.raises(ConfigurationError) as refused:
+        check_mapping(declared, "salesforce", mapping, ACCOUNT)
+    assert "Nothing__c (for a)" in str(refused.value)
+    assert "Boolean__c is a boolean and can never fill b" in str(refused.value)
+    defaults = replace(
+        schema, fields=(replace(schema.fields[0], sources={"salesforce": fields["a"]}), schema.fields[1])
+    )
+    found = examine(replace(declared, custom_schema=defaults), "salesforce", None, ACCOUNT)
+    assert ["Nothing__c" in text for text in found.errors] == [True]

@@ -7,6 +7,7 @@ import pytest
 from sync_pipelines.destinations.postgres import statements
 from sync_pipelines.destinations.postgres.landing import PostgresLanding
 from sync_pipelines.engine import inbound
+from sync_pipelines.engine.backfill import Change
 from sync_pipelines.engine.chunk import Chunk
 from sync_pipelines.model.destination import NO_ROWS
 from sync_pipelines.store.leases import Leases
@@ -57,8 +58,8 @@ def deletes_reach_every_customer(monkeypatch):
 def bounds_move_when_a_reading_goes_on(monkeypatch):
     begin = inbound._begin
 
-    def broken(work, known, mark, vendor, account):
-        found = begin(work, known, mark, vendor, account)
+    def broken(work, known, marks, vendor, account, *, reread):
+        found = begin(work, known, marks, vendor, account, reread=reread)
         goes_on = known.reading is not None and found.reading.id == known.reading.id
         return replace(found, reading=replace(found.reading, started_at=vendor.vendor_now())) if goes_on else found
 
@@ -71,7 +72,7 @@ def the_lease_is_given_to_everybody(monkeypatch):
 
 
 def a_new_mapping_asks_for_nothing(monkeypatch):
-    monkeypatch.setattr(inbound, "asks_full_read", lambda old, new: False)
+    monkeypatch.setattr(inbound, "change_of", lambda known, marks, *, keeps_records: Change())
 
 
 def the_last_chunk_is_dropped_now_and_then(monkeypatch):

@@ -1,0 +1,170 @@
+"""A rule's transforms, one after the other, compiled once: for a whole block, for one row, or sifting a block."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from sync_pipelines.config.problems import did_you_mean, listed
+from sync_pipelines.engine.casting import Misfit
+from sync_pipelines.engine.transforms.developer import developers_kind
+from sync_pipelines.engine.transforms.registry import KINDS, UNSTORABLE, Given, Kind, Options, Step, is_storable
+from sync_pipelines.engine.transforms.wording import told_mistakes
+from sync_pipelines.model.errors import ConfigurationError
+from sync_pipelines.model.mapping import Transform
+from sync_pipelines.model.secret import Secret
+from sync_pipelines.own_transforms import own_names
+
+MOST_TRANSFORMS: Final = 20
+_ONLY_CHECKED: Final = Secret("only checked")
+VALUE: Final = "value"
+"""What expressions and templates call a value that has no name: the result of the transform before."""
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """Transforms that are ready to be applied. Results are JSON values; a cast makes a column's type of them.
+
+    `personal`: values of the sources must not be shown, because hiding them is what a transform is for.
+    """
+
+    steps: tuple[Step, ...]
+    personal: bool = False
+
+    def column(self, columns: Sequence[Sequence[Any]]) -> Sequence[Any]:
+        """For a block of rows, a column for each source. Misfit if any value does not fit."""
+        made = columns[0]
+        for step in self.steps:
+            made = step.column(columns)
+            columns = (made,)
+        return made
+
+    def value(self, *values: Any) -> Any:
+        """For one row, a value for each source. Misfit if it does not fit."""
+        for step in self.steps:
+            values = (step.value(*values),)
+        return values[0]
+
+    def each(self, columns: Sequence[Sequence[Any]]) -> list[Any]:
+        """As `column`, but a row that does not fit gives its Misfit and keeps no other from being made."""
+        made: list[Any] = list(zip(*columns, strict=True))
+        for step in self.steps:
+            rows = [row for row, values in enumerate(made) if not isinstance(values, Misfit)]
+            for row, result in zip(rows, _sifted(step, [made[row] for row in rows]), strict=True):
+                made[row] = result if isinstance(result, Misfit) else (result,)
+        return [values if isinstance(values, Misfit) else values[0] for values in made]
+
+
+def _sifted(step: Step, rows: Sequence[tuple[Any, ...]]) -> list[Any]:
+    if step.row_by_row or len(rows) <= 1:
+        return [_tried(step, values) for values in rows]
+    try:
+        return list(step.column(list(zip(*rows, strict=True))))
+    except Misfit:
+        half = len(rows) // 2
+        return _sifted(step, rows[:half]) + _sifted(step, rows[half:])
+
+
+def _tried(step: Step, values: tuple[Any, ...]) -> Any:
+    try:
+        return step.value(*values)
+    except Misfit as misfit:
+        return misfit
+
+
+def compile_transforms(
+    transforms: Sequence[Transform], sources: int | Sequence[str], *, hash_key: Secret | None = None
+) -> Compiled:
+    """Transforms for so many sources, or for sources of these names, which expressions and templates then know.
+
+    `hash_key` is the key of the transform `hash`. ConfigurationError saying what to do when something is wrong.
+    """
+    names = _names(sources)
+    if len(transforms) > MOST_TRANSFORMS:
+        raise ConfigurationError(f"A rule has at most {MOST_TRANSFORMS} transforms, this one has {len(transforms)}.")
+    if not names:
+        raise ConfigurationError("A rule needs at least one source.")
+    if len(names) > 1 and not transforms:
+        raise ConfigurationError(
+            f"{len(names)} sources need a transform that makes one value of them, such as concatenate."
+        )
+    steps, personal = [], False
+    for number, transform in enumerate(transforms, 1):
+        kind = kind_named(transform.name)
+        given = Given(names if number == 1 else (VALUE,), hash_key)
+        steps.append(_made(kind, transform, given, number))
+        personal = personal or kind.personal
+    return Compiled(tuple(steps), personal)
+
+
+def check_transforms(
+    transforms: Sequence[Transform],
+    sources: int | Sequence[str],
+    column_type: str,
+    *,
+    hash_key: Secret | None = _ONLY_CHECKED,
+) -> None:
+    """ConfigurationError, saying what to do, unless these transforms can be applied and give what the column holds.
+
+    Whether there is a key for `hash` is not looked at unless `hash_key` is given.
+    """
+    compile_transforms(transforms, sources, hash_key=hash_key)
+    if transforms:
+        kind = kind_named(transforms[-1].name)
+        if kind.gives is not None and column_type not in kind.gives:
+            raise ConfigurationError(
+                f"{kind.name} does not give what a column of type {column_type} holds: make the field's type "
+                f"{listed(sorted(kind.gives))}, or use another transform."
+            )
+
+
+def marks_of(transforms: Sequence[Transform], hash_key: Secret | None) -> list[str]:
+    """What decides the results besides the names and options: the versions of own transforms, the key of `hash`."""
+    return [mark for transform in transforms if (mark := kind_named(transform.name).mark(hash_key))]
+
+
+def kind_named(name: str) -> Kind:
+    """A transform of ours or of the developer. ConfigurationError naming the known ones when there is none."""
+    found = KINDS.get(name) or developers_kind(name)
+    if found is None:
+        raise ConfigurationError(
+            f"There is no transform named {name}.{did_you_mean(name, [*KINDS, *own_names()])} Known are: "
+            f"{listed([*KINDS, *own_names()])}. Your own are registered in Python files in the folder transforms/ "
+            "beside your syncs."
+        )
+    return found
+
+
+def _names(sources: int | Sequence[str]) -> tuple[str, ...]:
+    if not isinstance(sources, int):
+        return tuple(sources)
+    return (VALUE,) if sources == 1 else tuple(f"{VALUE}_{number}" for number in range(1, sources + 1))
+
+
+def _made(kind: Kind, transform: Transform, given: Given, number: int) -> Step:
+    where = f"Transform {number}, {kind.name}"
+    if len(given.names) > 1 and not kind.many:
+        raise ConfigurationError(f"{where}: takes one source, not {len(given.names)}. Put concatenate or custom first.")
+    try:
+        options: Options = kind.options.model_validate(_exact(transform.options))
+        return kind.make(options, given)
+    except ValidationError as mistakes:
+        raise ConfigurationError(f"{where}: {told_mistakes(mistakes, kind.options)}.") from None
+    except ValueError as mistake:
+        raise ConfigurationError(f"{where}: {mistake}.") from None
+
+
+def _exact(written: Any) -> Any:
+    """What YAML and JSON make of numbers and dates, as the values that the engine works with."""
+    if isinstance(written, Mapping):
+        return {key: _exact(value) for key, value in written.items()}
+    if isinstance(written, list | tuple):
+        return [_exact(value) for value in written]
+    if isinstance(written, float):
+        return Decimal(repr(written))
+    if isinstance(written, str) and not is_storable(written):
+        raise ValueError(f"an option {UNSTORABLE}")
+    return written.isoformat() if isinstance(written, date) else written

@@ -1,0 +1,149 @@
+"""The transforms by name. A new one is one function that makes a step of its options, registered with @named."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, Final, TypeAlias, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from sync_pipelines.model.secret import Secret
+
+REPEATED: Final = 4096
+"""Texts of a column whose results are remembered: values of one column repeat."""
+
+UNSTORABLE: Final = "holds a NUL character or half of a surrogate pair, which no text in a database may"
+_UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
+
+TEXTS: Final = frozenset({"text", "jsonb"})
+"""Column types that hold a text which was made for people."""
+
+Function: TypeAlias = Callable[..., Any]
+"""Of one row: the value of each source, or the one value of the transform before. Raises Misfit."""
+
+WholeColumn: TypeAlias = Callable[[Sequence[Sequence[Any]]], Sequence[Any]]
+
+
+class Options(BaseModel):
+    """What may be written beside a transform's name."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, validate_by_name=True)
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a step is made of besides its options: the names of its sources, and the key of `hash`."""
+
+    names: tuple[str, ...]
+    hash_key: Secret | None = None
+
+
+@dataclass(frozen=True)
+class Step:
+    """One transform, ready. `column` is the whole block at once, where that is faster than one row after the other.
+
+    `row_by_row` is False where a single row costs about as much as many, so that a guilty one is found by halving.
+    """
+
+    value: Function
+    column: WholeColumn
+    row_by_row: bool = True
+
+
+@dataclass(frozen=True)
+class Example:
+    """Shown in docs/transforms.md and tried by its test. `values` has one value for each source."""
+
+    values: tuple[Any, ...]
+    gives: Any
+    options: Mapping[str, Any] = field(default_factory=dict)
+    sources: tuple[str, ...] = ("Field",)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A named transform. `gives`: the column types that its results fit; None where that depends on the options.
+
+    `many`: takes several sources. `personal`: its sources' values must not be told in errors. `mark` changes with what
+    else decides the results.
+    """
+
+    name: str
+    options: type[Options]
+    make: Callable[[Any, Given], Step]
+    told: str
+    examples: tuple[Example, ...]
+    many: bool
+    gives: frozenset[str] | None
+    personal: bool
+    mark: Callable[[Secret | None], str] = lambda hash_key: ""
+
+
+KINDS: Final[dict[str, Kind]] = {}
+
+Chosen = TypeVar("Chosen", bound=Options)
+Maker: TypeAlias = Callable[[Chosen], Function]
+
+
+def named(
+    name: str,
+    options: type[Chosen],
+    *examples: Example,
+    nulls: bool = False,
+    repeats: bool = False,
+    gives: frozenset[str] | None = None,
+    personal: bool = False,
+) -> Callable[[Maker[Chosen]], Maker[Chosen]]:
+    """Registers a function that makes, of its options, a function of one value. Its docstring goes into the docs.
+
+    A null stays null without asking the function, unless it wants `nulls`. `repeats`: its results for texts are
+    remembered, which pays for whatever takes longer than a microsecond.
+    """
+
+    def register(maker: Maker[Chosen]) -> Maker[Chosen]:
+        def make(chosen: Chosen, given: Given) -> Step:
+            return step_of_one(maker(chosen), nulls=nulls, repeats=repeats)
+
+        add(Kind(name, options, make, _told(maker), examples, False, gives, personal))
+        return maker
+
+    return register
+
+
+def add(kind: Kind) -> None:
+    """Registers a transform that `named` has no words for."""
+    if kind.name in KINDS:
+        raise ValueError(f"there are two transforms named {kind.name}")
+    KINDS[kind.name] = kind
+
+
+def step_of_one(function: Function, *, nulls: bool = False, repeats: bool = False) -> Step:
+    """Of a function of one value."""
+    quick = remembering(function) if repeats else function
+    if nulls:
+        return Step(quick, lambda columns: [quick(value) for value in columns[0]])
+    return Step(
+        lambda value: None if value is None else quick(value),
+        lambda columns: [None if value is None else quick(value) for value in columns[0]],
+    )
+
+
+def step_of_many(function: Function) -> Step:
+    """Of a function of a value for each source, nulls included."""
+    return Step(function, lambda columns: list(map(function, *columns)))
+
+
+def remembering(function: Function) -> Function:
+    """The same function, with results for texts remembered. Of other types, equal values may look different."""
+    remembered = lru_cache(maxsize=REPEATED)(function)
+    return lambda value: remembered(value) if type(value) is str else function(value)
+
+
+def is_storable(text: str) -> bool:
+    """What the vendor sent has been cleaned before; what a transform brings in must be looked at."""
+    return not _UNSTORABLE.search(text)
+
+
+def _told(maker: Function) -> str:
+    return " ".join((maker.__doc__ or "").split())
