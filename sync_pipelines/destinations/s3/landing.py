@@ -1,9 +1,10 @@
 """One scope's open place in one table. Each call makes its files first, and then the manifest that counts them."""
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any, Final, Generic, TypeVar
 
 import msgspec
@@ -57,6 +58,8 @@ class FilesLanding:
     """See model.destination.Landing. Used by one thread at a time."""
 
     checkpoint: Checkpoint | None
+    remade: Mapping[str, int] = MappingProxyType({})
+    """No column is ever made anew: files that are there cannot be changed, so another type is refused."""
 
     def __init__(self, opening: Opening) -> None:
         self._opening = opening
