@@ -485,6 +485,14 @@ def test_records_merged_into_another_are_marked_with_it_once(landing):
     assert stored(landing) == before
 
 
+def test_a_loser_of_a_merge_keeps_its_survivor_until_it_lives_again(landing):
+    load(landing, rows(1, 2), DONE, merged=[("2", "1")])
+    assert load(landing, [row("2", minute=1, deleted=True)], DONE) == Counts(updated=1)
+    assert stored(landing)["2"]["_sync_merged_into"] == "1"
+    assert load(landing, [row("2", minute=2)], DONE) == Counts(updated=1)
+    assert stored(landing)["2"]["_sync_merged_into"] is None
+
+
 def test_a_merge_is_told_only_to_its_own_customer(destination):
     for customer in ("acme", "globex"):
         with destination.open(scope(customer), CONTACTS, "run-1", ignore) as landing:

@@ -98,6 +98,22 @@ def test_a_removed_record_stays_removed_while_files_that_show_it_are_there(open_
     assert sorted(parquet.ParquetFile(path).read()["id"].to_pylist()) == expected
 
 
+def test_a_removed_record_stays_removed_though_the_file_that_shows_it_is_too_large_to_be_merged(
+    destination, root, monkeypatch
+):
+    with destination.open(scope(), CONTACTS, "run-1", ignore) as landing:
+        load(landing, rows(*range(500)), DONE)
+        (large,) = (root / "crm_contact").rglob("*.parquet")
+        monkeypatch.setattr(compaction, "SMALL", large.stat().st_size)
+        load(landing, rows("new"), DONE, removed=["7"])
+        load(landing, [row("8", minute=1, name="Bea")], DONE)
+    for _ in range(2):
+        assert destination.compact(scope(), CONTACTS).merged in (0, 2)
+        assert large.exists()
+        assert {entry["id"] for entry in latest(root)} == {"new", *map(str, range(500))} - {"7"}
+    assert len(shown(root)) == 2
+
+
 def test_a_compaction_that_dies_leaves_all_as_it_was(destination, root, monkeypatch):
     with destination.open(scope(), CONTACTS, "run-1", ignore) as landing:
         load(landing, rows(1, 2), DONE)
