@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test check format bench growth parallel idle scale chaos simulate helm lock clean
+.PHONY: help install demo dev test check format bench growth parallel transforms hostile idle scale chaos simulate helm lock clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(INSTALLED) ## Make .venv with everything pinned (pip alone is enough)
 
@@ -62,6 +62,13 @@ growth: $(INSTALLED) ## What a record costs when its table holds 10 thousand to 
 
 parallel: $(INSTALLED) ## Many accounts side by side: speed-up, memory, fairness and the vendor's limits, under 3 minutes
 	@$(BIN)/python -m benchmarks.side_by_side $(if $(POSTGRES_BIN),--postgres-bin "$(POSTGRES_BIN)")
+
+transforms: $(INSTALLED) ## A first load with twelve transforms beside one without them, a million records (RECORDS=, ROUNDS=)
+	@$(BIN)/python -m benchmarks.transforms $(if $(RECORDS),--records $(RECORDS)) $(if $(ROUNDS),--rounds $(ROUNDS)) \
+	  $(if $(POSTGRES_BIN),--postgres-bin "$(POSTGRES_BIN)")
+
+hostile: $(INSTALLED) ## How long each of hundreds of hostile expressions and templates takes, under a minute
+	@$(BIN)/python -m benchmarks.hostile
 
 scale: $(INSTALLED) ## 10,000 connections of six objects for an hour, Dagster and all: lateness, CPU, memory (CONNECTIONS=, MINUTES=)
 	@$(BIN)/python -m benchmarks.scale $(if $(CONNECTIONS),--connections $(CONNECTIONS)) $(if $(MINUTES),--minutes $(MINUTES)) \

@@ -1,7 +1,7 @@
 """A project of ours in a folder: what a data team would write to sync these contacts, as YAML."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -67,6 +67,19 @@ def write_sync(folder: Path, vendor: str, objects: Sequence[str]) -> None:
         destination=f"{vendor}_warehouse",
         bulk_above=_BULK_ABOVE[vendor],
         objects=list(objects),
+    )
+
+
+def write_fields(folder: Path, vendor: str, fields: Mapping[str, tuple[str, Any]]) -> None:
+    """Instead of the vendor's sync of contacts, one with these custom fields: by name their type and their rule."""
+    custom = [{"name": name, "type": kind, "sources": {vendor: rule}} for name, (kind, rule) in fields.items()]
+    _write(
+        folder / "syncs" / f"{vendor}.yaml",
+        name=vendor,
+        provider=PROVIDERS[vendor],
+        destination=f"{vendor}_warehouse",
+        bulk_above=_BULK_ABOVE[vendor],
+        objects=[{"object": OBJECTS[vendor], "custom_schema": {"version": 1, "fields": custom}}],
     )
 
 

@@ -11,11 +11,13 @@ from sync_pipelines.model.connection import Connection
 from sync_pipelines.model.errors import ConfigurationError, SyncError
 from sync_pipelines.model.mapping import FieldRule, Mapping, SchemaField
 from sync_pipelines.model.provider import ObjectSchema
-from sync_pipelines.model.sync import Sync, SyncObject
+from sync_pipelines.model.sync import APPEND, Sync, SyncObject
 from sync_pipelines.project import Project
 
 STORED: Final = "stored records"
 VENDOR: Final = "vendor"
+NOTHING: Final = "nothing"
+"""In append mode, where stored rows stay as they are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +33,7 @@ class ColumnChange:
 class Effect:
     """What a change does to one sync's copy of the object.
 
-    `rows`: how many the customer has there that are not deleted; None where the destination did not answer.
+    `rows`: how many of the customer's there are made anew; None where the destination did not answer.
     `source`: where the new values come from.
     """
 
@@ -158,13 +160,14 @@ def _effect(
         for name in more
         if before.get(name) != after.get(name)
     ]
+    kept = sync.mode == APPEND
     return Effect(
         sync=sync.name,
         object=item.object,
         table=project.table(sync.name, item.object).name,
         columns=tuple(columns),
-        rows=_rows(project, sync, item, candidate.customer_id) if columns else 0,
-        source=STORED if item.raw_fields else VENDOR,
+        rows=_rows(project, sync, item, candidate.customer_id) if columns and not kept else 0,
+        source=NOTHING if kept else STORED if item.raw_fields else VENDOR,
     )
 
 

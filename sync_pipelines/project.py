@@ -200,6 +200,15 @@ class Project:
         named = [connection.customer_id for connection in self.connections(sync, customers)]
         return self.sync_objects(sync, {object_name: named}, run_id=run_id, full=full, observe=observe, on_done=on_done)
 
+    def first_records(
+        self, sync: str, object_name: str, customers: Sequence[str], most: int, *, run_id: str
+    ) -> list[SyncRun]:
+        """A test run: load at most `most` records of one object of these customers; their position stays as it is."""
+        connections = {item.customer_id: item for item in self.connections(sync, customers)}
+        wanted = [(object_name, customer) for customer in connections]
+        work = self._work(sync, wanted, connections, run_id=run_id, full=True, due_at={})
+        return self._done([replace(item, first=most) for item in work], ignore, lambda run: None)
+
     def sync_objects(
         self,
         sync: str,
@@ -220,6 +229,10 @@ class Project:
         wanted = [(name, customer) for name, customers in objects.items() for customer in customers]
         connections = {item.customer_id: item for item in self.connections(sync, sorted({who for _, who in wanted}))}
         work = self._work(sync, wanted, connections, run_id=run_id, full=full, due_at=due_at or {})
+        return self._done(work, observe, on_done)
+
+    def _done(self, work: Sequence[Work], observe: Observer, on_done: Callable[[SyncRun], None]) -> list[SyncRun]:
+        """Do it, and store every outcome."""
         holds = self.store.budgets.holds([item.connection for item in work], self.budget_terms)
         spending = Spending(self.store.budgets, work)
         first_time = {item.connection.customer_id: item.connection for item in work if not item.connection.account_id}
@@ -257,7 +270,7 @@ class Project:
         return [
             Work(
                 sync=known,
-                declared=declared[name],
+                declared=known.object_of(customer, declared[name]),
                 provider=provider,
                 connection=connections[customer],
                 application_id=self.settings.application_id,

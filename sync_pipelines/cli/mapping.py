@@ -190,7 +190,7 @@ def _change(
 
 
 def _show_plan(plan: "MappingPlan") -> None:
-    from sync_pipelines.mapping_changes import STORED
+    from sync_pipelines.mapping_changes import NOTHING, STORED
 
     for warning in plan.warnings:
         say(f"Warning: {warning}", style="yellow")
@@ -200,11 +200,13 @@ def _show_plan(plan: "MappingPlan") -> None:
             continue
         rows = "the customer's rows (the destination did not say how many)" if effect.rows is None else effect.rows
         table(
-            f"{effect.sync}, {effect.object}: columns of {effect.table} that are made anew",
+            f"{effect.sync}, {effect.object}: columns of {effect.table} that are made otherwise",
             ("column", "of", "instead of"),
             ((each.column, _told(each.after), _told(each.before)) for each in effect.columns),
         )
-        if effect.source == STORED:
+        if effect.source == NOTHING:
+            say("Rows: 0, as the mode is append: stored rows stay, those that are added from now on follow.")
+        elif effect.source == STORED:
             say(f"Rows: {shown(rows)}, from the stored records. The vendor is read again only if they lack a field.")
         else:
             say(f"Rows: {shown(rows)}, by reading everything from the vendor, as raw_fields is off.")

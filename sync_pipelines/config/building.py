@@ -23,8 +23,10 @@ from sync_pipelines.config.documents import (
     S3DestinationDocument,
     SyncDocument,
 )
+from sync_pipelines.config.filters import HistoryDocument
 from sync_pipelines.config.rules import RuleDocument
 from sync_pipelines.model.connection import OAuthClient
+from sync_pipelines.model.filter import MARK
 from sync_pipelines.model.mapping import CustomSchema, FieldRule, SchemaField
 from sync_pipelines.model.secret import Secret
 from sync_pipelines.model.sync import INCREMENTAL, Override, Schedule, Sync, SyncObject
@@ -103,7 +105,7 @@ def sync_from(document: SyncDocument, provider: ProviderConfig, destination: str
         name=document.name,
         provider=provider.name,
         destination=destination,
-        objects=tuple(_object_from(each, provider) for each in document.objects),
+        objects=tuple(_object_from(each, provider, document.history) for each in document.objects),
         schedule=_schedule_from(document),
         strategy=document.strategy or config.strategy or INCREMENTAL,
         direction=document.direction,
@@ -124,6 +126,7 @@ def _override_from(document: OverrideDocument) -> Override:
         schedule=document.schedule.schedule() if document.schedule is not None else None,
         objects=document.objects,
         schema=document.schema_name,
+        filters={name: None if each is None else each.filter() for name, each in document.filters.items()},
     )
 
 
@@ -135,7 +138,8 @@ def _schedule_from(document: SyncDocument) -> Schedule:
     return Schedule()
 
 
-def _object_from(document: ObjectDocument, provider: ProviderConfig) -> SyncObject:
+def _object_from(document: ObjectDocument, provider: ProviderConfig, history: HistoryDocument | None) -> SyncObject:
+    history = document.history or history
     return SyncObject(
         object=document.object,
         common_schema=document.common_schema,
@@ -143,6 +147,9 @@ def _object_from(document: ObjectDocument, provider: ProviderConfig) -> SyncObje
         custom_schema=_schema_from(document.custom_schema, provider) if document.custom_schema else None,
         strategy=document.strategy,
         table=document.table,
+        filter=document.filter.filter() if document.filter is not None else None,
+        leaving=document.leaving or MARK,
+        history=history.history() if history is not None else None,
     )
 
 

@@ -38,6 +38,13 @@ class Document(BaseModel):
         return self
 
 
+def or_text(schema: dict[str, Any]) -> None:
+    """For `json_schema_extra` of a document that has a short form: an editor is to take a bare text too."""
+    whole = dict(schema)
+    schema.clear()
+    schema["anyOf"] = [{"type": "string"}, whole]
+
+
 def wrong_pairs(model: type[Document], given: Collection[str]) -> Iterator[tuple[str, str]]:
     """(key, what is wrong) for each pair of `EXACTLY_ONE` of which the `given` keys have both or none."""
     for usual, other in model.EXACTLY_ONE:

@@ -4,9 +4,10 @@ import re
 from datetime import timedelta
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, AliasChoices, BeforeValidator, Field, SecretStr, model_validator
+from pydantic import AfterValidator, AliasChoices, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
-from sync_pipelines.config.document import Choice, Document, Identifier, refusing
+from sync_pipelines.config.document import Choice, Document, Identifier, or_text, refusing
+from sync_pipelines.config.filters import BoundedFilter, HistoryDocument, Leaving
 from sync_pipelines.config.rules import RuleDocument
 from sync_pipelines.config.schedules import Duration, ScheduleDocument
 from sync_pipelines.model.naming import LONGEST_NAME, refusal_of_customer_id
@@ -261,6 +262,8 @@ DESTINATION_DOCUMENTS: dict[str, type[PostgresDestinationDocument] | type[S3Dest
 class SchemaFieldDocument(Document):
     """A field that customers map onto. A bare name stands for a text field."""
 
+    model_config = ConfigDict(json_schema_extra=or_text)
+
     name: str = Field(min_length=1, max_length=200)
     type: FieldType = "text"
     required: bool = False
@@ -289,6 +292,9 @@ class ObjectDocument(Document):
     custom_schema: CustomSchemaDocument | None = None
     strategy: Strategy | None = None
     table: Annotated[str, AfterValidator(_table)] | None = None
+    filter: BoundedFilter | None = Field(None, description="Which of the records are synced")
+    leaving: Leaving | None = Field(None, description="What becomes of the row of a record that leaves the filter")
+    history: HistoryDocument | None = Field(None, description="What a first read brings; the sync's if left out")
 
     @model_validator(mode="before")
     @classmethod
@@ -303,6 +309,9 @@ class OverrideDocument(Document):
     objects: tuple[str, ...] | None = Field(None, min_length=1, description="Only these of the sync's objects")
     schema_name: Annotated[str, AfterValidator(_schema)] | None = Field(
         None, alias="schema", description="This customer's schema in the destination"
+    )
+    filters: dict[str, BoundedFilter | None] = Field(
+        {}, description="By object, this customer's filter instead of the sync's; null for none"
     )
 
 
@@ -337,6 +346,7 @@ class SyncDocument(Document):
         {}, description="What is otherwise for single customers: schedule, objects, schema"
     )
     freshness: Duration | None = Field(None, description="No customer's last successful sync should be older than this")
+    history: HistoryDocument | None = Field(None, description="What a first read brings; everything if left out")
     objects: tuple[ObjectDocument, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -354,7 +364,7 @@ class SyncDocument(Document):
         for customer, override in self.overrides.items():
             if self.customers and customer not in self.customers:
                 raise refusing(f"has an override for {customer}, whom `customers` does not name")
-            if strangers := sorted(set(override.objects or ()) - known):
+            if strangers := sorted({*(override.objects or ()), *override.filters} - known):
                 raise refusing(
                     f"has an override for {customer} with {', '.join(strangers)}, which is not among its objects "
                     f"({', '.join(sorted(known))})"

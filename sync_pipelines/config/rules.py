@@ -8,7 +8,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
-from sync_pipelines.config.document import Document, refusing
+from sync_pipelines.config.document import Document, or_text, refusing
 from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.mapping import FieldRule, Transform
 
@@ -43,6 +43,12 @@ def _storable(value: Any) -> bool:
     return not isinstance(value, list | tuple) or all(map(_storable, value))
 
 
+def _or_one(schema: dict[str, Any]) -> None:
+    """An editor is to take one step without a list too."""
+    several = {key: schema.pop(key) for key in ("type", "items", "maxItems") if key in schema}
+    schema["anyOf"] = [several, several["items"]]
+
+
 def _clean(written: str) -> str:
     if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in written):
         raise refusing("must not hold control characters")
@@ -55,7 +61,7 @@ SourceName = Annotated[str, Field(min_length=1, max_length=LONGEST_SOURCE), Afte
 class TransformDocument(Document):
     """One named step. A bare name stands for the step without options; its options stand beside `name`."""
 
-    model_config = ConfigDict(extra="allow")
+    model_config = ConfigDict(extra="allow", json_schema_extra=or_text)
     __pydantic_extra__: dict[str, JsonValue]
 
     name: str = Field(min_length=1, max_length=100)
@@ -79,12 +85,17 @@ class TransformDocument(Document):
 class RuleDocument(Document):
     """How one column is made. A bare text stands for that field of the vendor, taken as it is."""
 
+    model_config = ConfigDict(json_schema_extra=or_text)
+
     source: SourceName | None = Field(None, description="The vendor's field")
     sources: tuple[SourceName, ...] | None = Field(
         None, min_length=1, max_length=MOST_SOURCES, description="Several of them, for a transform that takes several"
     )
     transform: tuple[TransformDocument, ...] = Field(
-        (), max_length=MOST_TRANSFORMS, description="Steps, one after the other; one needs no list"
+        (),
+        max_length=MOST_TRANSFORMS,
+        description="Steps, one after the other; one needs no list",
+        json_schema_extra=_or_one,
     )
 
     EXACTLY_ONE = (("source", "sources"),)

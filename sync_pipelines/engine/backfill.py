@@ -15,14 +15,20 @@ from sync_pipelines.engine.cleaning import decode_record
 from sync_pipelines.engine.extracting import at_path
 from sync_pipelines.engine.layout import ADDITIONAL_COLUMN, RAW_COLUMN, FieldPlan, Marks, returned
 from sync_pipelines.engine.mapping import RecordMapper
+from sync_pipelines.engine.tally import Tally
 from sync_pipelines.model.checkpoint import Backfill, Checkpoint
 from sync_pipelines.model.destination import Landing, Observer, StoredRecord, Table
 from sync_pipelines.model.provider import CrmObject, ObjectSchema
 from sync_pipelines.model.run import Counts
 from sync_pipelines.model.secret import Secret
 
-BACKFILL_ROWS: Final = 1_000
+BACKFILL_ROWS: Final = 500
 """Rows of one transaction. Few, as records may be wide, and what was done before a crash is not done again."""
+
+_STANDS: Final = (
+    "The mapping, the columns or the mode has changed. In append mode the rows that are stored stay as they are; "
+    "records that are added from now on follow the change. To change stored rows too, set the mode to upsert or mirror."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,6 +148,46 @@ class Refill:
         seed = known.seed or known.fingerprint
         done = marked(known, self.marks, reread=False)
         return replace(done, seed="" if seed == done.fingerprint else seed)
+
+
+def follow(
+    refill: Refill, known: Checkpoint, check_stop: Callable[[], None], tally: Tally, observe: Observer
+) -> tuple[Checkpoint, bool]:
+    """Stored rows follow a change of schema and mapping: the position to go on from, and whether all is to be read."""
+    change = change_of(known, refill.marks, keeps_records=keeps_records(refill.table))
+    if change and refill.table.append:
+        tally.notice(_STANDS)
+        return marked(known, refill.marks, reread=False), False
+    if not change.columns:
+        return known, change.full_read
+    done = _refilled(replace(refill, columns=change.columns), known, check_stop, tally, observe)
+    return refill.landing.checkpoint or known, not done
+
+
+def _refilled(
+    refill: Refill, known: Checkpoint, check_stop: Callable[[], None], tally: Tally, observe: Observer
+) -> bool:
+    """Whether the changed columns could be made anew of what is stored."""
+    told = Counts()
+
+    def count(counts: Counts) -> None:
+        nonlocal told
+        told += counts
+        tally.counts += replace(counts, unchanged=0)
+
+    done = refill.run(known, observe, check_stop, count)
+    names = ", ".join(sorted(refill.columns))
+    if done:
+        tally.notice(
+            f"The rules of {names} changed: made anew for {told.updated + told.unchanged} stored records, of which "
+            f"{told.updated} changed."
+        )
+    else:
+        tally.notice(
+            f"The rules of {names} changed, and the stored records do not hold all that they want: everything is read "
+            "again."
+        )
+    return done
 
 
 def _batch(mapper: RecordMapper, records: Sequence[StoredRecord]) -> TextBatch:

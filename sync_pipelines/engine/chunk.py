@@ -1,6 +1,6 @@
 """Records that wait to be stored together: their texts by id, the newest of each."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -9,12 +9,22 @@ from sync_pipelines.engine.keys import Key
 from sync_pipelines.engine.mapping import LaterMapper, RecordMapper
 from sync_pipelines.model.destination import Columns
 from sync_pipelines.model.errors import RejectRecord, Wait
+from sync_pipelines.model.filter import DELETE, KEEP, MARK
 from sync_pipelines.model.flow import Notice, Page, PageToken
 
 CHUNK_BYTES: Final = 8 * 1024 * 1024
 """A chunk is also full when its records' texts reach this size, so that wide records do not fill the memory."""
 
 Refusal: TypeAlias = tuple[RejectRecord, bytes]
+
+WANTED: Final = 0
+LEFT: Final = 1
+"""The record does not fit the filter."""
+PASSED: Final = 2
+"""The record is none of the history that is wanted: a row of it stays as it is."""
+
+Judge: TypeAlias = Callable[[Sequence[bytes]], Sequence[int]]
+"""WANTED, LEFT or PASSED for each of these texts."""
 
 
 class TextBatch:
@@ -50,13 +60,17 @@ class TextBatch:
 class ChunkPlan:
     """What all chunks of a read have in common.
 
-    `without_deleted`: rows of deleted records are not stored, their ids go into `removed`.
+    `without_deleted`: rows of deleted records are not stored, their ids go into `removed`. `judge`: for every record of
+    a page whether it is wanted (None: all are). `leaving`: what becomes of the row of a record that is not (see
+    model.filter).
     """
 
     key_of: Callable[[bytes], Key]
     mapper: RecordMapper | LaterMapper
     most_rows: int
     without_deleted: bool
+    judge: Judge | None = None
+    leaving: str = MARK
 
 
 class Chunk:
@@ -72,6 +86,7 @@ class Chunk:
         self._texts: dict[str, bytes] = {}
         self._hashes: dict[str, int] = {}
         self._deleted: set[str] = set()
+        self._outside: dict[str, int] = {}
         self.bytes = 0
         self.is_cut = False
         self.losers: list[tuple[str, str]] = []
@@ -88,13 +103,57 @@ class Chunk:
 
     @property
     def removed(self) -> Sequence[str]:
-        return list(self._deleted)
+        """Ids whose rows go for good."""
+        mirror, keep, delete = self._plan.without_deleted, self._plan.leaving == KEEP, self._plan.leaving == DELETE
+        removed = set(self._deleted) if mirror else set()
+        if delete or (mirror and not keep):
+            removed.update(self._judged(LEFT))
+        return list(removed)
+
+    @property
+    def gone(self) -> Sequence[str]:
+        """Ids whose rows become deleted ones, where there are any."""
+        if self._plan.without_deleted:
+            return []
+        if self._plan.leaving == MARK:
+            left = self._judged(LEFT)
+        elif self._plan.leaving == KEEP:
+            left = [id for id in self._judged(LEFT) if id in self._deleted]
+        else:
+            left = []
+        return [*left, *(id for id in self._judged(PASSED) if id in self._deleted)]
+
+    @property
+    def passed(self) -> Sequence[str]:
+        """Ids of records that exist and whose rows, where there are any, stay as they are."""
+        kept = [*self._judged(PASSED), *(self._judged(LEFT) if self._plan.leaving == KEEP else ())]
+        return [id for id in kept if id not in self._deleted]
+
+    @property
+    def skipped(self) -> int:
+        """How many of its records are not wanted."""
+        return len(self._outside)
+
+    @property
+    def wanted(self) -> int:
+        """How many of its records are to be stored."""
+        return len(self._wanted())
+
+    def cut(self, most: int) -> None:
+        """Keep the first of the records that are to be stored."""
+        for id in self._wanted()[most:]:
+            del self._texts[id], self._hashes[id]
+
+    def _judged(self, verdict: int) -> list[str]:
+        return [id for id, judged in self._outside.items() if judged == verdict]
 
     def add(self, page: Page) -> None:
         texts, hashes = self._texts, self._hashes
-        key_of, without_deleted = self._plan.key_of, self._plan.without_deleted
+        key_of, outside, judge = self._plan.key_of, self._outside, self._plan.judge
+        heeds_deletes = self._plan.without_deleted or judge is not None
+        verdicts = None if judge is None else judge(page.records)
         size = 0
-        for text in page.records:
+        for place, text in enumerate(page.records):
             try:
                 id, digest, deleted, losers = key_of(text)
             except RejectRecord as refusal:
@@ -108,8 +167,12 @@ class Chunk:
                 if not self._replaces(text, texts[id]):
                     continue
             texts[id], hashes[id] = text, digest
-            if without_deleted:
+            if heeds_deletes:
                 (self._deleted.add if deleted else self._deleted.discard)(id)
+            if verdicts is not None:
+                outside.pop(id, None)
+                if verdicts[place]:
+                    outside[id] = verdicts[place]
         self.bytes += size
         self.pages += 1
         self.records += len(page.records)
@@ -118,11 +181,17 @@ class Chunk:
 
     def batch(self, *, carefully: bool = False) -> TextBatch:
         """What is to be stored of it."""
-        ids = [id for id in self._texts if id not in self._deleted] if self._deleted else list(self._texts)
+        ids = self._wanted()
         hashes, texts = self._hashes, self._texts
         return TextBatch(
             self._plan.mapper, ids, [hashes[id] for id in ids], [texts[id] for id in ids], carefully=carefully
         )
+
+    def _wanted(self) -> list[str]:
+        left_out: Collection[str] = self._deleted if self._plan.without_deleted else ()
+        if self._outside:
+            left_out = {*left_out, *self._outside}
+        return [id for id in self._texts if id not in left_out] if left_out else list(self._texts)
 
     def screen(self) -> list[Refusal]:
         """Look at every value of every record, and take out what cannot be stored."""
@@ -133,6 +202,7 @@ class Chunk:
             except NotARecord as problem:
                 refused.append((RejectRecord(f"The record {problem}."), text))
                 del self._texts[id], self._hashes[id]
+                self._outside.pop(id, None)
         return refused
 
     def _replaces(self, candidate: bytes, known: bytes) -> bool:

@@ -23,6 +23,8 @@ class Reading:
     resume: PageToken | None = None
     complete: bool = False
     """Everything is read and stored; for a full read only the delete by difference is left."""
+    pushed: bool = False
+    """The vendor applies the filter: what it does not show may exist and not fit."""
     rejected: int = 0
     """Records of this read that had no id: any row that was not seen may be one of them, so none is deleted."""
 
@@ -51,6 +53,8 @@ class Checkpoint:
     own, `mapped` has the parts of the single columns that are mapped (None: stored before these were kept apart).
     `seed` goes into the rows' hashes; empty: the fingerprint. It stays when columns are made anew of stored rows, as
     hashes do. `backfills` counts those, so that no seed comes twice.
+    `selection`: filter and history that decided which records are there; another one asks for a full read too.
+    `began_at`: a time of the vendor's clock; what changed from then on is wanted whatever the history says.
     `version` counts commits and fences: a writer whose number is behind loses.
     """
 
@@ -65,4 +69,6 @@ class Checkpoint:
     backfill: Backfill | None = None
     backfills: int = 0
     account_id: str | None = None
+    selection: str = ""
+    began_at: datetime | None = None
     version: int = 0

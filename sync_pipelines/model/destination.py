@@ -113,6 +113,8 @@ class Landing(Protocol):
         *,
         merged: Sequence[tuple[str, str]] = (),
         removed: Sequence[str] = (),
+        gone: Sequence[str] = (),
+        passed: Sequence[str] = (),
     ) -> Counts:
         """Upsert rows and store the checkpoint, together. Counts.invalid: misfits in rows that were left as they are.
 
@@ -120,9 +122,11 @@ class Landing(Protocol):
         already, or whose whole content is, is left alone; an older last_modified_at never replaces a newer one (all of
         these count as unchanged). RefusedValue when the destination cannot hold a value of the batch.
         `merged`: (losing id, surviving id) pairs told by the survivor. `removed`: ids whose rows go for good (mirror
-        mode, where the vendor says that the record is deleted). LeaseLost when the stored version is not the one
+        mode, where the vendor says that the record is deleted, and records that left a filter). `gone`: ids whose rows,
+        where there are any, become deleted ones; the next version of such a record makes the row live again. `passed`:
+        ids that count as seen although nothing is loaded of them. LeaseLost when the stored version is not the one
         we last saw. Into a table that is `append`, rows with new ids are added; all others count as unchanged, their
-        misfits as invalid, and `merged` and `removed` do nothing.
+        misfits as invalid, and `merged`, `removed` and `gone` do nothing.
         """
         ...
 

@@ -8,6 +8,7 @@ from typing import TypeAlias
 from sync_pipelines.model.budget import Quota, Window
 from sync_pipelines.model.common_model import Rule
 from sync_pipelines.model.errors import SyncError
+from sync_pipelines.model.filter import Filter
 from sync_pipelines.model.flow import Flow, PageToken, Request, Response
 from sync_pipelines.model.secret import Secret
 
@@ -75,6 +76,8 @@ class CrmObject:
     volatile: frozenset[str] = frozenset()
     tells_deletes: bool = True
     """Whether an incremental read brings deleted records too."""
+    created_field: str | None = None
+    """The field that tells when a record was created, by which a read of a period chooses."""
     aliases: tuple[str, ...] = ()
     """Other names a person may write for it: "contact", "contacts", "0-1". Compared without case."""
 
@@ -117,7 +120,8 @@ class ReadPlan:
     Full read: `since` is None, everything that exists, in an order that does not move while it is read.
     Incremental: `since <= modified`, and `modified < until` where the vendor can bound it; both are vendor-clock UTC.
     `resume` continues the same plan after a stored page. `bulk_above`: use the vendor's bulk way above so many records.
-    `limit`: stop after about so many records (test runs).
+    `limit`: stop after about so many records (test runs). `where`: only these records, as `Provider.pushed` gave it;
+    deleted records come along whether they fit or not.
     """
 
     object: CrmObject
@@ -128,6 +132,7 @@ class ReadPlan:
     bulk_above: int = 2000
     page_size: int | None = None
     limit: int | None = None
+    where: Filter | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,8 +174,8 @@ class Provider:
     objects: tuple[CrmObject, ...]
     describe: Describe
     read: Read
-    count: Callable[[CrmObject], Flow] | None
-    """How many records exist now, deleted ones not counted."""
+    count: Callable[..., Flow] | None
+    """(object, filter or None) -> how many records exist now, deleted ones not counted."""
     identify: Callable[[], Flow]
     classify: Classify
     refresh: Callable[[str, str, Secret], Request]
@@ -179,6 +184,11 @@ class Provider:
     custom_object: Callable[[str], CrmObject]
     changed: Callable[[CrmObject, datetime], Flow] | None = None
     """How many records were created, changed or deleted since a time of the vendor's clock. None: it cannot tell."""
+    pushed: Callable[[CrmObject, Filter], Filter | None] = lambda crm_object, where: None
+    """The part of a resolved filter that the vendor can apply itself, None for none of it. It must let every record
+    through that the filter does, nulls and the case of letters included."""
+    members: Callable[[CrmObject, str], Flow] | None = None
+    """(object, id of a list) -> the ids of the object's records in it, as a set."""
     overlap: timedelta = timedelta(minutes=10)
     category: str = "crm"
     usage: Callable[[Mapping[str, str]], tuple[int, int] | None] = lambda headers: None

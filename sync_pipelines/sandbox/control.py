@@ -103,7 +103,7 @@ class Control:
 
     def settings(self, account: str, **settings: Any) -> None:
         """search_lag (seconds), enforce_limits, rotate_refresh_tokens, instance (its name), daily_limit, daily_used,
-        used_by_others, private_app, window_calls, window_seconds."""
+        used_by_others, private_app, window_calls, window_seconds, lists."""
         self._ask("POST", f"/accounts/{account}/settings", settings)
 
     def change(self, account: str, object: str, *, seed: int = 1, **counts: int) -> dict[str, list[Any]]:

@@ -28,6 +28,7 @@ SETTINGS = {
     "window_calls": "calls in HubSpot's short window",
     "window_seconds": "how long that window is",
     "instance": "a name: the Salesforce organisation moves to another instance_url",
+    "lists": "{id: [ids of members]} of HubSpot lists and Salesforce campaigns",
 }
 
 

@@ -97,6 +97,7 @@ runs = Table(
         Column(name, BigInteger, nullable=False)
         for name in ("read", "created", "updated", "unchanged", "deleted", "rejected", "invalid")
     ),
+    Column("skipped", BigInteger, nullable=False, server_default="0", comment="Read and left out by a filter"),
     Column("error_type", Text),
     Column("error_message", Text, nullable=False),
     Column("retry_at", Moment),

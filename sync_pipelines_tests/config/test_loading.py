@@ -4,6 +4,7 @@ import json
 from datetime import timedelta
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from sync_pipelines.config import RowLevelSecurity, configuration_files, json_schema, load_configuration
@@ -293,3 +294,17 @@ def test_json_schemas_for_editors(kind):
     for each in kinds:
         assert each["additionalProperties"] is False
         assert all(name in each["properties"] for name in ("id", "name"))
+
+
+def test_editors_take_rules_and_fields_in_every_form():
+    rules = ["Tier__c", {"source": "Tier__c"}, {"sources": ["A", "B"], "transform": "concatenate"}]
+    rules += [{"source": "A", "transform": form} for form in ({"name": "mask", "keep": 2}, ["mask", {"name": "none"}])]
+    fields = ["tier", *({"name": f"field_{at}", "sources": {"hubspot": rule}} for at, rule in enumerate(rules))]
+    document = {"name": "crm", "objects": [{"object": "contact", "custom_schema": {"version": 1, "fields": fields}}]}
+
+    jsonschema.validate(document, json_schema("syncs"))
+
+    for wrong in (7, {"sauce": "A"}, {"source": "A", "transform": 3}):
+        document["objects"][0]["custom_schema"]["fields"] = [{"name": "tier", "sources": {"hubspot": wrong}}]
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(document, json_schema("syncs"))

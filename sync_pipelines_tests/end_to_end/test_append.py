@@ -4,6 +4,8 @@ import uuid
 
 import pytest
 
+from sync_pipelines.mapping_changes import NOTHING, plan_change
+from sync_pipelines.model.mapping import FieldRule
 from sync_pipelines.verifying import repair, verify
 from sync_pipelines_tests.fixtures.place import ACME, CUSTOM_SCHEMA, LUMEN
 
@@ -93,6 +95,10 @@ def test_a_new_mapping_holds_for_new_rows_alone_and_says_so(unhurried):
     unhurried.connect(ACME)
     unhurried.sync()
     before = unhurried.rows("crm_contact")
+    connection = unhurried.project.store.connections.get(ACME, "salesforce")
+    rules = {"tier": FieldRule(sources=("LastName",))}
+    (effect,) = plan_change(unhurried.project, connection, "contact", rules, schema=None).effects
+    assert (effect.rows, effect.source, [each.column for each in effect.columns]) == (0, NOTHING, ["tier"])
     unhurried.map(ACME, "salesforce", "contact", tier="LastName")
     new = unhurried.control.record(ACME, "Contact", fields={"LastName": "Gold"})
     run = unhurried.sync_one(ACME)

@@ -12,7 +12,7 @@ from sync_pipelines.cli import app
 from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.settings import DEVELOPMENT_KEY
 from sync_pipelines.store.sealing import new_key
-from sync_pipelines_tests.fixtures.place import ACME, CUSTOM_SCHEMA, LUMEN, QUILL
+from sync_pipelines_tests.fixtures.place import ACME, CUSTOM_SCHEMA, KESTREL, LUMEN, QUILL
 
 VERBS = (
     *("sync", "trigger", "runs", "connect", "connections", "disconnect", "demo", "dev", "sandbox", "check", "migrate"),
@@ -120,6 +120,23 @@ def test_tokens_come_by_a_file_or_standard_input_and_never_as_arguments(cli, pla
     help_text = CliRunner().invoke(app, ["connect", "--help"]).output
     assert "--access-token" not in help_text
     assert "--refresh-token" not in help_text
+
+
+def test_a_sandbox_organisation_is_connected_synced_and_told_apart(cli, place, capsys):
+    account = place.control.account(KESTREL)
+    tokens = json.dumps({"access_token": account.access_token, "refresh_token": account.refresh_token})
+    connect = f"connect salesforce {KESTREL} --tokens - --api-url {account.api_url} --environment"
+    assert cli(f"{connect} sandbox", input=tokens)[0] == 0
+    place.control.expire_tokens(KESTREL)
+    assert cli("sync crm")[0] == 0
+    assert place.rows("crm_contact", KESTREL)
+    code, text = cli("connections")
+    assert (code, f"{KESTREL} salesforce sandbox" in text) == (0, True)
+    (tokens_file := place.folder / "tokens.json").write_text(tokens)
+    with pytest.raises(SystemExit) as ended:
+        app(["connect", "salesforce", "other", "--tokens", str(tokens_file), "--environment", "staging"])
+    assert ended.value.code == 2
+    assert "There is no environment staging: use production or sandbox." in capsys.readouterr().err
 
 
 def test_a_mapping_is_set_shown_and_remembered_by_version(cli, place):

@@ -69,7 +69,8 @@ def test_a_changed_mapping_fills_its_column_anew_and_touches_nothing_else(mapped
     assert any("tier changed" in notice for notice in runs[customer].notices)
     assert place.differences(customer) == []
     assert place.rows("crm_account", other) == others, "another customer's bytes, and when they were written"
-    assert place.sync_one(customer).counts.updated == 0
+    assert place.sync_one(customer, full=True).counts.updated == 0
+    assert place.content("crm_account", customer) == after, "hashes too: nothing has to be compared again"
 
     store = place.project.store.mappings
     store.save(customer, vendor, "account", store.history(customer, vendor, "account")[1].fields)

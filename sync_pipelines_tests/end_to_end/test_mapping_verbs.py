@@ -304,3 +304,19 @@ def test_a_transform_that_cannot_work_is_refused_when_saved_and_by_check(unhurri
     unhurried.write_sync(objects=[{"object": "account", "custom_schema": {"fields": fields}}])
     answer = shell("check")
     assert (answer.code, "crm, account, tier: Transform 1, value_mapping" in answer.text) == (2, True)
+
+
+def test_check_holds_every_rule_against_the_account(unhurried, shell):
+    mapped = {"source": "Tier__c", "transform": {"name": "value_mapping", "values": {"Nowhere": "x"}}}
+    fields = [
+        {"name": "tier", "sources": {"salesforce": mapped}},
+        {"name": "day", "type": "date", "sources": {"salesforce": "Strategic__c"}},
+        {"name": "gone", "sources": {"salesforce": "Gone__c"}},
+    ]
+    stand(unhurried, "salesforce", ACME, schema={"fields": fields})
+    answer = shell("check", "--live")
+    assert answer.code == 2
+    where = f"crm, {ACME}, account: "
+    assert f"Warning: {where}The value mapping of tier names Nowhere, which Tier__c does not offer" in answer.text
+    assert f"{where}The field Strategic__c is a boolean and can never fill day, which is date" in answer.text
+    assert f"{where}The account has no readable field Gone__c (for gone)" in answer.text

@@ -42,6 +42,9 @@ class PagedVendor:
     def vendor_now(self):
         return NOW
 
+    def check_stop(self):
+        pass
+
     def read(self, flow):
         try:
             for number in self.pages:
@@ -61,13 +64,14 @@ class Landing:
     checkpoint = None
 
     def __init__(self, store):
+        self.remade = {}
         self.store = store
         self.stored = []
 
     def open(self, scope, table, run_id, observe):
         return nullcontext(self)
 
-    def load(self, batch, checkpoint, *, merged=(), removed=()):
+    def load(self, batch, checkpoint, *, merged=(), removed=(), regrouped=(), gone=(), passed=()):
         self.store(len(self.stored))
         self.stored.append(list(batch.ids))
         return Counts(created=len(batch.ids))

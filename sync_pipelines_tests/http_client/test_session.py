@@ -73,6 +73,27 @@ def test_a_401_refreshes_once_and_moves_to_the_url_that_the_refresh_tells():
     assert talk.session.calls == 3
 
 
+@pytest.mark.parametrize(
+    ("environment", "own", "host"),
+    [
+        ("production", None, "login.salesforce.com"),
+        ("sandbox", None, "test.salesforce.com"),
+        ("sandbox", "https://acme--uat.sandbox.my.salesforce.com", "acme--uat.sandbox.my.salesforce.com"),
+    ],
+)
+def test_tokens_are_refreshed_where_the_connections_environment_lives(environment, own, host):
+    talk = conversation(
+        answer([{"errorCode": "INVALID_SESSION_ID", "message": "expired"}], 401),
+        answer({"access_token": "second-token", "instance_url": "https://acme--uat.sandbox.my.salesforce.com"}),
+        answer({"a": 1}),
+        provider=SALESFORCE,
+        credentials=StoredTokens(api_url="https://old.example"),
+        connection={"environment": environment, "login_url": own, "api_url": None},
+    )
+    assert talk.ask(one_call()) == {"a": 1}
+    assert [request.url.host for request in talk.vendor.requests][1:] == [host, "acme--uat.sandbox.my.salesforce.com"]
+
+
 def test_a_token_about_to_end_is_refreshed_before_the_call():
     credentials = StoredTokens(expires_at=datetime.now(UTC) + timedelta(seconds=20))
     talk = conversation(TOKEN, answer({}), credentials=credentials)

@@ -26,6 +26,7 @@ BETWEEN = (
     "full.deleted",
 )
 STEPS = (*BETWEEN, *IN_TRANSACTION)
+REMAPPING = ("backfill.ready", "remap.fenced", "remap.updated", "remap.committed", "backfill.stored")
 EVENTS = {
     "power cut": 34,
     "records change": 24,
@@ -60,6 +61,12 @@ def drawn_event(rng):
     alone = name in ("second run after store cut", "store cut")
     step = rng.choice(BETWEEN if alone else (*STEPS, *FIRST_ONES))
     return Event(step, rng.choice((0, 0, 0, 0, 1, 1, 2, 3)), name)
+
+
+def drawn_remapping_event(rng):
+    """One that comes while columns of stored rows are made anew, if they are."""
+    name = rng.choice(("power cut", "power cut", "destination cut", "records change", "second run", "stop"))
+    return Event(rng.choice(REMAPPING), rng.choice((0, 0, 1, 2)), name)
 
 
 class Happenings:

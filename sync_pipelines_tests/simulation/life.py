@@ -11,7 +11,7 @@ from sync_pipelines.model.errors import SyncError
 from sync_pipelines.model.sync import APPEND, MIRROR, UPSERT
 from sync_pipelines_tests.simulation import faults
 from sync_pipelines_tests.simulation.checks import Destination, check_appended, check_counts, check_rows
-from sync_pipelines_tests.simulation.happenings import Happenings, drawn_event
+from sync_pipelines_tests.simulation.happenings import Happenings, drawn_event, drawn_remapping_event
 from sync_pipelines_tests.simulation.oracle import Oracle
 from sync_pipelines_tests.simulation.process import Process, disciplined
 from sync_pipelines_tests.simulation.records import Records
@@ -65,6 +65,8 @@ class Life:
         random.seed(story.seed)  # the jitter of retries
         ground.clear()
         self.setup = drawn(self.rng, ground.accounts)
+        # Apart from `rng`, like the modes.
+        self.remapping = random.Random(f"remapping {story.seed}")
         self.modes = random.Random(f"modes {story.seed}") if story.seed % APPENDING == 0 else None
         if self.modes:
             self.setup = replace(self.setup, mode=APPEND)
@@ -95,6 +97,8 @@ class Life:
         full = self.rng.random() < 0.2
         count = self.rng.choices((0, 1, 2), weights=(15, 55, 30))[0]
         events = [drawn_event(self.rng) for _ in range(count)]
+        if self.remapping.random() < 0.3:
+            events.append(drawn_remapping_event(self.remapping))
         told = "".join(f", {event}" for event in events)
         if self.rng.random() < 0.7:
             self.reconnect()

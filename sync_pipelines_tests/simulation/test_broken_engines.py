@@ -6,7 +6,7 @@ import pytest
 
 from sync_pipelines.destinations.postgres import statements
 from sync_pipelines.destinations.postgres.landing import PostgresLanding
-from sync_pipelines.engine import inbound
+from sync_pipelines.engine import backfill, inbound
 from sync_pipelines.engine.backfill import Change
 from sync_pipelines.engine.chunk import Chunk
 from sync_pipelines.model.destination import NO_ROWS
@@ -72,7 +72,7 @@ def the_lease_is_given_to_everybody(monkeypatch):
 
 
 def a_new_mapping_asks_for_nothing(monkeypatch):
-    monkeypatch.setattr(inbound, "change_of", lambda known, marks, *, keeps_records: Change())
+    monkeypatch.setattr(backfill, "change_of", lambda known, marks, *, keeps_records: Change())
 
 
 def the_last_chunk_is_dropped_now_and_then(monkeypatch):
@@ -84,6 +84,16 @@ def the_last_chunk_is_dropped_now_and_then(monkeypatch):
         return batch(self, **options)
 
     monkeypatch.setattr(Chunk, "batch", broken)
+
+
+def a_backfill_passes_over_its_first_page(monkeypatch):
+    stored = PostgresLanding.stored
+
+    def broken(self, after, limit):
+        found = stored(self, after, limit)
+        return found if after is not None or len(found) < limit else stored(self, found[-1].id, limit)
+
+    monkeypatch.setattr(PostgresLanding, "stored", broken)
 
 
 def append_takes_newer_versions(monkeypatch):
@@ -109,6 +119,7 @@ BROKEN = {
     the_lease_is_given_to_everybody: 13,
     a_new_mapping_asks_for_nothing: 4,
     the_last_chunk_is_dropped_now_and_then: 1,
+    a_backfill_passes_over_its_first_page: 1,
     append_takes_newer_versions: 8,
     append_marks_the_deleted: 8,
 }

@@ -2,7 +2,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from sync_pipelines.config.rules import written_rules
 from sync_pipelines.model.errors import ConfigurationError
+from sync_pipelines.model.mapping import FieldRule, Transform
 
 
 def test_every_change_is_a_version_that_stays(store):
@@ -43,12 +45,12 @@ def test_names_as_vendors_have_them_are_kept_letter_by_letter(store):
 
     store.mappings.save("acme", "salesforce", "contact", rules)
 
-    assert store.mappings.current("acme", "salesforce", "contact").fields == rules
+    assert written_rules(store.mappings.current("acme", "salesforce", "contact").fields) == rules
 
 
 @pytest.mark.parametrize("rules", [{"a\x00": "b"}, {"a": "\ud800"}, {"": "b"}, {"a": ""}])
 def test_names_that_cannot_be_stored_are_refused(store, rules):
-    with pytest.raises(ConfigurationError, match="without control characters"):
+    with pytest.raises(ConfigurationError, match=r"without control characters|is not a rule"):
         store.mappings.save("acme", "salesforce", "contact", rules)
 
 
@@ -71,3 +73,49 @@ def test_the_newest_of_many_at_once(store):
     found = store.mappings.current_of("salesforce", ["Contact", "Account"], ["acme", "globex", "nobody"])
 
     assert found == {("acme", "Contact"): newest, ("globex", "Account"): other}
+
+
+def test_rules_with_transforms_are_kept_and_plain_ones_stay_texts(store, database):
+    steps = (Transform(name="value_mapping", options={"values": {"A": "gold"}, "otherwise": "keep"}),)
+    rules = {"tier": FieldRule(sources=("Tier__c",), transforms=steps), "size": FieldRule(sources=("Size__c",))}
+
+    saved = store.mappings.save("acme", "salesforce", "contact", rules)
+
+    assert store.mappings.current("acme", "salesforce", "contact") == saved
+    assert saved.fields == rules
+    assert store.mappings.save("acme", "salesforce", "contact", written_rules(rules)) == saved
+    with database.connect() as connection:
+        ((kept,),) = connection.execute("SELECT fields FROM mappings").fetchall()
+    assert kept == {
+        "size": "Size__c",
+        "tier": {
+            "source": "Tier__c",
+            "transform": {"name": "value_mapping", "values": {"A": "gold"}, "otherwise": "keep"},
+        },
+    }
+
+
+def test_a_row_from_before_rules_had_transforms_is_read(store, database):
+    with database.connect() as connection:
+        connection.execute(
+            "INSERT INTO mappings (customer_id, provider, object, version, fields, actor) "
+            "VALUES ('acme', 'salesforce', 'contact', 1, '{\"tier\": \"Tier__c\"}', 'ada')"
+        )
+
+    found = store.mappings.current("acme", "salesforce", "contact")
+
+    assert found.fields == {"tier": FieldRule(sources=("Tier__c",))}
+    assert (found.actor, found.saved_at is not None) == ("ada", True)
+
+
+def test_an_older_version_is_found_by_its_number_or_as_the_one_before(store):
+    first = store.mappings.save("acme", "salesforce", "contact", {"tier": "A"})
+    with pytest.raises(ConfigurationError, match="no version before the newest one"):
+        store.mappings.version("acme", "salesforce", "contact")
+    second = store.mappings.save("acme", "salesforce", "contact", {"tier": "B"})
+    store.mappings.save("acme", "salesforce", "contact", {"tier": "C"})
+
+    assert store.mappings.version("acme", "salesforce", "contact") == second
+    assert store.mappings.version("acme", "salesforce", "Contact", 1) == first
+    with pytest.raises(ConfigurationError, match=r"no version 7\. There are: 3, 2, 1"):
+        store.mappings.version("acme", "salesforce", "contact", 7)

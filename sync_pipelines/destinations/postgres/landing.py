@@ -97,23 +97,27 @@ class PostgresLanding:
         *,
         merged: Sequence[tuple[str, str]] = (),
         removed: Sequence[str] = (),
+        gone: Sequence[str] = (),
+        passed: Sequence[str] = (),
     ) -> Counts:
         ids = batch.ids
         if len(set(ids)) != len(ids):
             raise ValueError("an id comes twice in one load")
-        noted: Sequence[str] = ids
+        seen: Sequence[str] = [*ids, *passed] if passed else ids
         if self._only_adds:
-            noted, merged, removed = (), (), ()
-        if not ids and not merged and not removed and self._checkpoints.only_moves(self._stored, checkpoint):
+            seen, merged, removed, gone = (), (), (), ()
+        moves_only = not ids and not merged and not removed and not gone
+        if moves_only and self._checkpoints.only_moves(self._stored, checkpoint):
             return self._pass_on(checkpoint)
         with self._transaction() as lent:
-            moved = self._checkpoints.move_on(lent.connection, self._stored, checkpoint, len(noted))
+            moved = self._checkpoints.move_on(lent.connection, self._stored, checkpoint, len(seen))
             self._observe("load.fenced")
             counts = self._write(lent, batch) if ids else Counts()
             counts += Counts(updated=self._mark_merged(lent, merged), deleted=self._remove(lent, removed))
+            counts += Counts(deleted=self._mark_gone(lent, gone))
             self._observe("load.upserted")
-            if moved.kept is not None and noted:
-                self._checkpoints.remember(lent.connection, moved, noted)
+            if moved.kept is not None and seen:
+                self._checkpoints.remember(lent.connection, moved, seen)
             self._checkpoints.forget_others(lent.connection, self._stored, moved)
             self._observe("load.checkpointed")
         self._keep(moved)
@@ -314,6 +318,11 @@ class PostgresLanding:
         if not ids:
             return 0
         return lent.connection.execute(self._sql.remove, self._scope | {"ids": text_array(ids)}).rowcount
+
+    def _mark_gone(self, lent: Lent, ids: Sequence[str]) -> int:
+        if not ids:
+            return 0
+        return lent.connection.execute(self._sql.mark_gone, self._values(ids=text_array(ids))).rowcount
 
     def _all_ids_are_kept(self, lent: Lent, reading: str) -> None:
         if self._checkpoints.kept_ids(lent.connection, reading) != self._stored.seen:

@@ -103,10 +103,14 @@ WHERE {scope} AND t.id = ANY(%(losers)s::text[])
   AND (t.is_deleted IS NOT TRUE OR t.{merged_into} IS DISTINCT FROM %(survivors)s::jsonb ->> t.id)
 """
 
+_REMOVE = "DELETE FROM {table} t WHERE {scope} AND t.id = ANY(%(ids)s::text[])"
+_MARK_GONE = """
+UPDATE {table} t SET is_deleted = true, {hash} = NULL, {emitted_at} = %(now)s, {run_id} = %(run_id)s
+WHERE {scope} AND t.id = ANY(%(ids)s::text[]) AND t.is_deleted IS NOT TRUE
+"""
+
 # The first part needs the key's index alone, the second looks at the few rows that are left: the usual full read, which
 # deletes next to nothing, does not touch the wide rows.
-_REMOVE = "DELETE FROM {table} t WHERE {scope} AND t.id = ANY(%(ids)s::text[])"
-
 _COUNT_UNSEEN = """
 WITH unseen AS MATERIALIZED (
   SELECT t.id FROM {table} t WHERE {scope} AND NOT EXISTS (SELECT FROM {ids} s WHERE s.id = t.id)
@@ -146,6 +150,7 @@ class Statements:
     upsert: bytes
     merge: bytes
     remove: bytes
+    mark_gone: bytes
     count_unseen: bytes
     count_alive: bytes
     mark_unseen: bytes
@@ -189,6 +194,7 @@ def statements_of(layout: Layout) -> Statements:
         upsert=rendered(_UPSERT),
         merge=rendered(_MERGE),
         remove=rendered(_REMOVE),
+        mark_gone=rendered(_MARK_GONE),
         count_unseen=rendered(_COUNT_UNSEEN),
         count_alive=rendered(_COUNT_ALIVE),
         mark_unseen=rendered(_MARK_UNSEEN),

@@ -79,18 +79,24 @@ class FilesLanding:
         *,
         merged: Sequence[tuple[str, str]] = (),
         removed: Sequence[str] = (),
+        gone: Sequence[str] = (),
+        passed: Sequence[str] = (),
     ) -> Counts:
         if len(set(batch.ids)) != len(batch.ids):
             raise ValueError("an id comes twice in one load")
 
+        seen: Sequence[str] = [*batch.ids, *passed]
+        if self._layout.table.append:
+            seen, merged, removed, gone = (), (), (), ()
+
         def change(manifest: Manifest) -> Change[Counts]:
-            if not batch.ids and not merged and not removed:
-                return Change(Counts())
+            if not batch.ids and not merged and not removed and not gone:
+                return Change(Counts(), ids=seen)
             work = self._merging(manifest)
             counts = work.upsert(batch)
-            if not self._layout.table.append:
-                counts += Counts(updated=work.mark_merged(merged), deleted=work.remove(removed))
-            return Change(counts, self._tables(work.rows), batch.ids)
+            counts += Counts(updated=work.mark_merged(merged), deleted=work.remove(removed))
+            counts += Counts(deleted=work.mark_gone(gone))
+            return Change(counts, self._tables(work.rows), seen)
 
         self._observe("load.fenced")
         return self._through(change, checkpoint, ("load.upserted", "load.checkpointed"), "load.committed")

@@ -105,6 +105,13 @@ class Merging:
                 self._written[id] = self.gone(id)
         return sum(id in there for id in wanted)
 
+    def mark_gone(self, ids: Sequence[str]) -> int:
+        """Rows of records that are not wanted any more become deleted ones; how many were not yet."""
+        living = {id: row for id, row in self._current(ids).items() if row[self._deleted] is not True}
+        for id, row in living.items():
+            self._written[id] = self._with(row, {self._deleted: True, _HASH: None}, self._head)
+        return len(living)
+
     def gone(self, id: str) -> FileRow:
         """A row that says that its record is there no more."""
         nothing = (None,) * (len(self._layout.columns) - len(METADATA))

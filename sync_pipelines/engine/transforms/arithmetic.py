@@ -28,7 +28,7 @@ LONGEST_NUMBER: Final = LARGEST_EXPONENT + 100
 _MOST_BITS: Final = 3322
 """Of a whole number with LARGEST_EXPONENT digits."""
 _TRAPS: Final = [InvalidOperation, DivisionByZero, Overflow]
-_EXACT: Final = Context(prec=2 * LONGEST_NUMBER, rounding=ROUND_HALF_EVEN, traps=[*_TRAPS, Inexact])
+_EXACT: Final = Context(prec=LONGEST_NUMBER, rounding=ROUND_HALF_EVEN, traps=[*_TRAPS, Inexact])
 _QUOTIENT: Final = Context(prec=DIGITS_OF_QUOTIENTS, rounding=ROUND_HALF_EVEN, traps=_TRAPS)
 _ROUNDING: Final = Context(prec=2 * LONGEST_NUMBER, traps=_TRAPS)
 _TOO_LARGE: Final = f"leads to a number of more than {LARGEST_EXPONENT} digits"
@@ -38,12 +38,12 @@ def to_number(value: Any) -> Number | None:
     """Also of a text; None for an empty one. Misfit for what is no number."""
     if type(value) is int or type(value) is Decimal:
         return value
-    if isinstance(value, str) and len(value) > LONGEST_NUMBER:
-        raise Misfit("is not a plain number")
-    number = to_numeric(value)
-    if number is not None and number == number.to_integral_value() and abs(number.adjusted()) < DIGITS_OF_QUOTIENTS:
-        return int(number)
-    return number
+    if isinstance(value, str):
+        if value.isascii() and value.isdecimal() and len(value) <= DIGITS_OF_QUOTIENTS:
+            return int(value)
+        if len(value) > LONGEST_NUMBER:
+            raise Misfit("is not a plain number")
+    return to_numeric(value)
 
 
 def is_number(value: Any) -> bool:

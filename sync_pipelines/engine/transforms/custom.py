@@ -67,7 +67,7 @@ add(
         name="custom",
         options=_Custom,
         make=_custom,
-        told="A value computed by an expression in a small, safe language, which is described below.",
+        told="A value computed by an expression in the language of this page.",
         examples=(
             Example(
                 ("Ada", "Lovelace"), "LOVELACE, Ada", {"expression": "upper(Last) + ', ' + First"}, ("First", "Last")

@@ -14,7 +14,7 @@ from sync_pipelines.engine.transforms.registry import TEXTS, Example, Function, 
 _DIRECTIVE: Final = re.compile(r"%(.?)", re.DOTALL)
 _WRITTEN: Final = frozenset("YymdHIMSfpjbBaAzZ%")
 _READ: Final = frozenset("YymdHIMSfpjbBaAz%")
-_DATE_ONLY: Final = re.compile(r"\s*\d{4}-\d\d-\d\d\s*", re.ASCII)
+_DATE_ONLY: Final = re.compile(r"\d{4}-?\d\d-?\d\d|\d{4}-?W\d\d(-?\d)?", re.ASCII)
 _LONGEST_DATE: Final = 100
 
 _Moment: TypeAlias = date | datetime
@@ -70,7 +70,6 @@ class _Written(_Iso):
     Example((1777620337000,), "2026-05-01T07:25:37Z"),
     Example(("01/05/2026",), "2026-05-01", {"from": "%d/%m/%Y"}),
     Example(("1 May 2026 09:25",), "2026-05-01T07:25:00Z", {"from": "%d %b %Y %H:%M", "from_zone": "Europe/Berlin"}),
-    repeats=True,
     gives=TEXTS | {"date", "timestamptz"},
 )
 def date_to_iso(options: _Iso) -> Function:
@@ -81,10 +80,15 @@ def date_to_iso(options: _Iso) -> Function:
     read = _reader(options.from_, ZoneInfo(options.from_zone))
 
     def make(value: Any) -> str | None:
+        if not options.from_ and type(value) is str and value[-1:] == "Z" and value[10:11] == "T":
+            try:
+                return datetime.fromisoformat(value).isoformat()[: -len("+00:00")] + "Z"
+            except ValueError:
+                pass  # said below why not
         moment = read(value)
         if not isinstance(moment, datetime):
             return moment.isoformat() if moment else None
-        return moment.astimezone(UTC).isoformat().removesuffix("+00:00") + "Z"
+        return moment.isoformat()[: -len("+00:00")] + "Z"
 
     return make
 
@@ -128,7 +132,7 @@ def date_writer(to: str) -> Callable[[datetime], str]:
 
 
 def _reader(formats: Sequence[str], zone: tzinfo) -> Callable[[Any], _Moment | None]:
-    """Of what a value says: a date where it tells no time, else a time with its zone; None for an empty text."""
+    """Of what a value says: a date where it tells no time, else a time in UTC; None for an empty text."""
     timed = {each: any(sign in "HIMSfp" for sign in _DIRECTIVE.findall(each)) for each in formats}
 
     def read(value: Any) -> _Moment | None:
@@ -152,19 +156,18 @@ def _reader(formats: Sequence[str], zone: tzinfo) -> Callable[[Any], _Moment | N
 
 
 def _by_iso(value: Any, zone: tzinfo) -> _Moment | None:
-    moment = to_timestamp(value)
-    if moment is None or not isinstance(value, str):
-        return moment
-    if _DATE_ONLY.fullmatch(value):
-        return moment.date()
+    if not isinstance(value, str) or value.isdecimal():
+        return to_timestamp(value)
     try:
-        bare = datetime.fromisoformat(value)
+        moment = datetime.fromisoformat(value)
     except ValueError:
-        return moment  # epoch milliseconds as a text
-    return _zoned(bare, zone)
+        return to_timestamp(value)  # or its reason why not
+    return moment.date() if _DATE_ONLY.fullmatch(value) else _zoned(moment, zone)
 
 
 def _zoned(moment: datetime, zone: tzinfo) -> datetime:
+    if moment.tzinfo is UTC:
+        return moment
     try:
         return (moment if moment.tzinfo is not None else moment.replace(tzinfo=zone)).astimezone(UTC)
     except OverflowError:

@@ -90,7 +90,7 @@ def _plain(value: Any, own: OwnTransform) -> Any:
         if math.isnan(value):
             return None
         return json_number(repr(value)) if math.isfinite(value) else _refuse(value, own)
-    if value != value or type(value).__name__ in ("NAType", "NaTType"):
+    if type(value).__name__ in ("NAType", "NaTType"):
         return None
     if isinstance(value, date | datetime):
         return value.isoformat()

@@ -229,8 +229,8 @@ class _Compiler:
 
     def _test(self, node: ast.expr, op: ast.cmpop, right: ast.expr) -> Callable[[Any, Any, Row], bool]:
         if isinstance(op, ast.Is | ast.IsNot):
-            if not isinstance(right, ast.Constant) or right.value is not None:
-                raise ValueError("compares with `is`, which is for None only: write == instead")
+            if not self._is_null(right):
+                raise ValueError("compares with `is`, which is for null only: write == instead")
             wanted = isinstance(op, ast.Is)
             return lambda value, _, row: (value is None) is wanted
         if isinstance(op, ast.In | ast.NotIn):
@@ -242,7 +242,14 @@ class _Compiler:
         order = _ORDERS[type(op)]
         return lambda value, other, row: _ordered(order, value, other, row)
 
+    def _is_null(self, node: ast.expr) -> bool:
+        if isinstance(node, ast.Name):
+            return node.id not in self._places and node.id.lower() in ("null", "none")
+        return isinstance(node, ast.Constant) and node.value is None
+
     def _List(self, node: ast.List | ast.Tuple) -> Closure:
+        if not node.elts and isinstance(node, ast.Tuple):
+            raise ValueError("is empty")
         closures = [self._of(item) for item in node.elts]
         if all(isinstance(item, ast.Constant) for item in node.elts):
             constant = [closure([]) for closure in closures]
@@ -313,9 +320,9 @@ def _bounded_constant(value: arithmetic.Number) -> None:
 
 
 def _work(row: Row, amount: int) -> None:
-    row[-1] += amount
-    if row[-1] > MOST_WORK:
+    if row[-1] + amount > MOST_WORK:
         raise Misfit(_TOO_MUCH)
+    row[-1] += amount
 
 
 def _added(left: Any, right: Any, row: Row) -> Any:

@@ -26,9 +26,9 @@ class Money:
         """`amount` has as many digits after the point as `precision` says."""
         below = amount < 0
         if self.grouping == (3, 3):
-            digits = format(abs(amount), ",f")
+            digits = format(amount.copy_abs(), ",f")
         else:
-            whole, point, rest = format(abs(amount), "f").partition(".")
+            whole, point, rest = format(amount.copy_abs(), "f").partition(".")
             digits = ",".join(self._groups(whole)) + point + rest
         return self.prefix[below] + digits.translate(self.symbols) + self.suffix[below]
 

@@ -53,9 +53,9 @@ class _Counting(RenderContext):
         self.weight = 0
 
     def spend(self, work: int) -> None:
-        self.work += work
-        if self.work > MOST_WORK:
+        if self.work + work > MOST_WORK:
             raise Misfit("takes more work in the template than is allowed")
+        self.work += work
 
     def get(self, path: list[object], **given: Any) -> object:
         self.spend(WORK_OF_A_NAME)

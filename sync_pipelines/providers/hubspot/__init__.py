@@ -15,8 +15,10 @@ from sync_pipelines.model.common_model import Addresses, Compute, Emails, FirstO
 from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.provider import CrmObject, Hosts, Limits, OAuth2, Provider, RecordShape
 from sync_pipelines.providers.hubspot.answers import DAILY_PAUSE, classify, token_from, token_request, usage, window
+from sync_pipelines.providers.hubspot.conditions import pushed
 from sync_pipelines.providers.hubspot.counting import changed, count
 from sync_pipelines.providers.hubspot.describing import OWNERS, describe, identify
+from sync_pipelines.providers.hubspot.lists import members
 from sync_pipelines.providers.hubspot.paths import paths_of
 from sync_pipelines.providers.hubspot.reading import read
 
@@ -135,6 +137,7 @@ def _object(
         name=name,
         shape=_SHAPE,
         cursor_field=cursor_field,
+        created_field="createdate" if name in ("contacts", "companies", "deals", "tickets") else "hs_createdate",
         common_name=common_name,
         common=common or {},
         volatile=VOLATILE,
@@ -202,6 +205,8 @@ def hubspot(version: str = "v3") -> Provider:
         read=partial(read, paths),
         count=partial(count, paths),
         changed=partial(changed, paths),
+        pushed=pushed,
+        members=partial(members, paths),
         identify=partial(identify, paths),
         classify=classify,
         refresh=partial(token_request, paths.oauth),

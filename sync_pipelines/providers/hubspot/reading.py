@@ -9,6 +9,7 @@ import msgspec
 from sync_pipelines.model.errors import ProtocolError
 from sync_pipelines.model.flow import Flow, Get, Notice, Page, PageToken, Post, Response
 from sync_pipelines.model.provider import ReadPlan
+from sync_pipelines.providers.hubspot.conditions import Groups, groups_of
 from sync_pipelines.providers.hubspot.counting import filter_on
 from sync_pipelines.providers.hubspot.describing import OWNERS, OwnersPage, next_after
 from sync_pipelines.providers.hubspot.paths import Paths
@@ -30,7 +31,8 @@ LIVE: Final[PageToken] = {"archived": False}
 
 
 def read(paths: Paths, plan: ReadPlan) -> Flow:
-    """All archived records first, which search never shows; then live ones (full: the list; incremental: search).
+    """All archived records first, which search never shows; then live ones: all by the list, changed ones and those
+    that fit a filter by search.
 
     In this order the row of a merged record is there when its survivor names it, and a record that is restored
     meanwhile is met twice, not never. A limited read shows what records look like, so it leaves archived ones away.
@@ -42,7 +44,8 @@ def read(paths: Paths, plan: ReadPlan) -> Flow:
         at = LIVE
     if room is not None and room <= 0:
         return
-    if plan.object.name == OWNERS or plan.since is None or plan.object.cursor_field is None:
+    everything = plan.where is None and (plan.since is None or plan.object.cursor_field is None)
+    if plan.object.name == OWNERS or everything:
         yield from _read_list(paths, plan, archived=False, after=at.get("after"), room=room)
     else:
         yield from _read_search(paths, plan, last_id=at.get("last_id"), room=room)
@@ -145,7 +148,7 @@ def _with_all_properties(path: str, names: Sequence[str], records: Sequence[Reco
 
 
 def _read_search(paths: Paths, plan: ReadPlan, *, last_id: str | None, room: int | None) -> Flow:
-    """Changed records by ascending id, every page a search of its own from the last id on.
+    """Changed or fitting records by ascending id, every page a search of its own from the last id on.
 
     Never by `after`: it is an offset into a result that loses records as they change, so the rest would move up and be
     passed by; and the vendor refuses it beyond 10,000. Never by time either: batch jobs give more than that one time.
@@ -175,14 +178,15 @@ def _read_search(paths: Paths, plan: ReadPlan, *, last_id: str | None, room: int
 def _search_body(plan: ReadPlan, last_id: str | None) -> dict[str, Any]:
     """All five keys and sorts as texts: what the specification demands, although the API takes less."""
     filters = []
-    if plan.since:
+    if plan.since and plan.object.cursor_field:
         filters.append(filter_on(str(plan.object.cursor_field), "GTE", plan.since))
-    if plan.until:
+    if plan.until and plan.object.cursor_field:
         filters.append(filter_on(str(plan.object.cursor_field), "LT", plan.until))
     if last_id:
         filters.append(filter_on("hs_object_id", "GT", last_id))
+    groups: Groups = [()] if plan.where is None else groups_of(plan.where)
     return {
-        "filterGroups": [{"filters": filters}],
+        "filterGroups": [{"filters": [*group, *filters]} for group in groups if group or filters],
         "sorts": ["hs_object_id"],
         "properties": [known.name for known in plan.fields],
         "limit": min(plan.page_size or SEARCH_PAGE, SEARCH_PAGE),

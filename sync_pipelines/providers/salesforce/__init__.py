@@ -15,6 +15,8 @@ from sync_pipelines.model.common_model import Addresses, Compute, Emails, Phones
 from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.provider import CrmObject, Hosts, Limits, OAuth2, Provider, RecordShape
 from sync_pipelines.providers.salesforce.answers import OAUTH_PATH, classify, token_from, token_request, usage
+from sync_pipelines.providers.salesforce.campaigns import members
+from sync_pipelines.providers.salesforce.conditions import pushed
 from sync_pipelines.providers.salesforce.describing import changed, count, describe, identify
 from sync_pipelines.providers.salesforce.reading import read
 
@@ -126,6 +128,7 @@ def _object(
         name=name,
         shape=shape,
         cursor_field="SystemModstamp",
+        created_field="CreatedDate",
         common_name=common_name,
         common=common or {},
         volatile=VOLATILE,
@@ -178,6 +181,8 @@ def salesforce(version: str = API_VERSION) -> Provider:
         read=partial(read, root),
         count=partial(count, root),
         changed=partial(changed, root),
+        pushed=pushed,
+        members=partial(members, root),
         identify=identify,
         classify=classify,
         refresh=token_request,
