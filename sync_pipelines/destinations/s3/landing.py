@@ -1,6 +1,8 @@
 """One scope's open place in one table. Each call makes its files first, and then the manifest that counts them."""
 
 import json
+import random
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -22,8 +24,11 @@ from sync_pipelines.model.destination import Batch, Observer, Row, Scope, Stored
 from sync_pipelines.model.errors import DeleteBrake, DestinationBusy, DestinationError, LeaseLost
 from sync_pipelines.model.run import Counts
 
-MOST_TRIES: Final = 10
+MOST_TRIES: Final = 40
 """So often work is begun anew because another sync of the same rows, or a compaction, was quicker."""
+
+LONGEST_PAUSE: Final = 0.5
+"""Seconds. Who was overtaken waits a random while before that, so that those who race do not meet again and again."""
 
 VIEWED_PREFIX: Final = "_supaglue_"
 VIEWED: Final = ("application_id", "customer_id", "provider_name", "emitted_at")
@@ -188,7 +193,7 @@ class FilesLanding:
         after: str,
     ) -> Result:
         """Commit what `change` makes of the newest manifest; anew while others who do not concern us are quicker."""
-        for _ in range(MOST_TRIES):
+        for number in range(MOST_TRIES):
             now = self._head.manifest
             manifest = msgspec.structs.replace(
                 now,
@@ -202,6 +207,7 @@ class FilesLanding:
             try:
                 self._commit(made, self._moved(manifest, checkpoint, made.ids), manifest, before)
             except Overtaken:
+                time.sleep(random.uniform(0, min(LONGEST_PAUSE, 0.01 * 2**number)))  # noqa: S311
                 self._catch_up()
             else:
                 self._observe(after)
