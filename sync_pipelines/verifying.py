@@ -32,13 +32,15 @@ def verify(
     run_id: str,
     on_counted: Callable[[Sequence[Comparison]], None] = lambda found: None,
 ) -> list[Comparison]:
-    """Compare both sides of a sync's objects (all when none is named) for its customers, and keep what was found.
+    """Compare both sides of a sync's objects for its customers, and keep what was found.
 
-    Who differs is synced once in the ordinary way, as `run_id`. Answers what is known now, so that a gap which could
-    not be counted again is still one. `on_counted` is told as it goes on.
+    No `objects`: all that can be counted, which associations cannot. Who differs is synced once in the ordinary way, as
+    `run_id`. Answers what is known now, so that a gap which could not be counted again is still one. `on_counted` is
+    told as it goes on.
     """
     declared = project.sync(sync)
-    chosen = [project.declared(sync, name) for name in objects] or list(declared.objects)
+    countable = [each for each in declared.objects if not each.is_associations]
+    chosen = [project.declared(sync, name) for name in objects] or countable
     connections = project.connections(sync, customers)
     found: list[Comparison] = []
     for each in chosen:

@@ -9,6 +9,7 @@ import typer
 from sync_pipelines.cli import (
     budget,
     compact,
+    configuration,
     connect,
     failed,
     fields,
@@ -16,9 +17,12 @@ from sync_pipelines.cli import (
     local,
     mapping,
     metrics,
+    plan,
+    preview,
     project_verbs,
     prune,
     run,
+    schema,
     steer,
     verify,
 )
@@ -61,20 +65,9 @@ def main(
 
 
 GROUPS = (
-    project_verbs,
-    run,
-    steer,
-    verify,
-    connect,
-    fields,
-    mapping,
-    failed,
-    health,
-    budget,
-    metrics,
-    prune,
-    compact,
-    local,
+    *(project_verbs, run, steer, verify, connect, fields, mapping, failed, schema),
+    *(preview, plan, configuration),
+    *(health, budget, metrics, prune, compact, local),
 )
 for group in GROUPS:
     group.register(app)

@@ -73,6 +73,7 @@ def trigger(
     with opened(with_store=True) as project:
         objects = [project.declared(name, item).object for item in object_name or []]
         customers = [item.customer_id for item in project.connections(name, customer or [])]
+        project.refuse_unapplied(name)
         project.plan(name)
         project.store.lifecycle.refuse_archived(name)
         project.store.due.request(name, customers=customers, objects=objects or None, full=full, actor=whoami())

@@ -1,7 +1,6 @@
 """The documents that people write: provider, destination and sync. An API takes the same models as JSON."""
 
 import re
-from datetime import timedelta
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
@@ -11,6 +10,7 @@ from sync_pipelines.config.filters import BoundedFilter, HistoryDocument, Leavin
 from sync_pipelines.config.rules import RuleDocument
 from sync_pipelines.config.schedules import Duration, ScheduleDocument
 from sync_pipelines.model.naming import LONGEST_NAME, refusal_of_customer_id
+from sync_pipelines.model.schema_change import DISCARD_FIELD, DISCARD_RECORD, EVOLVE, FREEZE
 from sync_pipelines.model.sync import APPEND, FULL_REFRESH, INCREMENTAL, MIRROR, UPSERT
 
 STRATEGIES = {
@@ -21,6 +21,15 @@ STRATEGIES = {
     "full then incremental": INCREMENTAL,
 }
 """Every first sync reads all history, so `full then incremental` is what `incremental` does."""
+
+SCHEMA_POLICIES = {
+    "evolve": EVOLVE,
+    "freeze": FREEZE,
+    "discard field": DISCARD_FIELD,
+    "discard_field": DISCARD_FIELD,
+    "discard record": DISCARD_RECORD,
+    "discard_record": DISCARD_RECORD,
+}
 
 FIELD_TYPES = {
     "text": "text",
@@ -51,20 +60,6 @@ CONNECTION_PARAMETERS = frozenset(
 """Parameters of libpq that may be set beside host, port, database, user and password."""
 
 
-def _name(written: str) -> str:
-    if not 1 <= len(written) <= 100 or not written.isprintable() or "/" in written or written != written.strip():
-        raise refusing("must have 1 to 100 printable characters, no / and no blank at either end")
-    return written
-
-
-def _url(written: Any) -> Any:
-    if not isinstance(written, str):
-        return written
-    if written and not re.match(r"^https?://[^/\s?#]+[^\s?#]*$", written):
-        raise refusing("must be a URL that begins with https:// (or http:// for a local server), without ? and #")
-    return written.rstrip("/") or None
-
-
 def _table(written: str) -> str:
     if not re.fullmatch(rf"[a-z][a-z0-9_]{{0,{LONGEST_NAME - 1}}}", written):
         raise refusing("must be a plain table name: small letters, digits and _, at most 63, a letter first")
@@ -89,6 +84,15 @@ def _schema(written: str) -> str:
     return written
 
 
+def _short_forms_too(schema: dict[str, Any]) -> None:
+    """What an editor is to take besides the document."""
+    schema["anyOf"] = [*schema["anyOf"], {"type": "boolean"}, {"type": "array", "items": {"type": "string"}}]
+
+
+def _none_if_false(written: Any) -> Any:
+    return None if written is False else written
+
+
 def _parameters(written: dict[str, str | int]) -> dict[str, str | int]:
     if unknown := sorted(written.keys() - CONNECTION_PARAMETERS):
         raise refusing(f"does not take {', '.join(unknown)}; it takes {', '.join(sorted(CONNECTION_PARAMETERS))}")
@@ -110,13 +114,12 @@ _LATER = {
     "bidirectional": "bidirectional is not there yet: write `direction: inbound`, or leave it out",
 }
 Strategy = Annotated[str, Choice(STRATEGIES)]
+SchemaPolicy = Annotated[str, Choice(SCHEMA_POLICIES)]
 FieldType = Annotated[str, Choice(FIELD_TYPES)]
 AuthType = Annotated[str, Choice({"oauth2": "oauth2"})]
 Category = Annotated[str, Choice({"crm": "crm"})]
 Direction = Annotated[str, Choice({"inbound": "inbound"}, later=_LATER)]
 Mode = Annotated[str, Choice({UPSERT: UPSERT, MIRROR: MIRROR, APPEND: APPEND})]
-Name = Annotated[str, AfterValidator(_name)]
-Url = Annotated[str | None, BeforeValidator(_url)]
 
 
 class OAuthDocument(Document):
@@ -195,64 +198,6 @@ class PostgresDestinationDocument(Document):
     row_level_security: Annotated[RowLevelSecurityDocument | None, BeforeValidator(_unless_off)] = None
 
 
-def _in_no_bucket(written: Any) -> None:
-    if written:
-        raise refusing("is of databases only: in a bucket, give each customer's prefix its own right to be read")
-
-
-def _bucket(written: str) -> str:
-    if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", written):
-        raise refusing("must be a bucket's name: 3 to 63 small letters, digits, dots and hyphens")
-    return written
-
-
-def _files_prefix(written: str) -> str:
-    parts = written.strip("/").split("/")
-    if written.strip("/") and not all(
-        part and part.isprintable() and not part.startswith(("_", ".")) for part in parts
-    ):
-        raise refusing("must be names with / between; none begins with _ or ., which readers of files pass over")
-    return "/".join(parts)
-
-
-class S3DestinationDocument(Document):
-    """Files in an S3 bucket, in a store that speaks its protocol, or in a local `folder` (for one machine, and tests).
-
-    Without keys, whoever runs this decides who we are: a role, AWS_PROFILE, or Dagster's S3Resource.
-    """
-
-    EXACTLY_ONE = (("credentials", "folder"),)
-
-    class Credentials(Document):
-        bucket: Annotated[str, AfterValidator(_bucket)]
-        region: str | None = Field(None, min_length=1)
-        prefix: Annotated[str, AfterValidator(_files_prefix)] = Field("", description="Where in the bucket")
-        access_key_id: str | None = Field(None, min_length=1)
-        secret_access_key: SecretStr | None = Field(None, min_length=1)
-        session_token: SecretStr | None = Field(None, min_length=1)
-        endpoint_url: Url = Field(None, description="Of another store than Amazon's")
-
-        @model_validator(mode="after")
-        def _has_both_keys_or_none(self) -> Self:
-            if (self.access_key_id is None) != (self.secret_access_key is None):
-                raise refusing("needs both `access_key_id` and `secret_access_key`, or neither of them")
-            if self.session_token is not None and self.access_key_id is None:
-                raise refusing("has a `session_token` without the keys that it belongs to")
-            return self
-
-    id: Identifier | None = None
-    name: Name
-    type: Literal["s3"]
-    credentials: Credentials | None = None
-    folder: str | None = Field(None, min_length=1, description="Instead of a bucket: a folder of this machine")
-    format: Annotated[str, Choice({"parquet": "parquet", "jsonl": "jsonl", "json lines": "jsonl"})] = "parquet"
-    compression: Annotated[str, Choice({"zstd": "zstd", "gzip": "gzip", "none": "none"})] = "zstd"
-    keep_replaced: Duration = Field(
-        timedelta(days=1), description="How long readers may go on with files that were replaced by newer ones"
-    )
-    row_level_security: Annotated[None, BeforeValidator(_in_no_bucket)] = None
-
-
 DESTINATION_DOCUMENTS: dict[str, type[PostgresDestinationDocument] | type[S3DestinationDocument]] = {
     "postgres": PostgresDestinationDocument,
     "s3": S3DestinationDocument,
@@ -283,6 +228,22 @@ class CustomSchemaDocument(Document):
     allow_additional_fields: bool = False
 
 
+class AssociationsDocument(Document):
+    """Links of an object's records, in a table of their own. `true` stands for all that there usually are, a list for
+    `to`."""
+
+    to: tuple[str, ...] = Field((), description="Linked objects; empty: all that there usually are")
+    strategy: Strategy | None = None
+    table: Annotated[str, AfterValidator(_table)] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_forms(cls, written: Any) -> Any:
+        if written is True:
+            return {}
+        return {"to": written} if isinstance(written, list | tuple) else written
+
+
 class ObjectDocument(Document):
     """One object of a sync. A bare name stands for the object with everything at its default."""
 
@@ -295,11 +256,28 @@ class ObjectDocument(Document):
     filter: BoundedFilter | None = Field(None, description="Which of the records are synced")
     leaving: Leaving | None = Field(None, description="What becomes of the row of a record that leaves the filter")
     history: HistoryDocument | None = Field(None, description="What a first read brings; the sync's if left out")
+    schema_policy: SchemaPolicy | None = Field(
+        None, description="What to do when the account's fields change; the sync's if left out"
+    )
+    formula_refresh: ScheduleDocument | None = Field(
+        None, description="When formula and roll-up fields are read of all records: daily, or a schedule"
+    )
+    associations: Annotated[AssociationsDocument | None, BeforeValidator(_none_if_false)] = Field(
+        None,
+        description="Links to other objects, in a table of their own: true, or a list of objects",
+        json_schema_extra=_short_forms_too,
+    )
 
     @model_validator(mode="before")
     @classmethod
     def _a_bare_name(cls, written: Any) -> Any:
         return {"object": written} if isinstance(written, str) else written
+
+    @model_validator(mode="after")
+    def _refreshes_what_is_stored(self) -> Self:
+        if self.formula_refresh is not None and not self.raw_fields:
+            raise refusing("has `formula_refresh`, which compares with the stored records: leave `raw_fields` on")
+        return self
 
 
 class OverrideDocument(Document):
@@ -345,6 +323,7 @@ class SyncDocument(Document):
     overrides: dict[Annotated[str, AfterValidator(_customer)], OverrideDocument] = Field(
         {}, description="What is otherwise for single customers: schedule, objects, schema"
     )
+    schema_policy: SchemaPolicy = Field("evolve", description="What to do when an account's fields change")
     freshness: Duration | None = Field(None, description="No customer's last successful sync should be older than this")
     history: HistoryDocument | None = Field(None, description="What a first read brings; everything if left out")
     objects: tuple[ObjectDocument, ...] = Field(min_length=1)

@@ -1,7 +1,8 @@
 """Records that wait to be stored together: their texts by id, the newest of each."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, repeat
 from typing import Final, TypeAlias
 
 from sync_pipelines.engine.cleaning import NotARecord, decode_record
@@ -77,8 +78,8 @@ class Chunk:
     """Filled page by page, then stored as a whole.
 
     `losers`: (losing id, surviving id) pairs that its records tell. `doubled`: records that were there already, in
-    another version. `refused`: those that cannot be stored. `resume` and `total`: of its last page. `is_cut`: it gets
-    no more, however little is in it.
+    another version. `refused`: those that cannot be stored. `resume` and `total`: of its last page. `counted`: as
+    `total` counts. `is_cut`: it gets no more, however little is in it.
     """
 
     def __init__(self, plan: ChunkPlan) -> None:
@@ -94,12 +95,15 @@ class Chunk:
         self.refused: list[Refusal] = []
         self.pages = 0
         self.records = 0
+        self.counted = 0
+        self._groups: dict[str, list[str]] = {}
         self.resume: PageToken | None = None
         self.total: int | None = None
 
     @property
     def is_full(self) -> bool:
-        return self.is_cut or len(self._texts) >= self._plan.most_rows or self.bytes >= CHUNK_BYTES
+        most = self._plan.most_rows
+        return self.is_cut or self.bytes >= CHUNK_BYTES or len(self._texts) >= most or len(self._groups) >= most
 
     @property
     def removed(self) -> Sequence[str]:
@@ -147,18 +151,29 @@ class Chunk:
     def _judged(self, verdict: int) -> list[str]:
         return [id for id, judged in self._outside.items() if judged == verdict]
 
+    @property
+    def regrouped(self) -> Sequence[str]:
+        """What its records were told by, and what told none."""
+        return list(self._groups)
+
     def add(self, page: Page) -> None:
+        if page.groups is not None:
+            self._forget(page.groups)
         texts, hashes = self._texts, self._hashes
         key_of, outside, judge = self._plan.key_of, self._outside, self._plan.judge
         heeds_deletes = self._plan.without_deleted or judge is not None
         verdicts = None if judge is None else judge(page.records)
         size = 0
+        owners = _owners(page.groups)
         for place, text in enumerate(page.records):
+            owner = next(owners, None)
             try:
                 id, digest, deleted, losers = key_of(text)
             except RejectRecord as refusal:
                 self.refused.append((refusal, text))
                 continue
+            if owner is not None:
+                self._groups[owner].append(id)
             if losers:
                 self.losers.extend((loser, id) for loser in losers)
             size += len(text)
@@ -176,6 +191,7 @@ class Chunk:
         self.bytes += size
         self.pages += 1
         self.records += len(page.records)
+        self.counted += len(page.records) if page.groups is None else len(page.groups)
         self.resume = page.resume
         self.total = page.total if page.total is not None else self.total
 
@@ -205,10 +221,23 @@ class Chunk:
                 self._outside.pop(id, None)
         return refused
 
+    def _forget(self, groups: Mapping[str, int]) -> None:
+        """What these told in an earlier page of the chunk is replaced by what they tell in this one."""
+        for owner in groups:
+            for id in self._groups.pop(owner, ()):
+                self._texts.pop(id, None)
+                self._hashes.pop(id, None)
+            self._groups[owner] = []
+
     def _replaces(self, candidate: bytes, known: bytes) -> bool:
         """Whether `candidate` is the newer one of two versions of a record, or might be."""
         one, other = self._plan.mapper.modified_at(candidate), self._plan.mapper.modified_at(known)
         return one is None or other is None or one >= other
+
+
+def _owners(groups: Mapping[str, int] | None) -> Iterator[str]:
+    """Of each record of a page by what it was told."""
+    return chain.from_iterable(repeat(owner, amount) for owner, amount in (groups or {}).items())
 
 
 def chunks_of(steps: Iterator[Page | Notice], plan: ChunkPlan) -> Iterator[Chunk | Notice]:

@@ -188,6 +188,8 @@ def _each(
 def _refusal(work: Work) -> str:
     if work.connection.status == "expired":
         return f"The connection to {work.provider.title} has expired: the customer must reconnect."
+    if work.declared.is_associations:
+        return "Associations are not counted: no vendor tells how many there are."
     if work.provider.count is None:
         return f"{work.provider.title} cannot count its records."
     return _beyond_counting(work.declared)

@@ -16,9 +16,11 @@ from sync_pipelines.engine.ahead import read_ahead_if_long
 from sync_pipelines.engine.backfill import BACKFILL_ROWS, Refill, follow
 from sync_pipelines.engine.beginning import begin, same_account
 from sync_pipelines.engine.chunk import Chunk, ChunkPlan, TextBatch, chunks_of
-from sync_pipelines.engine.keys import key_reader
+from sync_pipelines.engine.formulas import Formulas
+from sync_pipelines.engine.keys import key_reader, refusing
 from sync_pipelines.engine.layout import FieldPlan, marks_of, plan_fields, table_of
 from sync_pipelines.engine.mapping import LaterMapper, RecordMapper
+from sync_pipelines.engine.schema_policy import Ruling, SchemaMemory, ruled
 from sync_pipelines.engine.tally import Tally as Tally
 from sync_pipelines.model.checkpoint import Checkpoint, Reading
 from sync_pipelines.model.connection import Connection
@@ -93,23 +95,29 @@ Describe = Callable[[CrmObject], ObjectSchema]
 
 
 def sync_object(
-    work: Work, vendor: Vendor, destination: Destination, tally: Tally, *, observe: Observer, describe: Describe
+    work: Work,
+    vendor: Vendor,
+    destination: Destination,
+    tally: Tally,
+    *,
+    observe: Observer,
+    describe: Describe,
+    memory: SchemaMemory | None = None,
 ) -> None:
-    """Do the work; `tally` tells what was done, also when an error of the tree in model.errors ends it early."""
-    schema = describe(work.crm_object)
+    """Do the work; `tally` tells what was done, also when an error of the tree in model.errors ends it early.
+
+    `memory`: of the account's fields; without one a change of them goes unnoticed.
+    """
+    schema = (ruling := ruled(work, describe(work.crm_object), memory, tally)).schema
     tally.account_id = _account_id(work, vendor)
     observe("described")
     table = table_of(work.sync, work.declared, work.crm_object)
     plan = plan_fields(work.declared, work.crm_object, schema, work.provider.name, work.mapping)
-    for name in plan.missing:
-        tally.notice(
-            f"The mapped field {name} is not in this account or not readable any more; its column stays as it is for "
-            "records that do not change, and null for others. Map another field or give back the permission."
-        )
+    _tell_missing(plan, ruling, tally)
     with destination.open(work.scope, table, work.run_id, observe) as landing:
         known = landing.checkpoint or Checkpoint()
         same_account(known, tally.account_id)
-        marks = marks_of(work.declared, table, plan, work.hash_key)
+        marks = marks_of(work.declared, table, plan, work.hash_key, remade=landing.remade, unexpected=ruling.unexpected)
         refill = Refill(
             landing=landing,
             table=table,
@@ -123,11 +131,11 @@ def sync_object(
         reread = False
         if work.first is None:
             known, reread = follow(refill, known, vendor.check_stop, tally, observe)
-        chosen_by = selecting.mark_of(work.declared, plan.custom)
-        checkpoint = begin(work, known, (marks, chosen_by), vendor, tally.account_id, reread=reread)
+        all_marks = marks, selecting.mark_of(work.declared, plan.custom)
+        checkpoint = begin(work, known, all_marks, vendor, tally.account_id, reread=reread)
         selection = selecting.select(work.declared, work.crm_object, schema, checkpoint, plan.custom)
         plan = replace(plan, fields=selecting.with_fields(plan.fields, selection))
-        chunks = _chunk_plan(work, schema, table, plan, checkpoint.seed or checkpoint.fingerprint)
+        chunks = _chunk_plan(work, ruling, table, plan, checkpoint.seed or checkpoint.fingerprint)
         read = _Read(
             work=work,
             vendor=vendor,
@@ -140,14 +148,25 @@ def sync_object(
         )
         if work.first is None:
             read.to_the_end(checkpoint)
+            made = Formulas(work=work, landing=landing, table=table, schema=schema, plan=plan, key_of=chunks.key_of)
+            made.refresh_if_due(vendor, tally, observe)
         else:
             read.first_records(known, checkpoint, work.first)
     for notice in vendor.notices:
         tally.notice(notice.message)
 
 
-def _chunk_plan(work: Work, schema: ObjectSchema, table: Table, plan: FieldPlan, mark: str) -> ChunkPlan:
-    crm_object = work.crm_object
+def _tell_missing(plan: FieldPlan, ruling: Ruling, tally: Tally) -> None:
+    for name in plan.missing:
+        if name not in ruling.left_out:
+            tally.notice(
+                f"The mapped field {name} is not in this account or not readable any more; its column stays as it is "
+                "for records that do not change, and null for others. Map another field or give back the permission."
+            )
+
+
+def _chunk_plan(work: Work, ruling: Ruling, table: Table, plan: FieldPlan, mark: str) -> ChunkPlan:
+    crm_object, schema = work.crm_object, ruling.schema
     mapper = LaterMapper(
         lambda: RecordMapper(
             crm_object,
@@ -163,6 +182,8 @@ def _chunk_plan(work: Work, schema: ObjectSchema, table: Table, plan: FieldPlan,
     seed = msgspec.json.encode((mark, schema.lookups), order="sorted").decode()
     volatile = crm_object.volatile.intersection(field.name for field in plan.fields)
     key_of = key_reader(crm_object.shape, volatile=volatile, seed=seed)
+    if ruling.refused:
+        key_of = refusing(key_of, crm_object.shape, ruling.refused)
     without_deleted = work.sync.mode in (MIRROR, APPEND)
     return ChunkPlan(key_of=key_of, mapper=mapper, most_rows=work.chunk_rows, without_deleted=without_deleted)
 
@@ -255,6 +276,7 @@ class _Read:
             until=reading.until,
             resume=reading.resume,
             bulk_above=self.work.sync.bulk_above,
+            associated=tuple(self.work.provider.find_object(name).name for name in self.work.declared.associated),
             where=where,
         )
 
@@ -264,7 +286,7 @@ class _Read:
             self.observe("page.read")
         for refusal, text in chunk.refused:
             self.tally.reject(str(refusal), text)
-        self.records += chunk.records
+        self.records += chunk.counted
         self.tally.counts += Counts(read=chunk.records - len(chunk.refused), unchanged=chunk.doubled)
 
     def _store(self, chunk: Chunk, checkpoint: Checkpoint) -> Checkpoint:
@@ -292,8 +314,16 @@ class _Read:
         return replace(checkpoint, reading=replace(reading, rejected=reading.rejected + len(refused)))
 
     def _load(self, chunk: Chunk, batch: TextBatch, checkpoint: Checkpoint) -> Counts:
+        reading = checkpoint.reading
         return self.landing.load(
-            batch, checkpoint, merged=chunk.losers, removed=chunk.removed, gone=chunk.gone, passed=chunk.passed
+            batch,
+            checkpoint,
+            merged=chunk.losers,
+            removed=chunk.removed,
+            # A full read deletes by difference, behind the brake.
+            regrouped=chunk.regrouped if reading is None or not reading.full else (),
+            gone=chunk.gone,
+            passed=chunk.passed,
         )
 
     def _finish(self, checkpoint: Checkpoint, reading: Reading, rest: Chunk) -> None:
@@ -312,15 +342,15 @@ class _Read:
             self._store(rest, done)
             if may_delete:
                 self.tally.notice(
-                    f"{reading.rejected} records came without a usable id (see the rejected ones), so nothing was "
-                    "deleted by difference; the next full read without such records does it."
+                    f"{reading.rejected} records were rejected (see the rejected ones), so nothing was deleted by "
+                    "difference; the next full read without such records does it."
                 )
             return
         self.observe("full.complete")
         try:
             deleted = self.landing.delete_unseen(
                 replace(done, version=checkpoint.version),
-                hard=self.work.sync.mode == MIRROR,
+                hard=self.work.sync.mode == MIRROR or self.work.crm_object.associations_of is not None,
                 brake=self.work.sync.delete_brake,
             )
         except DeleteBrake:

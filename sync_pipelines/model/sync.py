@@ -4,8 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
+from sync_pipelines.model.association import associations_name
 from sync_pipelines.model.filter import MARK, Filter, History
 from sync_pipelines.model.mapping import CustomSchema
+from sync_pipelines.model.provider import ASSOCIATIONS
+from sync_pipelines.model.schema_change import EVOLVE
 
 FULL_REFRESH = "full refresh"
 INCREMENTAL = "incremental"
@@ -40,6 +43,8 @@ class Schedule:
 class SyncObject:
     """One object of a sync. `strategy` None: the sync's. `table` None: named by the object.
 
+    `schema_policy`: what a run does when the account's fields change (see model.schema_change). `associated`: of an
+    object of associations, to which objects (empty: to all that there usually are).
     `filter` None: every record. `leaving`: what becomes of the row of a record that leaves the filter. `history` None:
     all records that exist.
     """
@@ -50,6 +55,16 @@ class SyncObject:
     custom_schema: CustomSchema | None = None
     strategy: str | None = None
     table: str | None = None
+    schema_policy: str = EVOLVE
+    associated: tuple[str, ...] = ()
+    formula_refresh: Schedule | None = None
+    """When formula and roll-up fields are read apart from the records' changes; None: never."""
+
+    @property
+    def is_associations(self) -> bool:
+        """Whether its records are the links of another object's records."""
+        return self.object.endswith(ASSOCIATIONS)
+
     filter: Filter | None = None
     leaving: str = MARK
     history: History | None = None
@@ -107,7 +122,8 @@ class Sync:
         own = self.overrides.get(customer)
         if own is None or own.objects is None:
             return self.objects
-        return tuple(each for each in self.objects if each.object in own.objects)
+        chosen = {*own.objects, *map(associations_name, own.objects)}
+        return tuple(each for each in self.objects if each.object in chosen)
 
     def object_of(self, customer: str, declared: SyncObject) -> SyncObject:
         """An object of the sync as it is for this customer."""

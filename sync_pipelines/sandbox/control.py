@@ -125,6 +125,10 @@ class Control:
         """Associate two HubSpot records given as (object, id)."""
         self._ask("POST", f"/accounts/{account}/links", {"from": one, "to": other, "type_ids": type_ids})
 
+    def unlink(self, account: str, one: tuple[str, str], other: tuple[str, str]) -> None:
+        """Take every association of two HubSpot records away."""
+        self._ask("POST", f"/accounts/{account}/links", {"from": one, "to": other, "remove": True})
+
     def expire_tokens(self, account: str) -> None:
         self._ask("POST", f"/accounts/{account}/tokens/expire")
 

@@ -63,19 +63,27 @@ def test_records_that_vanish_without_a_trace_are_deleted_by_the_next_full_read(p
     assert place.sync_one(ACME, full=True).counts.changed == 0
 
 
-def test_mirror_mode_removes_the_rows_and_a_repetition_changes_nothing(place):
-    place.write_sync(mode="mirror")
-    place.connect(ACME)
-    place.sync_one(ACME)
+@pytest.mark.parametrize(
+    ("customer", "provider", "vendor_object"), [(ACME, "salesforce", "Contact"), (LUMEN, "hubspot", "contacts")]
+)
+def test_mirror_mode_creates_updates_and_removes_rows_and_a_repetition_changes_nothing(
+    place, customer, provider, vendor_object
+):
+    place.write_sync(provider=provider, mode="mirror")
+    place.connect(customer)
+    place.sync_one(customer)
 
     def living():
-        return {truth["id"] for truth in place.control.truth(ACME, "Contact") if not truth["deleted"]}
+        return {truth["id"] for truth in place.control.truth(customer, vendor_object) if not truth["deleted"]}
 
     for full in (False, True):
-        place.control.change(ACME, "Contact", deleted=3, seed=7 + full)
-        assert place.sync_one(ACME, full=full).counts.deleted == 3
+        place.control.change(customer, vendor_object, created=2, updated=4, deleted=3, merged=1, seed=7 + full)
+        counts = place.sync_one(customer, full=full).counts
+        assert counts.created == 2
+        assert counts.updated >= 4
         assert {row["id"] for row in place.rows("crm_contact")} == living()
-    assert place.sync_one(ACME, full=True).counts.changed == 0
+        assert place.differences(customer) == []
+    assert place.sync_one(customer, full=True).counts.changed == 0
 
 
 def test_the_brake_refuses_to_delete_most_of_a_customers_rows(place):

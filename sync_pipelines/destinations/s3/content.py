@@ -44,6 +44,19 @@ def same_json(ours: str | None, theirs: str | None, trimmed: Callable[[Any], Any
         return False
 
 
+def holds_json(whole: str, part: str) -> bool:
+    """Whether a document has all that another one has, as Postgres' `@>` tells it."""
+    return _holds(_decoded(whole), _decoded(part))
+
+
+def _holds(whole: Any, part: Any) -> bool:
+    if isinstance(part, dict):
+        return isinstance(whole, dict) and all(key in whole and _holds(whole[key], part[key]) for key in part)
+    if isinstance(part, list):
+        return isinstance(whole, list) and all(any(_holds(one, item) for one in whole) for item in part)
+    return bool(_canonical(whole) == _canonical(part))
+
+
 def _decoded(text: str) -> Any:
     return json.loads(text, parse_float=Decimal)
 

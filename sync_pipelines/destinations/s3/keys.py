@@ -97,6 +97,12 @@ class Keys:
         """A mask: whose id is not among those seen."""
         return pc.invert(pc.is_in(self.table["id"], value_set=seen))
 
+    def beginning(self, starts: Sequence[str]) -> list[str]:
+        """Ids that begin with one of these."""
+        wanted, lengths = set(starts), sorted({len(start) for start in starts})
+        ids: list[str] = self.table["id"].to_pylist()
+        return [id for id in ids if any(id[:length] in wanted for length in lengths)]
+
     def behind(self, id: str | None, amount: int) -> "Keys":
         """The first ones whose id comes after this one (None: of all), by the bytes of the ids."""
         table = self.table if id is None else self.table.filter(pc.greater(self.table["id"], id))

@@ -13,6 +13,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sync_pipelines.destinations.s3.content import holds_json
 from sync_pipelines.destinations.s3.layout import SHOWN, Layout
 from sync_pipelines.destinations.s3.manifest import Chain, Head, Manifest, Position, Seen, new_commit
 from sync_pipelines.destinations.s3.merging import Merging
@@ -84,6 +85,7 @@ class FilesLanding:
         *,
         merged: Sequence[tuple[str, str]] = (),
         removed: Sequence[str] = (),
+        regrouped: Sequence[str] = (),
         gone: Sequence[str] = (),
         passed: Sequence[str] = (),
     ) -> Counts:
@@ -92,15 +94,15 @@ class FilesLanding:
 
         seen: Sequence[str] = [*batch.ids, *passed]
         if self._layout.table.append:
-            seen, merged, removed, gone = (), (), (), ()
+            seen, merged, removed, regrouped, gone = (), (), (), (), ()
 
         def change(manifest: Manifest) -> Change[Counts]:
-            if not batch.ids and not merged and not removed and not gone:
+            if not any((batch.ids, merged, removed, regrouped, gone)):
                 return Change(Counts(), ids=seen)
             work = self._merging(manifest)
             counts = work.upsert(batch)
             counts += Counts(updated=work.mark_merged(merged), deleted=work.remove(removed))
-            counts += Counts(deleted=work.mark_gone(gone))
+            counts += Counts(deleted=work.regroup(regrouped, batch.ids) + work.mark_gone(gone))
             return Change(counts, self._tables(work.rows), seen)
 
         self._observe("load.fenced")
@@ -114,6 +116,18 @@ class FilesLanding:
         return [
             StoredRecord(id, deleted is True, None if raw is None else raw.encode())
             for id, deleted, raw in sorted(rows, key=lambda row: row[0])
+        ]
+
+    def outdated(self, patches: Mapping[str, bytes]) -> list[StoredRecord]:
+        keys = self._stored.keys(self._head.manifest).find(list(patches))
+        living = {id: key for id, key in keys.items() if not key.deleted}
+        raw = self._layout.places["raw_data"]
+        rows = self._stored.rows(self._head.manifest, living, self._layout)
+        texts = {id: row[raw] for id, row in rows.items() if row[raw] is not None}
+        return [
+            StoredRecord(id, False, text.encode())
+            for id, text in texts.items()
+            if not holds_json(text, patches[id].decode())
         ]
 
     def remap(

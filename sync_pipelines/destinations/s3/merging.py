@@ -72,13 +72,16 @@ class Merging:
         current = self._current(batch.ids)
         same = [same_json if kind.type == "jsonb" else operator.eq for kind in kinds]
         named = {*columns, *dropped}
-        for id, errors, *values in zip(batch.ids, made[1], *made[ROW_HEAD:], strict=True):
+        hashed = "raw_data" in columns
+        for id, hash, errors, *values in zip(batch.ids, made[0], made[1], *made[ROW_HEAD:], strict=True):
             if (old := current.get(id)) is None:
                 continue
             kept = _errors(old[_ERRORS], named, errors)
             equal = (equals(old[place], value) for equals, place, value in zip(same, places, values, strict=True))
             if not all(equal) or not same_json(old[_ERRORS], kept):
                 changes = dict(zip(places, values, strict=True)) | {_ERRORS: kept}
+                if hashed:
+                    changes[_HASH] = hash
                 self._written[id] = self._with(old, changes, self._head)
         return len(self._written)
 
@@ -104,6 +107,17 @@ class Merging:
             if id in there:
                 self._written[id] = self.gone(id)
         return sum(id in there for id in wanted)
+
+    def regroup(self, groups: Sequence[str], told: Sequence[str]) -> int:
+        """Remove what these groups no longer tell; how many rows that were."""
+        name = self._layout.table.grouped_by
+        if not groups or name is None:
+            return 0
+        place, wanted, kept = self._layout.places[name], set(groups), set(told)
+        # Ids begin with their group and a colon, so few rows have to be read for their group itself.
+        near = self._stored.keys(self._before).beginning([f"{group}:" for group in groups])
+        rows = self._current([id for id in near if id not in kept])
+        return self.remove([id for id, row in rows.items() if row[place] in wanted])
 
     def mark_gone(self, ids: Sequence[str]) -> int:
         """Rows of records that are not wanted any more become deleted ones; how many were not yet."""

@@ -46,13 +46,14 @@ class _Choice(msgspec.Struct):
     active: bool = True
 
 
-class _Field(msgspec.Struct, rename={"choices": "picklistValues"}):
+class _Field(msgspec.Struct, rename={"choices": "picklistValues", "refers_to": "referenceTo"}):
     name: str
     type: str
     label: str | None = None
     custom: bool = False
     calculated: bool = False
     choices: list[_Choice] | None = None
+    refers_to: list[str] | None = None
 
 
 class _Description(msgspec.Struct):
@@ -92,6 +93,7 @@ def _field(told: _Field) -> VendorField:
         vendor_type=told.type,
         custom=told.custom,
         calculated=told.calculated,
+        refers_to=tuple(told.refers_to or ()),
         choices=tuple(choice.value for choice in told.choices or () if choice.active and choice.value is not None),
     )
 

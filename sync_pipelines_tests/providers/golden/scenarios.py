@@ -448,6 +448,26 @@ def hubspot_lists_owners(declared):
     )
 
 
+def hubspot_reads_associations_as_records(declared):
+    """Ids from the list, links from the associations API; a record without any is told as one without any."""
+    ids = {"properties": "hs_object_id"}
+    inputs = {"inputs": [{"id": "512"}, {"id": "513"}, {"id": "514"}]}
+    steps = [
+        Step("list first page", ids), Step("list last page", ids), Step("associations batch read partly", inputs),
+    ]  # fmt: skip
+    session, transport = hubspot_play(declared, steps)
+    plan = hubspot_plan(declared, "contacts.associations", fields=(), associated=("companies",))
+    (page,) = (step for step in session.read(declared.read(plan)) if isinstance(step, Page))
+    everything_was_played(transport)
+    assert page.groups == {"512": 3, "513": 0, "514": 0}
+    records = [json.loads(record) for record in page.records]
+    assert [(one["to_id"], one["type_id"], one["label"]) for one in records] == [
+        ("7001", "279", None), ("7002", "1", "Primary"), ("7002", "279", None),
+    ]  # fmt: skip
+    ends = {(one["from_object"], one["from_id"], one["to_object"], one["category"]) for one in records}
+    assert ends == {("contacts", "512", "companies", "HUBSPOT_DEFINED")}
+
+
 def hubspot_refreshes_an_expired_token(declared):
     credentials = wallet("hubspot", access="CPgolden-expired")
     refresh = "token refresh v1" if version_of(declared) == "v3" else "token refresh 2026-03"
@@ -512,6 +532,7 @@ HUBSPOT = (
     hubspot_counts_what_changed,
     hubspot_reads_wide_objects_by_batch,
     hubspot_lists_owners,
+    hubspot_reads_associations_as_records,
     hubspot_refreshes_an_expired_token,
     hubspot_tells_when_the_refresh_is_refused,
     hubspot_waits_ten_seconds,
