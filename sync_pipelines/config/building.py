@@ -20,10 +20,10 @@ from sync_pipelines.config.documents import (
     PostgresDestinationDocument,
     PrintedSyncDocument,
     ProviderDocument,
-    S3DestinationDocument,
     SyncDocument,
 )
 from sync_pipelines.config.rules import RuleDocument
+from sync_pipelines.config.s3_document import S3DestinationDocument
 from sync_pipelines.model.association import associations_name
 from sync_pipelines.model.connection import OAuthClient
 from sync_pipelines.model.filter import MARK

@@ -10,10 +10,10 @@ from sync_pipelines.config.documents import (
     ObjectDocument,
     PostgresDestinationDocument,
     ProviderDocument,
-    S3DestinationDocument,
     SyncDocument,
 )
 from sync_pipelines.config.problems import Problem, did_you_mean, listed
+from sync_pipelines.config.s3_document import S3DestinationDocument
 from sync_pipelines.config.source import FieldPath, Source
 from sync_pipelines.config.validation import guessed, shown
 from sync_pipelines.model.association import associations_name

@@ -7,9 +7,9 @@ from pydantic import Discriminator, TypeAdapter
 from sync_pipelines.config.documents import (
     PostgresDestinationDocument,
     ProviderDocument,
-    S3DestinationDocument,
     SyncDocument,
 )
+from sync_pipelines.config.s3_document import S3DestinationDocument
 
 _Destination = Annotated[PostgresDestinationDocument | S3DestinationDocument, Discriminator("type")]
 _MODELS: dict[str, TypeAdapter[Any]] = {
