@@ -5,6 +5,7 @@ from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 
 from sync_pipelines.model.destination import Destination, Scope, Table
+from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.failed_value import FailedCount, FailedValue
 from sync_pipelines.model.sync import Sync, SyncObject
 from sync_pipelines.project import Project
@@ -29,7 +30,12 @@ def find_failed(
     object_name: str | None = None,
     limit: int = 50,
 ) -> Iterator[Failed]:
-    """Object by object, of one sync or of all, for one customer or for all that are connected."""
+    """Object by object, of one sync or of all, for one customer or for all that are connected.
+
+    ConfigurationError for a customer who is not connected.
+    """
+    if customer is not None and not project.store.connections.list(customers=[customer]):
+        raise ConfigurationError(f"{customer} is not connected to anything: see `sync-pipelines connections`.")
     syncs = [project.sync(sync)] if sync else list(project.configuration.syncs.values())
     for each in syncs:
         connections = project.store.connections.list(

@@ -8,11 +8,14 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from sync_pipelines.applied import unapplied
 from sync_pipelines.config import Configuration, load_configuration
 from sync_pipelines.config.loading import OWN_TRANSFORMS
+from sync_pipelines.config.snapshot import parts_of
 from sync_pipelines.destinations import open_destination
 from sync_pipelines.engine.inbound import Describe, Work
 from sync_pipelines.engine.layout import table_of
+from sync_pipelines.engine.schema_policy import SchemaMemory
 from sync_pipelines.engine.side_by_side import Session, Surroundings, sync_side_by_side
 from sync_pipelines.engine.stopping import Stops
 from sync_pipelines.http_client.client import VendorSession
@@ -92,10 +95,24 @@ class Project:
         raise ConfigurationError(f"The sync {sync} has no object {object_name}. It has: {known}.")
 
     def plan(self, name: str) -> None:
-        """Bring what is planned of a sync in line with its configuration and its connections."""
-        self.store.due.plan([self.sync(name)], marks={name: self._mark(name)})
+        """Bring what is planned of a sync in line with its configuration and its connections.
 
-    def _mark(self, name: str) -> str:
+        Where a configuration must be applied and this one was not, what is planned stays as it is.
+        """
+        if self.settings.require_apply and self._unapplied(name):
+            return
+        self.store.due.plan([self.sync(name)], marks={name: self.mark(name)})
+
+    def refuse_unapplied(self, name: str) -> None:
+        """ConfigurationError where a configuration must be applied (`require_apply`) and this sync's was not."""
+        if self.settings.require_apply and (reason := self._unapplied(name)):
+            raise ConfigurationError(reason)
+
+    def _unapplied(self, name: str) -> str | None:
+        self.sync(name)
+        return unapplied(self.store.configurations.newest(), parts_of(self.configuration), name)
+
+    def mark(self, name: str) -> str:
         """A text that changes with the provider and the destination of a sync, their secrets included, and tells
         nothing of them."""
         sync = self.sync(name)
@@ -198,6 +215,15 @@ class Project:
         named = [connection.customer_id for connection in self.connections(sync, customers)]
         return self.sync_objects(sync, {object_name: named}, run_id=run_id, full=full, observe=observe, on_done=on_done)
 
+    def first_records(
+        self, sync: str, object_name: str, customers: Sequence[str], most: int, *, run_id: str
+    ) -> list[SyncRun]:
+        """A test run: load at most `most` records of one object of these customers; their position stays as it is."""
+        connections = {item.customer_id: item for item in self.connections(sync, customers)}
+        wanted = [(object_name, customer) for customer in connections]
+        work = self._work(sync, wanted, connections, run_id=run_id, full=True, due_at={})
+        return self._done([replace(item, first=most) for item in work], ignore, lambda run: None)
+
     def sync_objects(
         self,
         sync: str,
@@ -215,11 +241,17 @@ class Project:
         turns, so that no object and no large account keeps the others waiting for a place. `due_at`: by customer, when
         this work had been due.
         """
+        self.refuse_unapplied(sync)
         wanted = [(name, customer) for name, customers in objects.items() for customer in customers]
         connections = {item.customer_id: item for item in self.connections(sync, sorted({who for _, who in wanted}))}
         work = self._work(sync, wanted, connections, run_id=run_id, full=full, due_at=due_at or {})
+        return self._done(work, observe, on_done)
+
+    def _done(self, work: Sequence[Work], observe: Observer, on_done: Callable[[SyncRun], None]) -> list[SyncRun]:
+        """Do it, and store every outcome."""
         holds = self.store.budgets.holds([item.connection for item in work], self.budget_terms)
         spending = Spending(self.store.budgets, work)
+        memories = self._memories(work)
         first_time = {item.connection.customer_id: item.connection for item in work if not item.connection.account_id}
 
         def record(runs: Sequence[SyncRun]) -> None:
@@ -230,7 +262,7 @@ class Project:
                     self.store.connections.set_account(first_time.pop(run.customer_id), run.account_id)
 
         with kept_sessions(self.session) as sessions:
-            around = self._around(observe, record, sessions, holds)
+            around = self._around(observe, record, sessions, holds, memories)
             try:
                 return sync_side_by_side(work, around, at_once=self.settings.connections_at_once, on_done=on_done)
             finally:
@@ -255,7 +287,7 @@ class Project:
         return [
             Work(
                 sync=known,
-                declared=declared[name],
+                declared=known.object_of(customer, declared[name]),
                 provider=provider,
                 connection=connections[customer],
                 application_id=self.settings.application_id,
@@ -269,12 +301,20 @@ class Project:
             for name, customer in wanted
         ]
 
+    def _memories(self, work: Sequence[Work]) -> Mapping[tuple[str, int], SchemaMemory]:
+        """What is remembered of the accounts' fields, for work of one sync."""
+        if not work:
+            return {}
+        objects, connections = ({item.declared.object for item in work}, {item.connection.id for item in work})
+        return self.store.schemas.remembered(work[0].sync.name, objects, sorted(connections))
+
     def _around(
         self,
         observe: Observer,
         record: Callable[[Sequence[SyncRun]], None],
         sessions: KeptSessions,
         holds: Mapping[int, Hold],
+        memories: Mapping[tuple[str, int], SchemaMemory],
     ) -> Surroundings:
         return Surroundings(
             session=lambda work: sessions.lend(work.connection),
@@ -288,6 +328,7 @@ class Project:
             stops=self.stops,
             record=record,
             held=lambda work: holds.get(work.connection.id),
+            memory=lambda work: memories.get((work.declared.object, work.connection.id)),
         )
 
     def _describe(self, work: Work, session: Session) -> Describe:

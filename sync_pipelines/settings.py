@@ -53,12 +53,15 @@ class Settings(BaseSettings):
     keep_runs_days: int = Field(30, ge=1, description="How long runs that changed something or failed are kept")
     keep_idle_runs_hours: int = Field(24, ge=1, description="How long runs that changed nothing are kept")
     keep_requests_days: int = Field(90, ge=1, description="How long it is known who asked for which run")
-    keep_audit_days: int = Field(365, ge=1, description="How long it is known who changed what")
+    keep_audit_days: int = Field(365, ge=1, description="How long it is known who changed what, and how fields changed")
     keep_budget_points_days: int = Field(
         7, ge=1, description="How long the hourly use of each account's API calls is kept"
     )
     keep_dagster_runs_days: int = Field(
         14, ge=1, description="How long Dagster's runs and events are kept; the newest of each partition stay"
+    )
+    require_apply: bool = Field(
+        False, description="Runs refuse a configuration that was not applied with `sync-pipelines apply`"
     )
     executor: Literal["in_process", "celery"] = Field(
         "in_process", description="Where a run works: in its own process, or on a Celery worker"

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -31,13 +32,15 @@ def verify(
     run_id: str,
     on_counted: Callable[[Sequence[Comparison]], None] = lambda found: None,
 ) -> list[Comparison]:
-    """Compare both sides of a sync's objects (all when none is named) for its customers, and keep what was found.
+    """Compare both sides of a sync's objects for its customers, and keep what was found.
 
-    Who differs is synced once in the ordinary way, as `run_id`. Answers what is known now, so that a gap which could
-    not be counted again is still one. `on_counted` is told as it goes on.
+    No `objects`: all that can be counted, which associations cannot. Who differs is synced once in the ordinary way, as
+    `run_id`. Answers what is known now, so that a gap which could not be counted again is still one. `on_counted` is
+    told as it goes on.
     """
     declared = project.sync(sync)
-    chosen = [project.declared(sync, name) for name in objects] or list(declared.objects)
+    countable = [each for each in declared.objects if not each.is_associations]
+    chosen = [project.declared(sync, name) for name in objects] or countable
     connections = project.connections(sync, customers)
     found: list[Comparison] = []
     for each in chosen:
@@ -82,7 +85,13 @@ def _verify_part(
         for one in connections
         if rest.state or one.customer_id in rest.customers
     }
-    work = [_work(project, sync, declared, one, run_id) for one in connections if one.customer_id not in resting]
+    awake = [one for one in connections if one.customer_id not in resting]
+    names = [one.customer_id for one in awake]
+    mappings = project.store.mappings.current_of(sync.provider, [declared.object], names)
+    work = [
+        replace(_work(project, sync, declared, one, run_id), mapping=mappings.get((one.customer_id, declared.object)))
+        for one in awake
+    ]
     counted = compare_side_by_side(work, _around(project)) if work else []
     at_rest = [_at_rest(sync, declared, one, resting) for one in connections if one.customer_id in resting]
     project.store.completeness.record([*counted, *at_rest])
@@ -93,7 +102,7 @@ def _verify_part(
 def _work(project: Project, sync: Sync, declared: SyncObject, connection: Connection, run_id: str) -> Work:
     return Work(
         sync=sync,
-        declared=declared,
+        declared=sync.object_of(connection.customer_id, declared),
         provider=project.providers[connection.provider],
         connection=connection,
         application_id=project.settings.application_id,

@@ -5,6 +5,7 @@ import os
 from collections import OrderedDict
 
 import pytest
+from hypothesis import settings
 
 from sync_pipelines.http_client import pace
 
@@ -14,6 +15,10 @@ pytest_plugins = [
     "sync_pipelines_tests.fixtures.browser",
     "sync_pipelines_tests.fixtures.command_line",
 ]
+
+# How long an example takes says more about the machine than about the product.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 SCRUBBED = ("SYNC_PIPELINES_", "PG")
 QUIETED = ("httpcore", "httpx", "sqlalchemy", "alembic", "asyncio", "hpack")

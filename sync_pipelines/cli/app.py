@@ -8,6 +8,7 @@ import typer
 
 from sync_pipelines.cli import (
     budget,
+    configuration,
     connect,
     failed,
     fields,
@@ -15,9 +16,12 @@ from sync_pipelines.cli import (
     local,
     mapping,
     metrics,
+    plan,
+    preview,
     project_verbs,
     prune,
     run,
+    schema,
     steer,
     verify,
 )
@@ -59,6 +63,10 @@ def main(
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
-GROUPS = (project_verbs, run, steer, verify, connect, fields, mapping, failed, health, budget, metrics, prune, local)
+GROUPS = (
+    *(project_verbs, run, steer, verify, connect, fields, mapping, failed, schema),
+    *(preview, plan, configuration),
+    *(health, budget, metrics, prune, local),
+)
 for group in GROUPS:
     group.register(app)

@@ -55,7 +55,7 @@ def set_mapping(
     from sync_pipelines.model.errors import ConfigurationError
     from sync_pipelines.project import opened
 
-    changes = (_of_file(rules) if rules else {}) | dict(map(_of_text, fields or ()))
+    changes = (_of_file(rules) if rules else {}) | dict(map(rule_of_text, fields or ()))
     if not changes:
         raise ConfigurationError("Name at least one rule: FIELD=VENDOR_FIELD, or --rules FILE.")
     with opened(with_store=True) as project:
@@ -212,7 +212,8 @@ def _show_plan(plan: "MappingPlan") -> None:
             say(f"Rows: {shown(rows)}, by reading everything from the vendor, as raw_fields is off.")
 
 
-def _of_text(written: str) -> tuple[str, Any]:
+def rule_of_text(written: str) -> tuple[str, Any]:
+    """(field, rule as written) of FIELD=RULE; a rule that begins with { is a document."""
     from sync_pipelines.model.errors import ConfigurationError
 
     name, equals, rule = written.partition("=")

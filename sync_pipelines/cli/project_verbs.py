@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sync_pipelines.cli.filters import show_filters, show_who_applies, who_applies
 from sync_pipelines.cli.printing import say, table
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def check(
                 for item in sync.objects
             ),
         )
+        show_filters(project)
         problems, warnings = _asked_live(project) if live else ([], [])
         problems = [*_wrong_defaults(project), *problems]
     for warning in warnings:
@@ -87,6 +89,7 @@ def _asked_live(project: "Project") -> tuple[list[str], list[str]]:
         project.store.check_current()
     except SyncError as problem:
         return [f"store: {problem}"], []
+    applied: list[tuple[str, ...]] = []
     for sync in project.configuration.syncs.values():
         connections = project.connections(sync.name)
         for connection in connections:
@@ -102,9 +105,11 @@ def _asked_live(project: "Project") -> tuple[list[str], list[str]]:
                     found = examine(item, sync.provider, mapping, schema)
                     problems += [f"{where}, {item.object}: {text}" for text in found.errors]
                     warnings += [f"{where}, {item.object}: {text}" for text in found.warnings]
-                    plan_fields(item, project.crm_object(sync.name, item.object), schema, sync.provider, mapping)
+                    plan = plan_fields(item, project.crm_object(sync.name, item.object), schema, sync.provider, mapping)
+                    applied += who_applies(project, sync, connection.customer_id, item, schema, plan.custom)
                 except SyncError as problem:
                     problems.append(f"{where}, {item.object}: {problem}")
+    show_who_applies(applied)
     return sorted(set(problems)), sorted(set(warnings))
 
 

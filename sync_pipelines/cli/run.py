@@ -10,7 +10,7 @@ from sync_pipelines.cli.steer import Customers, Name, whoami
 from sync_pipelines.model.run import SyncRun
 
 STATUSES = ("success", "error", "skipped", "cancelled")
-NUMBERS = ("created", "updated", "same", "deleted", "rejected", "misfits", "calls", "s")
+NUMBERS = ("created", "updated", "same", "deleted", "skipped", "rejected", "misfits", "calls", "s")
 
 Objects = Annotated[list[str] | None, typer.Option("--object", "-o", help="Only this object; may be repeated.")]
 
@@ -26,10 +26,16 @@ def sync(
     customer: Customers = None,
     object_name: Objects = None,
     full: Annotated[bool, typer.Option("--full", help="Read everything, whatever the strategy.")] = False,
+    first: Annotated[
+        int | None,
+        typer.Option(min=1, max=10_000, help="A test run: load at most so many records of each object, delete none."),
+    ] = None,
 ) -> None:
     """Run a sync now, in this process, and show what became of every customer. Exit code 1 if one failed."""
     from sync_pipelines.project import opened
 
+    if first is not None and full:
+        raise typer.BadParameter("--first and --full do not go together: a test run reads no more than it says")
     with opened(with_store=True) as project:
         declared = project.sync(name)
         wanted = [project.declared(name, item).object for item in object_name or [o.object for o in declared.objects]]
@@ -44,9 +50,13 @@ def sync(
             for item in wanted:
                 having = [each for each in customers if item in (o.object for o in declared.objects_of(each))]
                 status.update(f"{name}: {item} of {len(having)} customer(s) ...")
-                if having:
+                if having and first is not None:
+                    finished += project.first_records(name, item, having, first, run_id=run_id)
+                elif having:
                     finished += project.sync_connections(name, item, having, run_id=run_id, full=full)
     show_runs(f"{name}, run {run_id}", finished)
+    if first is not None:
+        say(f"A test run of at most {first:,} records of each object; the next run reads the whole history.")
     if any(run.status == "error" for run in finished):
         raise typer.Exit(1)
 
@@ -63,6 +73,7 @@ def trigger(
     with opened(with_store=True) as project:
         objects = [project.declared(name, item).object for item in object_name or []]
         customers = [item.customer_id for item in project.connections(name, customer or [])]
+        project.refuse_unapplied(name)
         project.plan(name)
         project.store.lifecycle.refuse_archived(name)
         project.store.due.request(name, customers=customers, objects=objects or None, full=full, actor=whoami())
@@ -130,6 +141,7 @@ def numbers(run: SyncRun) -> tuple[str | int, ...]:
         counts.updated,
         counts.unchanged,
         counts.deleted,
+        counts.skipped,
         counts.rejected,
         counts.invalid,
         run.vendor_calls,

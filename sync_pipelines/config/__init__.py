@@ -1,6 +1,12 @@
 """What people write: providers, destinations and syncs as YAML or JSON, loaded, checked and explained."""
 
-from sync_pipelines.config.configuration import Configuration, DestinationConfig, ProviderConfig, RowLevelSecurity
+from sync_pipelines.config.configuration import (
+    Configuration,
+    DestinationConfig,
+    KeptDocument,
+    ProviderConfig,
+    RowLevelSecurity,
+)
 from sync_pipelines.config.json_schema import json_schema
 from sync_pipelines.config.loading import configuration_files, load_configuration
 from sync_pipelines.config.problems import ConfigurationProblems, Problem
@@ -9,6 +15,7 @@ __all__ = [
     "Configuration",
     "ConfigurationProblems",
     "DestinationConfig",
+    "KeptDocument",
     "Problem",
     "ProviderConfig",
     "RowLevelSecurity",

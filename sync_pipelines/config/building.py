@@ -1,6 +1,6 @@
 """From validated documents to the values that the rest works with."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 
 from sync_pipelines.config.configuration import DestinationConfig, ProviderConfig, RowLevelSecurity
@@ -15,7 +15,9 @@ from sync_pipelines.config.documents import (
     SyncDocument,
 )
 from sync_pipelines.config.rules import RuleDocument
+from sync_pipelines.model.association import associations_name
 from sync_pipelines.model.connection import OAuthClient
+from sync_pipelines.model.filter import MARK
 from sync_pipelines.model.mapping import CustomSchema, FieldRule, SchemaField
 from sync_pipelines.model.secret import Secret
 from sync_pipelines.model.sync import INCREMENTAL, Override, Schedule, Sync, SyncObject
@@ -68,7 +70,7 @@ def sync_from(document: SyncDocument, provider: ProviderConfig, destination: str
         name=document.name,
         provider=provider.name,
         destination=destination,
-        objects=tuple(_object_from(each, provider) for each in document.objects),
+        objects=tuple(one for each in document.objects for one in _objects_from(each, document, provider)),
         schedule=_schedule_from(document),
         strategy=document.strategy or config.strategy or INCREMENTAL,
         direction=document.direction,
@@ -89,6 +91,7 @@ def _override_from(document: OverrideDocument) -> Override:
         schedule=document.schedule.schedule() if document.schedule is not None else None,
         objects=document.objects,
         schema=document.schema_name,
+        filters={name: None if each is None else each.filter() for name, each in document.filters.items()},
     )
 
 
@@ -100,15 +103,31 @@ def _schedule_from(document: SyncDocument) -> Schedule:
     return Schedule()
 
 
-def _object_from(document: ObjectDocument, provider: ProviderConfig) -> SyncObject:
-    return SyncObject(
+def _objects_from(document: ObjectDocument, sync: SyncDocument, provider: ProviderConfig) -> Iterator[SyncObject]:
+    """The object, and the object of its associations where they are wanted."""
+    history = document.history or sync.history
+    yield SyncObject(
         object=document.object,
         common_schema=document.common_schema,
         raw_fields=document.raw_fields,
         custom_schema=_schema_from(document.custom_schema, provider) if document.custom_schema else None,
         strategy=document.strategy,
         table=document.table,
+        schema_policy=document.schema_policy or sync.schema_policy,
+        formula_refresh=document.formula_refresh.schedule() if document.formula_refresh is not None else None,
+        filter=document.filter.filter() if document.filter is not None else None,
+        leaving=document.leaving or MARK,
+        history=history.history() if history is not None else None,
     )
+    links = document.associations
+    if links is not None:
+        yield SyncObject(
+            object=associations_name(document.object),
+            raw_fields=False,
+            strategy=links.strategy or document.strategy,
+            table=links.table,
+            associated=links.to,
+        )
 
 
 def _schema_from(document: CustomSchemaDocument, provider: ProviderConfig) -> CustomSchema:

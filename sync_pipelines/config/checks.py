@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from sync_pipelines.config.documents import (
+    AssociationsDocument,
     CustomSchemaDocument,
     ObjectDocument,
     PostgresDestinationDocument,
@@ -15,10 +16,18 @@ from sync_pipelines.config.documents import (
 from sync_pipelines.config.problems import Problem, did_you_mean, listed
 from sync_pipelines.config.source import FieldPath, Source
 from sync_pipelines.config.validation import guessed, shown
+from sync_pipelines.model.association import associations_name
 from sync_pipelines.model.common_model import COMMON_COLUMNS
 from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.mapping import CustomSchema, SchemaField
-from sync_pipelines.model.naming import RESERVED_PREFIXES, column_name, custom_columns, same_names, table_name
+from sync_pipelines.model.naming import (
+    RESERVED_PREFIXES,
+    column_name,
+    custom_columns,
+    same_names,
+    table_name,
+    table_of_object,
+)
 from sync_pipelines.model.provider import Provider
 
 Content = TypeVar(
@@ -91,6 +100,19 @@ def objects_possible(sync: Written[SyncDocument], vendor: Provider | None) -> It
                 vendor.find_object(each.object)
         except ConfigurationError as problem:
             yield sync.problem(("objects", place, "object"), str(problem))
+            continue
+        if vendor is not None and each.associations is not None:
+            yield from _associations_possible(sync, place, each.associations, vendor)
+
+
+def _associations_possible(
+    sync: Written[SyncDocument], place: int, links: AssociationsDocument, vendor: Provider
+) -> Iterator[Problem]:
+    for name in (associations_name(sync.content.objects[place].object), *links.to):
+        try:
+            vendor.find_object(name)
+        except ConfigurationError as problem:
+            yield sync.problem(("objects", place, "associations"), str(problem))
 
 
 def destinations_ready(documents: Sequence[Written[DestinationDocument]]) -> Iterator[Problem]:
@@ -170,6 +192,7 @@ class _Writer:
 
     sync: Written[SyncDocument]
     place: int
+    object: str
     provider: str
     columns: Mapping[str, str]
 
@@ -178,7 +201,7 @@ class _Writer:
         return ("objects", self.place)
 
     def describe(self) -> str:
-        return f"{self.sync.name}, {self.sync.content.objects[self.place].object} ({self.sync.place(self.path)})"
+        return f"{self.sync.name}, {self.object} ({self.sync.place(self.path)})"
 
 
 def tables_shared(
@@ -188,24 +211,32 @@ def tables_shared(
     """Two writers of the same rows, and writers of one table that would not agree on its columns."""
     writers: dict[tuple[str, str], list[_Writer]] = {}
     for sync, provider, destination in syncs:
-        for place, each in enumerate(sync.content.objects):
+        written = enumerate(sync.content.objects)
+        for place, each in ((place, each) for place, item in written for each in _with_associations(item)):
             table, common = _table_of(each, provider, vendors)
-            writer = _Writer(sync, place, provider.name, _columns_of(each, common))
+            writer = _Writer(sync, place, each.object, provider.name, _columns_of(each, common))
             for other in writers.setdefault((destination.name, table), []):
                 yield from _disagreements(other, writer, table)
             writers[destination.name, table].append(writer)
+
+
+def _with_associations(each: ObjectDocument) -> Iterator[ObjectDocument]:
+    yield each
+    if each.associations is not None:
+        yield ObjectDocument(object=associations_name(each.object), table=each.associations.table)
 
 
 def _table_of(
     each: ObjectDocument, provider: Written[ProviderDocument], vendors: Mapping[str, Provider]
 ) -> tuple[str, str | None]:
     """An object's table and its place in the common model."""
-    name, common = each.object, each.object.casefold() if each.object.casefold() in COMMON_COLUMNS else None
+    common = each.object.casefold() if each.object.casefold() in COMMON_COLUMNS else None
+    table = table_name(provider.name, each.object, common, each.common_schema)
     if vendor := vendors.get(provider.content.provider_name):
         declared = vendor.find_object(each.object)
-        name, common = declared.name, declared.common_name
-    table = each.table or table_name(provider.name, name, common, each.common_schema)
-    return table, common if each.common_schema else None
+        common = declared.common_name
+        table = table_of_object(provider.name, declared, common_schema=each.common_schema)
+    return each.table or table, common if each.common_schema else None
 
 
 def _columns_of(each: ObjectDocument, common: str | None) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from sync_pipelines.model.connection import Connection, OAuthClient
 from sync_pipelines.model.secret import Secret
@@ -59,6 +60,16 @@ class DestinationConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class KeptDocument:
+    """One document as it was written, without secrets. `file`: below the folder of the configuration."""
+
+    kind: str
+    name: str
+    file: str
+    value: Any
+
+
+@dataclass(frozen=True, kw_only=True)
 class Configuration:
     """Everything by its name. `warnings` are sentences for a person; they stop nothing."""
 
@@ -66,3 +77,5 @@ class Configuration:
     destinations: Mapping[str, DestinationConfig] = field(default_factory=dict)
     syncs: Mapping[str, Sync] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    documents: tuple[KeptDocument, ...] = ()
+    """As they were written, without secrets."""

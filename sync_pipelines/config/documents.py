@@ -6,9 +6,11 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, AliasChoices, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
 from sync_pipelines.config.document import Choice, Document, Identifier, or_text, refusing
+from sync_pipelines.config.filters import BoundedFilter, HistoryDocument, Leaving
 from sync_pipelines.config.rules import RuleDocument
 from sync_pipelines.config.schedules import Duration, ScheduleDocument
 from sync_pipelines.model.naming import LONGEST_NAME, refusal_of_customer_id
+from sync_pipelines.model.schema_change import DISCARD_FIELD, DISCARD_RECORD, EVOLVE, FREEZE
 from sync_pipelines.model.sync import APPEND, FULL_REFRESH, INCREMENTAL, MIRROR, UPSERT
 
 STRATEGIES = {
@@ -19,6 +21,15 @@ STRATEGIES = {
     "full then incremental": INCREMENTAL,
 }
 """Every first sync reads all history, so `full then incremental` is what `incremental` does."""
+
+SCHEMA_POLICIES = {
+    "evolve": EVOLVE,
+    "freeze": FREEZE,
+    "discard field": DISCARD_FIELD,
+    "discard_field": DISCARD_FIELD,
+    "discard record": DISCARD_RECORD,
+    "discard_record": DISCARD_RECORD,
+}
 
 FIELD_TYPES = {
     "text": "text",
@@ -87,6 +98,15 @@ def _schema(written: str) -> str:
     return written
 
 
+def _short_forms_too(schema: dict[str, Any]) -> None:
+    """What an editor is to take besides the document."""
+    schema["anyOf"] = [*schema["anyOf"], {"type": "boolean"}, {"type": "array", "items": {"type": "string"}}]
+
+
+def _none_if_false(written: Any) -> Any:
+    return None if written is False else written
+
+
 def _parameters(written: dict[str, str | int]) -> dict[str, str | int]:
     if unknown := sorted(written.keys() - CONNECTION_PARAMETERS):
         raise refusing(f"does not take {', '.join(unknown)}; it takes {', '.join(sorted(CONNECTION_PARAMETERS))}")
@@ -108,6 +128,7 @@ _LATER = {
     "bidirectional": "bidirectional is not there yet: write `direction: inbound`, or leave it out",
 }
 Strategy = Annotated[str, Choice(STRATEGIES)]
+SchemaPolicy = Annotated[str, Choice(SCHEMA_POLICIES)]
 FieldType = Annotated[str, Choice(FIELD_TYPES)]
 AuthType = Annotated[str, Choice({"oauth2": "oauth2"})]
 Category = Annotated[str, Choice({"crm": "crm"})]
@@ -244,6 +265,22 @@ class CustomSchemaDocument(Document):
     allow_additional_fields: bool = False
 
 
+class AssociationsDocument(Document):
+    """Links of an object's records, in a table of their own. `true` stands for all that there usually are, a list for
+    `to`."""
+
+    to: tuple[str, ...] = Field((), description="Linked objects; empty: all that there usually are")
+    strategy: Strategy | None = None
+    table: Annotated[str, AfterValidator(_table)] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_forms(cls, written: Any) -> Any:
+        if written is True:
+            return {}
+        return {"to": written} if isinstance(written, list | tuple) else written
+
+
 class ObjectDocument(Document):
     """One object of a sync. A bare name stands for the object with everything at its default."""
 
@@ -253,11 +290,31 @@ class ObjectDocument(Document):
     custom_schema: CustomSchemaDocument | None = None
     strategy: Strategy | None = None
     table: Annotated[str, AfterValidator(_table)] | None = None
+    filter: BoundedFilter | None = Field(None, description="Which of the records are synced")
+    leaving: Leaving | None = Field(None, description="What becomes of the row of a record that leaves the filter")
+    history: HistoryDocument | None = Field(None, description="What a first read brings; the sync's if left out")
+    schema_policy: SchemaPolicy | None = Field(
+        None, description="What to do when the account's fields change; the sync's if left out"
+    )
+    formula_refresh: ScheduleDocument | None = Field(
+        None, description="When formula and roll-up fields are read of all records: daily, or a schedule"
+    )
+    associations: Annotated[AssociationsDocument | None, BeforeValidator(_none_if_false)] = Field(
+        None,
+        description="Links to other objects, in a table of their own: true, or a list of objects",
+        json_schema_extra=_short_forms_too,
+    )
 
     @model_validator(mode="before")
     @classmethod
     def _a_bare_name(cls, written: Any) -> Any:
         return {"object": written} if isinstance(written, str) else written
+
+    @model_validator(mode="after")
+    def _refreshes_what_is_stored(self) -> Self:
+        if self.formula_refresh is not None and not self.raw_fields:
+            raise refusing("has `formula_refresh`, which compares with the stored records: leave `raw_fields` on")
+        return self
 
 
 class OverrideDocument(Document):
@@ -267,6 +324,9 @@ class OverrideDocument(Document):
     objects: tuple[str, ...] | None = Field(None, min_length=1, description="Only these of the sync's objects")
     schema_name: Annotated[str, AfterValidator(_schema)] | None = Field(
         None, alias="schema", description="This customer's schema in the destination"
+    )
+    filters: dict[str, BoundedFilter | None] = Field(
+        {}, description="By object, this customer's filter instead of the sync's; null for none"
     )
 
 
@@ -300,7 +360,9 @@ class SyncDocument(Document):
     overrides: dict[Annotated[str, AfterValidator(_customer)], OverrideDocument] = Field(
         {}, description="What is otherwise for single customers: schedule, objects, schema"
     )
+    schema_policy: SchemaPolicy = Field("evolve", description="What to do when an account's fields change")
     freshness: Duration | None = Field(None, description="No customer's last successful sync should be older than this")
+    history: HistoryDocument | None = Field(None, description="What a first read brings; everything if left out")
     objects: tuple[ObjectDocument, ...] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -318,7 +380,7 @@ class SyncDocument(Document):
         for customer, override in self.overrides.items():
             if self.customers and customer not in self.customers:
                 raise refusing(f"has an override for {customer}, whom `customers` does not name")
-            if strangers := sorted(set(override.objects or ()) - known):
+            if strangers := sorted({*(override.objects or ()), *override.filters} - known):
                 raise refusing(
                     f"has an override for {customer} with {', '.join(strangers)}, which is not among its objects "
                     f"({', '.join(sorted(known))})"

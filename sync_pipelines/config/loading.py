@@ -1,6 +1,6 @@
 """Reads a folder of providers/, destinations/ and syncs/ into one checked configuration."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from sync_pipelines.config.checks import (
     twins,
     vendors_known,
 )
-from sync_pipelines.config.configuration import Configuration
+from sync_pipelines.config.configuration import Configuration, KeptDocument
 from sync_pipelines.config.documents import (
     DESTINATION_DOCUMENTS,
     PostgresDestinationDocument,
@@ -25,6 +25,7 @@ from sync_pipelines.config.documents import (
 )
 from sync_pipelines.config.environment import Allowed, expand
 from sync_pipelines.config.problems import ConfigurationProblems, Problem, listed
+from sync_pipelines.config.snapshot import without_secrets
 from sync_pipelines.config.source import FieldPath, Source, Unreadable, read_sources
 from sync_pipelines.config.validation import Model, guessed, shown, validated
 from sync_pipelines.model.provider import Provider
@@ -86,8 +87,10 @@ class _Loading:
         self.destinations: list[Written[DestinationDocument]] = []
         self.syncs: list[Written[SyncDocument]] = []
         self.incomplete: set[str] = set()
+        self.folder = Path()
 
     def read(self, folder: Path) -> None:
+        self.folder = folder
         if not folder.is_dir():
             self.problems.append(
                 Problem(folder.as_posix(), 0, "", "there is no such folder: set SYNC_PIPELINES_SYNCS_DIR to yours")
@@ -185,7 +188,19 @@ class _Loading:
             },
             syncs={sync.name: sync for sync in syncs},
             warnings=tuple(self.warnings),
+            documents=tuple(self._kept_documents()),
         )
+
+    def _kept_documents(self) -> Iterator[KeptDocument]:
+        written: tuple[Sequence[Written[Any]], ...] = (self.providers, self.destinations, self.syncs)
+        for kind, documents in zip(FOLDERS, written, strict=True):
+            for each in documents:
+                yield KeptDocument(
+                    kind=kind,
+                    name=each.name,
+                    file=Path(each.source.file).relative_to(self.folder).as_posix(),
+                    value=without_secrets(each.content, each.source.value, each.name),
+                )
 
     def _with_both_sides(
         self, sync: Written[SyncDocument]

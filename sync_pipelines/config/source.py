@@ -60,10 +60,13 @@ class Source:
         return Problem(self.file, line, dotted(path), message)
 
     def find(self, path: FieldPath) -> FieldPath:
-        """The longest beginning of `path` that was written."""
-        while path and path not in self.marks:
-            path = path[:-1]
-        return path
+        """The steps of `path` that were written: without those that stand only in our models, as where a bare list
+        stands for a mapping with it."""
+        found: FieldPath = ()
+        for step in path:
+            if (*found, step) in self.marks:
+                found = (*found, step)
+        return found
 
     def written(self, path: FieldPath) -> Any:
         """The value as written at a path, None where there is none."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Iterator
 from types import UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import AliasChoices, BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -128,7 +128,9 @@ def _fields(model: type[BaseModel]) -> Iterator[tuple[list[str], Any]]:
 
 
 def _unwrapped(annotation: Any) -> Any:
-    """The model inside `Model | None` and `tuple[Model, ...]`."""
+    """The model inside `Model | None`, `tuple[Model, ...]` and `Annotated[Model, ...]`."""
+    if get_origin(annotation) is Annotated:
+        return _unwrapped(get_args(annotation)[0])
     if get_origin(annotation) in (Union, UnionType, tuple, list):
         return next((_unwrapped(inner) for inner in get_args(annotation) if inner is not type(None)), None)
     return annotation

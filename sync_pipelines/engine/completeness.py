@@ -11,17 +11,22 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TypeAlias
 
+from sync_pipelines.engine.beginning import overlap_of
+from sync_pipelines.engine.filtering import resolve
 from sync_pipelines.engine.inbound import Work
-from sync_pipelines.engine.layout import table_of
+from sync_pipelines.engine.layout import plan_fields, table_of
+from sync_pipelines.engine.selecting import shares
 from sync_pipelines.engine.side_by_side import Session
 from sync_pipelines.model.completeness import COMPLETE, GAP, UNKNOWN, Comparison, Stock
 from sync_pipelines.model.destination import Destination
 from sync_pipelines.model.errors import SyncError
+from sync_pipelines.model.filter import KEEP, Filter, moves
+from sync_pipelines.model.provider import ObjectSchema
 from sync_pipelines.model.run import SyncRun
-from sync_pipelines.model.sync import APPEND
+from sync_pipelines.model.sync import APPEND, SyncObject
 
 log = logging.getLogger(__name__)
 
@@ -94,9 +99,8 @@ def explained(comparison: Comparison, rejected: int) -> Comparison:
     return replace(comparison, status=COMPLETE, message=message)
 
 
-def overlap_of(work: Work) -> timedelta:
-    """How far back something may still change unseen."""
-    return work.sync.overlap if work.sync.overlap is not None else work.provider.overlap
+class _IncomparableError(Exception):
+    """The vendor cannot count what the sync selects; the text says why."""
 
 
 def _first_look(work: Work, stock: Stock, vendor: Session) -> Comparison:
@@ -120,8 +124,26 @@ def _complete(work: Work, source: int, live: int) -> Comparison:
 
 def _count(work: Work, vendor: Session) -> int:
     assert work.provider.count is not None
-    found: int = vendor.ask(work.provider.count(work.crm_object))
+    where = _counted(work, vendor)
+    flow = work.provider.count(work.crm_object) if where is None else work.provider.count(work.crm_object, where)
+    found: int = vendor.ask(flow)
     return found
+
+
+def _counted(work: Work, vendor: Session) -> Filter | None:
+    """The filter by which the vendor counts. _IncomparableError where it can apply a part of it only."""
+    if work.declared.filter is None:
+        return None
+    schema: ObjectSchema = vendor.ask(work.provider.describe(work.crm_object))
+    plan = plan_fields(work.declared, work.crm_object, schema, work.provider.name, work.mapping)
+    where = resolve(work.declared.filter, work.crm_object, schema, vendor.vendor_now(), plan.custom)
+    part = work.provider.pushed(work.crm_object, where)
+    if part != where:
+        left = "; ".join(text for text, pushed in shares(where, part) if not pushed)
+        raise _IncomparableError(
+            f"{work.provider.title} cannot count by its filter ({left}): the two cannot be compared."
+        )
+    return where
 
 
 def _changed(work: Work, vendor: Session, since: datetime) -> int | None:
@@ -148,6 +170,8 @@ def _each(
                 raise stock
             with closing(around.session(item)) as session:
                 return look(item, stock, session)
+        except _IncomparableError as problem:
+            return _told(item, UNKNOWN, None, live, str(problem))
         except SyncError as problem:
             return _told(item, UNKNOWN, None, live, f"It could not be counted ({problem.error_type}): {problem}")
         except Exception as problem:
@@ -164,7 +188,24 @@ def _each(
 def _refusal(work: Work) -> str:
     if work.connection.status == "expired":
         return f"The connection to {work.provider.title} has expired: the customer must reconnect."
-    return "" if work.provider.count is not None else f"{work.provider.title} cannot count its records."
+    if work.declared.is_associations:
+        return "Associations are not counted: no vendor tells how many there are."
+    if work.provider.count is None:
+        return f"{work.provider.title} cannot count its records."
+    return _beyond_counting(work.declared)
+
+
+def _beyond_counting(declared: SyncObject) -> str:
+    """Why what the sync selects is not what a count at the vendor finds; empty when it is."""
+    if declared.history is not None:
+        return "Its history brings a part of the records only, which no count at the vendor tells."
+    if declared.filter is None:
+        return ""
+    if declared.leaving == KEEP:
+        return "Rows of records that left the filter are kept, so there may be more than the filter finds."
+    if moves(declared.filter):
+        return "Records leave its filter as time passes, which the next full read notices."
+    return ""
 
 
 def _stocks(work: Sequence[Work], around: Surroundings) -> list[Counted]:

@@ -4,38 +4,41 @@ The order of things is what makes a crash harmless: a page's `resume` is stored 
 rows, bounds are frozen in the checkpoint before the first page, and nothing is deleted before a full read is complete.
 """
 
-import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Protocol
 
 import msgspec
 
+from sync_pipelines.engine import first_records, selecting
 from sync_pipelines.engine.ahead import read_ahead_if_long
-from sync_pipelines.engine.backfill import BACKFILL_ROWS, Refill, follow, marked
+from sync_pipelines.engine.backfill import BACKFILL_ROWS, Refill, follow
+from sync_pipelines.engine.beginning import begin, same_account
 from sync_pipelines.engine.chunk import Chunk, ChunkPlan, TextBatch, chunks_of
-from sync_pipelines.engine.keys import key_reader
-from sync_pipelines.engine.layout import FieldPlan, Marks, marks_of, plan_fields, table_of
+from sync_pipelines.engine.formulas import Formulas
+from sync_pipelines.engine.keys import key_reader, refusing
+from sync_pipelines.engine.layout import FieldPlan, marks_of, plan_fields, table_of
 from sync_pipelines.engine.mapping import LaterMapper, RecordMapper
+from sync_pipelines.engine.schema_policy import Ruling, SchemaMemory, ruled
 from sync_pipelines.engine.tally import Tally as Tally
 from sync_pipelines.model.checkpoint import Checkpoint, Reading
 from sync_pipelines.model.connection import Connection
 from sync_pipelines.model.destination import NO_ROWS, Destination, Landing, Observer, Scope, Table
 from sync_pipelines.model.errors import (
-    ConfigurationError,
     DeleteBrake,
     ExpiredToken,
     ProtocolError,
     RefusedValue,
     RejectRecord,
 )
+from sync_pipelines.model.filter import Filter
 from sync_pipelines.model.flow import Flow, Notice, Page
 from sync_pipelines.model.mapping import Mapping as FieldMapping
 from sync_pipelines.model.provider import Account, CrmObject, ObjectSchema, Provider, ReadPlan
 from sync_pipelines.model.run import Counts
 from sync_pipelines.model.secret import Secret
-from sync_pipelines.model.sync import APPEND, FULL_REFRESH, MIRROR, Sync, SyncObject
+from sync_pipelines.model.sync import APPEND, MIRROR, Sync, SyncObject
 
 
 class Vendor(Protocol):
@@ -56,7 +59,8 @@ class Vendor(Protocol):
 class Work:
     """One connection's object of one sync, ready to be done.
 
-    `full` forces a full read; `due_at` is when it was due; `hash_key` is the key of the transform `hash`.
+    `full` forces a full read; `due_at` is when it was due; `hash_key` is the key of the transform `hash`. `first`: a
+    test run of so many records, which leaves the position as it is.
     """
 
     sync: Sync
@@ -70,6 +74,7 @@ class Work:
     chunk_rows: int = 5_000
     due_at: datetime | None = None
     hash_key: Secret | None = None
+    first: int | None = None
 
     @property
     def crm_object(self) -> CrmObject:
@@ -90,23 +95,29 @@ Describe = Callable[[CrmObject], ObjectSchema]
 
 
 def sync_object(
-    work: Work, vendor: Vendor, destination: Destination, tally: Tally, *, observe: Observer, describe: Describe
+    work: Work,
+    vendor: Vendor,
+    destination: Destination,
+    tally: Tally,
+    *,
+    observe: Observer,
+    describe: Describe,
+    memory: SchemaMemory | None = None,
 ) -> None:
-    """Do the work; `tally` tells what was done, also when an error of the tree in model.errors ends it early."""
-    schema = describe(work.crm_object)
+    """Do the work; `tally` tells what was done, also when an error of the tree in model.errors ends it early.
+
+    `memory`: of the account's fields; without one a change of them goes unnoticed.
+    """
+    schema = (ruling := ruled(work, describe(work.crm_object), memory, tally)).schema
     tally.account_id = _account_id(work, vendor)
     observe("described")
     table = table_of(work.sync, work.declared, work.crm_object)
     plan = plan_fields(work.declared, work.crm_object, schema, work.provider.name, work.mapping)
-    for name in plan.missing:
-        tally.notice(
-            f"The mapped field {name} is not in this account or not readable any more; its column stays as it is for "
-            "records that do not change, and null for others. Map another field or give back the permission."
-        )
+    _tell_missing(plan, ruling, tally)
     with destination.open(work.scope, table, work.run_id, observe) as landing:
         known = landing.checkpoint or Checkpoint()
-        _same_account(known, tally.account_id)
-        marks = marks_of(work.declared, table, plan, work.hash_key)
+        same_account(known, tally.account_id)
+        marks = marks_of(work.declared, table, plan, work.hash_key, remade=landing.remade, unexpected=ruling.unexpected)
         refill = Refill(
             landing=landing,
             table=table,
@@ -117,18 +128,45 @@ def sync_object(
             hash_key=work.hash_key,
             rows=min(BACKFILL_ROWS, work.chunk_rows),
         )
-        known, reread = follow(refill, known, vendor.check_stop, tally, observe)
-        checkpoint = _begin(work, known, marks, vendor, tally.account_id, reread=reread)
-        chunks = _chunk_plan(work, schema, table, plan, checkpoint.seed or checkpoint.fingerprint)
-        _Read(
-            work=work, vendor=vendor, landing=landing, chunks=chunks, plan=plan, tally=tally, observe=observe
-        ).to_the_end(checkpoint)
+        reread = False
+        if work.first is None:
+            known, reread = follow(refill, known, vendor.check_stop, tally, observe)
+        all_marks = marks, selecting.mark_of(work.declared, plan.custom)
+        checkpoint = begin(work, known, all_marks, vendor, tally.account_id, reread=reread)
+        selection = selecting.select(work.declared, work.crm_object, schema, checkpoint, plan.custom)
+        plan = replace(plan, fields=selecting.with_fields(plan.fields, selection))
+        chunks = _chunk_plan(work, ruling, table, plan, checkpoint.seed or checkpoint.fingerprint)
+        read = _Read(
+            work=work,
+            vendor=vendor,
+            landing=landing,
+            chunks=selecting.judged(chunks, selection, work.provider, work.crm_object, lambda flow: vendor.ask(flow)),
+            plan=plan,
+            selection=selection,
+            tally=tally,
+            observe=observe,
+        )
+        if work.first is None:
+            read.to_the_end(checkpoint)
+            made = Formulas(work=work, landing=landing, table=table, schema=schema, plan=plan, key_of=chunks.key_of)
+            made.refresh_if_due(vendor, tally, observe)
+        else:
+            read.first_records(known, checkpoint, work.first)
     for notice in vendor.notices:
         tally.notice(notice.message)
 
 
-def _chunk_plan(work: Work, schema: ObjectSchema, table: Table, plan: FieldPlan, mark: str) -> ChunkPlan:
-    crm_object = work.crm_object
+def _tell_missing(plan: FieldPlan, ruling: Ruling, tally: Tally) -> None:
+    for name in plan.missing:
+        if name not in ruling.left_out:
+            tally.notice(
+                f"The mapped field {name} is not in this account or not readable any more; its column stays as it is "
+                "for records that do not change, and null for others. Map another field or give back the permission."
+            )
+
+
+def _chunk_plan(work: Work, ruling: Ruling, table: Table, plan: FieldPlan, mark: str) -> ChunkPlan:
+    crm_object, schema = work.crm_object, ruling.schema
     mapper = LaterMapper(
         lambda: RecordMapper(
             crm_object,
@@ -144,6 +182,8 @@ def _chunk_plan(work: Work, schema: ObjectSchema, table: Table, plan: FieldPlan,
     seed = msgspec.json.encode((mark, schema.lookups), order="sorted").decode()
     volatile = crm_object.volatile.intersection(field.name for field in plan.fields)
     key_of = key_reader(crm_object.shape, volatile=volatile, seed=seed)
+    if ruling.refused:
+        key_of = refusing(key_of, crm_object.shape, ruling.refused)
     without_deleted = work.sync.mode in (MIRROR, APPEND)
     return ChunkPlan(key_of=key_of, mapper=mapper, most_rows=work.chunk_rows, without_deleted=without_deleted)
 
@@ -155,50 +195,6 @@ def _account_id(work: Work, vendor: Vendor) -> str | None:
     return account.id
 
 
-def _same_account(known: Checkpoint, account_id: str | None) -> None:
-    if known.account_id is not None and account_id is not None and known.account_id != account_id:
-        raise ConfigurationError(
-            f"This connection now leads to account {account_id}, but the stored rows came from {known.account_id}. "
-            "Reconnect the former account, or connect the new one under another customer id."
-        )
-
-
-def _begin(
-    work: Work, known: Checkpoint, marks: Marks, vendor: Vendor, account_id: str | None, *, reread: bool
-) -> Checkpoint:
-    """The checkpoint to read under: a reading that was interrupted goes on, else a new one begins.
-
-    `reread`: stored rows are not what they should be, so everything is read.
-    """
-    now = vendor.vendor_now()
-    checkpoint = replace(marked(known, marks, reread=reread), account_id=account_id)
-    if known.reading is not None and not reread and not (work.full and not known.reading.full):
-        return checkpoint
-    full = work.full or reread or _full_is_due(work, known)
-    since = None
-    if not full and known.read_until is not None:
-        since = known.read_until - (work.sync.overlap if work.sync.overlap is not None else work.provider.overlap)
-    reading = Reading(id=uuid.uuid4().hex, full=full, started_at=now, since=since, until=None if full else _after(now))
-    return replace(checkpoint, reading=reading)
-
-
-def _after(now: datetime) -> datetime:
-    """The bound of an incremental read: the second that has begun is read too, but not yet relied upon, because
-    `read_until` is the moment before it."""
-    return now.replace(microsecond=0) + timedelta(seconds=1)
-
-
-def _full_is_due(work: Work, known: Checkpoint) -> bool:
-    strategy = work.declared.strategy or work.sync.strategy
-    every = work.sync.full_refresh_every
-    return (
-        strategy == FULL_REFRESH
-        or known.read_until is None
-        or work.crm_object.cursor_field is None
-        or (every is not None and known.incrementals >= every)
-    )
-
-
 @dataclass(kw_only=True)
 class _Read:
     """One reading, from its checkpoint to its end."""
@@ -208,6 +204,7 @@ class _Read:
     landing: Landing
     chunks: ChunkPlan
     plan: FieldPlan
+    selection: selecting.Selection
     tally: Tally
     observe: Observer
     records: int = 0
@@ -223,16 +220,25 @@ class _Read:
             self.tally.notice("The vendor no longer had the interrupted read; it started over.")
             self._pages(replace(self.landing.checkpoint or checkpoint, reading=reading.anew()))
 
+    def first_records(self, known: Checkpoint, begun: Checkpoint, most: int) -> None:
+        reading = begun.reading
+        assert reading is not None
+        plan = first_records.plan_of(self._read_plan(reading, self._pushed(reading)), most)
+        steps = self.vendor.read(self.work.provider.read(plan))
+        stored = first_records.stored_of(known, begun)
+        first_records.load_first(steps, self.landing, self.chunks, stored, most, self.tally)
+
     def _pages(self, checkpoint: Checkpoint) -> None:
         reading = checkpoint.reading
         assert reading is not None
         self.tally.full = reading.full
         resumed, total, rest = reading.resume is not None, None, Chunk(self.chunks)
         if not reading.complete:
-            flow = self.work.provider.read(self._read_plan(reading))
+            flow = self.work.provider.read(self._read_plan(reading, self._pushed(reading)))
             with read_ahead_if_long(chunks_of(self.vendor.read(flow), self.chunks), _size, _is_last) as steps:
                 for step in steps:
                     if isinstance(step, Notice):
+                        self.selection.heed(step)
                         self.tally.notice(step.message)
                         continue
                     self._count(step)
@@ -254,7 +260,15 @@ class _Read:
                 )
         self._finish(checkpoint, reading, rest)
 
-    def _read_plan(self, reading: Reading) -> ReadPlan:
+    def _pushed(self, reading: Reading) -> Filter | None:
+        """What the vendor is asked to apply; a full read tells the share of everybody."""
+        part = selecting.pushed_part(self.selection, reading, self.work.provider, self.work.crm_object)
+        notice = selecting.notice_of(self.selection, part, self.work.provider.title) if reading.full else None
+        if notice is not None:
+            self.tally.notice(notice)
+        return part
+
+    def _read_plan(self, reading: Reading, where: Filter | None) -> ReadPlan:
         return ReadPlan(
             object=self.work.crm_object,
             fields=self.plan.fields,
@@ -262,6 +276,8 @@ class _Read:
             until=reading.until,
             resume=reading.resume,
             bulk_above=self.work.sync.bulk_above,
+            associated=tuple(self.work.provider.find_object(name).name for name in self.work.declared.associated),
+            where=where,
         )
 
     def _count(self, chunk: Chunk) -> None:
@@ -270,7 +286,7 @@ class _Read:
             self.observe("page.read")
         for refusal, text in chunk.refused:
             self.tally.reject(str(refusal), text)
-        self.records += chunk.records
+        self.records += chunk.counted
         self.tally.counts += Counts(read=chunk.records - len(chunk.refused), unchanged=chunk.doubled)
 
     def _store(self, chunk: Chunk, checkpoint: Checkpoint) -> Checkpoint:
@@ -283,7 +299,7 @@ class _Read:
             checkpoint = self._screened(chunk, checkpoint)
             batch = chunk.batch(carefully=True)
             counts = self._load(chunk, batch, checkpoint)
-        self.tally.counts += counts + Counts(invalid=batch.misfits)
+        self.tally.counts += counts + Counts(invalid=batch.misfits, skipped=chunk.skipped)
         self.observe("chunk.stored")
         return self.landing.checkpoint or checkpoint
 
@@ -298,7 +314,17 @@ class _Read:
         return replace(checkpoint, reading=replace(reading, rejected=reading.rejected + len(refused)))
 
     def _load(self, chunk: Chunk, batch: TextBatch, checkpoint: Checkpoint) -> Counts:
-        return self.landing.load(batch, checkpoint, merged=chunk.losers, removed=chunk.removed)
+        reading = checkpoint.reading
+        return self.landing.load(
+            batch,
+            checkpoint,
+            merged=chunk.losers,
+            removed=chunk.removed,
+            # A full read deletes by difference, behind the brake.
+            regrouped=chunk.regrouped if reading is None or not reading.full else (),
+            gone=chunk.gone,
+            passed=chunk.passed,
+        )
 
     def _finish(self, checkpoint: Checkpoint, reading: Reading, rest: Chunk) -> None:
         done = replace(
@@ -316,18 +342,24 @@ class _Read:
             self._store(rest, done)
             if may_delete:
                 self.tally.notice(
-                    f"{reading.rejected} records came without a usable id (see the rejected ones), so nothing was "
-                    "deleted by difference; the next full read without such records does it."
+                    f"{reading.rejected} records were rejected (see the rejected ones), so nothing was deleted by "
+                    "difference; the next full read without such records does it."
                 )
             return
         self.observe("full.complete")
         try:
             deleted = self.landing.delete_unseen(
                 replace(done, version=checkpoint.version),
-                hard=self.work.sync.mode == MIRROR,
+                hard=self.work.sync.mode == MIRROR or self.work.crm_object.associations_of is not None,
                 brake=self.work.sync.delete_brake,
             )
         except DeleteBrake:
+            if reading.pushed:
+                # What the vendor's filter hid may all be there: only a read of everything tells.
+                self.records = 0
+                self.tally.notice("Many records left the filter, so everything was read to see that they are there.")
+                self._pages(replace(self.landing.checkpoint or checkpoint, reading=selecting.whole_reading(reading)))
+                return
             # By then the vendor may show everything again.
             self._leave_to_the_next_run(checkpoint, reading)
             raise

@@ -1,7 +1,7 @@
 """Of every record, only what is needed to know whether it changed: its id and a hash of its text."""
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from itertools import takewhile
 from typing import Any, Final, TypeAlias
 
@@ -56,6 +56,30 @@ def key_reader(shape: RecordShape, *, volatile: Collection[str] = (), seed: str 
         )
 
     return key_of
+
+
+def refusing(key_of: Callable[[bytes], Key], shape: RecordShape, refused: Mapping[str, str]) -> Callable[[bytes], Key]:
+    """`key_of`, but records that have a value in one of these fields raise RejectRecord with what is said of it.
+
+    Deleted records pass: that they are gone matters more than what they held.
+    """
+    paths: tuple[Path, ...] = tuple((*shape.fields, name) for name in refused)
+    reasons = tuple(refused.values())
+    extract = extract_of(paths) or (lambda text: _with_care(text, paths))
+
+    def checked(text: bytes) -> Key:
+        key = key_of(text)
+        try:
+            values = extract(text)
+        except NOT_PLAIN:
+            values = _with_care(text, paths)
+        if not key[2]:
+            for value, reason in zip(values, reasons, strict=True):
+                if value is not None and value != "":
+                    raise RejectRecord(reason)
+        return key
+
+    return checked
 
 
 _HALF: Final = 2**63

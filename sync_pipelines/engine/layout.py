@@ -15,7 +15,7 @@ from sync_pipelines.model.destination import Table
 from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.mapping import FieldRule, SchemaField
 from sync_pipelines.model.mapping import Mapping as FieldMapping
-from sync_pipelines.model.naming import custom_columns, table_name
+from sync_pipelines.model.naming import custom_columns, table_of_object
 from sync_pipelines.model.provider import CrmObject, ObjectSchema, VendorField
 from sync_pipelines.model.secret import Secret
 from sync_pipelines.model.sync import APPEND, Sync, SyncObject
@@ -35,13 +35,12 @@ def table_of(sync: Sync, declared: SyncObject, crm_object: CrmObject) -> Table:
     columns += tuple(Column(name, each.type, each.description) for each, name in schema_columns(declared, crm_object))
     if declared.custom_schema is not None and declared.custom_schema.allow_additional_fields:
         columns += (ADDITIONAL_COLUMN,)
-    name = declared.table or table_name(
-        sync.provider, crm_object.name, crm_object.common_name, common_schema=declared.common_schema
-    )
+    name = declared.table or table_of_object(sync.provider, crm_object, common_schema=declared.common_schema)
     return Table(
         name=name,
         columns=columns,
         metadata_prefix=sync.metadata_prefix,
+        grouped_by="source_id" if crm_object.associations_of is not None else None,
         volatile=tuple(sorted(crm_object.volatile)),
         volatile_at=crm_object.shape.fields,
         append=sync.mode == APPEND,
@@ -121,7 +120,7 @@ class AccountFields:
 
     def find(self, source: str) -> VendorField | None:
         """The field a source means: the one of this name, else the one at which the path begins."""
-        return self.known.get(source.casefold()) or self.known.get(_root(source).casefold())
+        return self.known.get(source.casefold()) or self.known.get(root_of(source).casefold())
 
     def is_field(self, source: str) -> bool:
         return source.casefold() in self.known
@@ -134,7 +133,7 @@ class AccountFields:
         found = self.find(source)
         if found is None:
             return source
-        return found.name if self.is_field(source) else found.name + source[len(_root(source)) :]
+        return found.name if self.is_field(source) else found.name + source[len(root_of(source)) :]
 
     def same_name(self, name: str) -> FieldRule | None:
         found = self.known.get(name.casefold())
@@ -152,7 +151,7 @@ def _sources(rules: Iterable[FieldRule]) -> Iterator[str]:
     return (source for rule in rules for source in rule.sources)
 
 
-def _root(source: str) -> str:
+def root_of(source: str) -> str:
     """The field at which a path such as `Owner.Name` begins."""
     return source.split(".", maxsplit=1)[0]
 
@@ -202,7 +201,7 @@ def _wanted(
 ) -> tuple[VendorField, ...]:
     if declared.raw_fields:
         return schema.fields
-    names = {*mapped, *_shape_fields(crm_object)}
+    names = {*mapped, *shape_fields(crm_object)}
     if is_common(crm_object, declared):
         for rule in crm_object.common.values():
             names.update(rule_fields(rule))
@@ -210,7 +209,7 @@ def _wanted(
     return tuple(each for each in schema.fields if each.name.casefold() in wanted)
 
 
-def _shape_fields(crm_object: CrmObject) -> list[str]:
+def shape_fields(crm_object: CrmObject) -> list[str]:
     """Fields that the record's shape itself needs, where they lie among the fields."""
     shape = crm_object.shape
     paths = (shape.id, shape.created, shape.modified, shape.deleted, shape.merged_into, shape.merged_ids)
@@ -232,23 +231,36 @@ class Marks:
     mapped: Mapping[str, str]
 
 
-def marks_of(declared: SyncObject, table: Table, plan: FieldPlan, hash_key: Secret | None = None) -> Marks:
-    types = {column.name: column.type for column in table.columns}
+def marks_of(
+    declared: SyncObject,
+    table: Table,
+    plan: FieldPlan,
+    hash_key: Secret | None = None,
+    *,
+    remade: Mapping[str, int] | None = None,
+    unexpected: Collection[str] = (),
+) -> Marks:
+    """`remade`: of the landing. `unexpected`: fields that the schema policy keeps away, which count as missing."""
+    types: dict[str, Any] = {column.name: column.type for column in table.columns}
+    types |= {name: (types[name], number) for name, number in (remade or {}).items()}
+    kept_away = sorted(f"#{_digest(name)[:12]}" for name in unexpected)
     rules: dict[str, Any] = {item.column: (_told(item.rule, hash_key), item.required) for item in plan.custom}
     if ADDITIONAL_COLUMN.name in types:
         rules[ADDITIONAL_COLUMN.name] = _told_additional(plan, hash_key)
     own = [(name, kind) for name, kind in types.items() if name not in rules]
     ground = (table.name, table.append, own, table.metadata_prefix, declared.raw_fields, declared.common_schema)
     return Marks(
-        fingerprint=f"{_fingerprint(declared, table, plan, hash_key)}|{','.join(plan.missing)}",
+        fingerprint=f"{_fingerprint(declared, table, plan, types, hash_key)}|{','.join((*plan.missing, *kept_away))}",
         ground=_digest(ground),
         mapped={name: _digest((types[name], rule))[:12] for name, rule in rules.items()},
     )
 
 
-def _fingerprint(declared: SyncObject, table: Table, plan: FieldPlan, hash_key: Secret | None) -> str:
+def _fingerprint(
+    declared: SyncObject, table: Table, plan: FieldPlan, types: Mapping[str, Any], hash_key: Secret | None
+) -> str:
     parts: tuple[Any, ...] = (
-        [(column.name, column.type) for column in table.columns],
+        list(types.items()),
         table.metadata_prefix,
         [(item.column, _told(item.rule, hash_key), item.required) for item in plan.custom],
         _told_additional(plan, hash_key),

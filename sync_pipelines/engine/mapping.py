@@ -83,7 +83,7 @@ class LaterMapper:
 
 
 class RecordMapper:
-    """Compiled rules of one connection's object."""
+    """Compiled rules of one connection's object. `sources`: of each column, what it is made of."""
 
     def __init__(
         self,
@@ -107,6 +107,8 @@ class RecordMapper:
                 sources[item.column] = ruled_source(item.rule, shape, known, hash_key)
         self._paths: list[Path] = []
         made = {name: ruled_source(rule, shape, known, hash_key) for name, rule in (additional or {}).items()}
+        self.sources: dict[str, Sequence[Source]] = {name: [source] for name, source in sources.items()}
+        self.sources |= {ADDITIONAL: list(made.values())} if made else {}
         self._additional = [self._plan_of(name, "jsonb", source) for name, source in made.items()]
         self._plan = _with_twins([self._planned(column, sources.get(column.name)) for column in columns])
         self._merged_into = self._place(shape.merged_into) if shape.merged_into else None

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, Protocol, TypeAlias
 
 from sync_pipelines.engine.inbound import Describe, Tally, Vendor, Work, sync_object
+from sync_pipelines.engine.schema_policy import SchemaMemory
 from sync_pipelines.engine.stopping import Stops
 from sync_pipelines.model.budget import Hold
 from sync_pipelines.model.destination import Destination, Observer
@@ -63,6 +64,8 @@ class Surroundings:
     observe: Observer
     stops: Stops
     held: Callable[[Work], Hold | None] = lambda work: None
+    memory: Callable[[Work], SchemaMemory | None] = lambda work: None
+    """What is remembered of the fields of the work's object."""
     record: Callable[[Sequence[SyncRun]], None] | None = None
     """Stores outcomes, several at a time."""
     let_go: Callable[[Any], None] = _close
@@ -202,7 +205,8 @@ def sync_one(work: Work, around: Surroundings) -> SyncRun:
             session = around.session(work)
             describe = around.describe(work, session)
             destination = around.destination(work)
-            sync_object(work, session, destination, tally, observe=around.observe, describe=describe)
+            memory = around.memory(work)
+            sync_object(work, session, destination, tally, observe=around.observe, describe=describe, memory=memory)
         return _outcome(work, started, tally, "success", session=session)
     except SkipObject as problem:
         return _outcome(work, started, tally, "skipped", session=session, error=problem)

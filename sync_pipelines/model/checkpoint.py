@@ -23,8 +23,10 @@ class Reading:
     resume: PageToken | None = None
     complete: bool = False
     """Everything is read and stored; for a full read only the delete by difference is left."""
+    pushed: bool = False
+    """The vendor applies the filter: what it does not show may exist and not fit."""
     rejected: int = 0
-    """Records of this read that had no id: any row that was not seen may be one of them, so none is deleted."""
+    """Records of this read that were refused: any row that was not seen may be one of them, so none is deleted."""
 
     def anew(self) -> "Reading":
         """The same read from its beginning: under a new id, as ids seen by half a read must not count for a whole."""
@@ -44,6 +46,14 @@ class Backfill:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FormulaReading:
+    """A refresh of formula fields under way: since when, by the vendor's clock, and where to go on."""
+
+    started_at: datetime
+    resume: PageToken | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Checkpoint:
     """`read_until`: every change visible at the vendor before then is in the destination.
 
@@ -51,6 +61,9 @@ class Checkpoint:
     own, `mapped` has the parts of the single columns that are mapped (None: stored before these were kept apart).
     `seed` goes into the rows' hashes; empty: the fingerprint. It stays when columns are made anew of stored rows, as
     hashes do. `backfills` counts those, so that no seed comes twice.
+    `selection`: filter and history that decided which records are there; another one asks for a full read too.
+    `began_at`: a time of the vendor's clock; what changed from then on is wanted whatever the history says.
+    `formulas_at`: when formula fields were last read apart; `formulas`: doing so at the moment.
     `version` counts commits and fences: a writer whose number is behind loses.
     """
 
@@ -64,5 +77,9 @@ class Checkpoint:
     seed: str = ""
     backfill: Backfill | None = None
     backfills: int = 0
+    formulas_at: datetime | None = None
+    formulas: FormulaReading | None = None
     account_id: str | None = None
+    selection: str = ""
+    began_at: datetime | None = None
     version: int = 0

@@ -6,7 +6,7 @@ the ones of the managed-syncs product, so that code written for its tables keeps
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 
 @dataclass(frozen=True)
@@ -99,6 +99,8 @@ _PERSON: dict[str, str] = {
     "phone_numbers": "jsonb",
 }
 
+ASSOCIATION: Final = "association"
+
 COMMON_COLUMNS: Mapping[str, tuple[Column, ...]] = {
     "contact": _columns(**_EVERY, **_PERSON, account_id="text", lifecycle_stage="text", last_activity_at="timestamptz"),
     "account": _columns(
@@ -139,6 +141,19 @@ COMMON_COLUMNS: Mapping[str, tuple[Column, ...]] = {
         last_activity_at="timestamptz",
     ),
     "user": _columns(**_EVERY, name="text", email="text", is_active="boolean"),
+    ASSOCIATION: _columns(
+        id="text",
+        is_deleted="boolean",
+        last_modified_at="timestamptz",
+        source_id="text",
+        from_object="text",
+        from_id="text",
+        to_object="text",
+        to_id="text",
+        category="text",
+        type_id="text",
+        label="text",
+    ),
 }
 """Columns by common object, in the order in which the managed-syncs product prints them (by name).
 

@@ -1,6 +1,6 @@
 """A place where customers' copies land: the few calls that each one answers."""
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -84,6 +84,8 @@ class Scope:
 class Table:
     """`columns` always hold id, is_deleted and last_modified_at. Metadata columns come by themselves, before them.
 
+    `grouped_by`: a column that tells which rows were told together (see Landing.load); their ids begin with its value
+    and a colon, so that a destination can find them by either.
     `volatile`: keys of raw_data's object at `volatile_at` that change on every read; a row is not rewritten for them.
     `append`: rows are only added. One that is stored is never changed, marked or removed, whatever is loaded.
     """
@@ -91,6 +93,7 @@ class Table:
     name: str
     columns: tuple[Column, ...]
     metadata_prefix: str = "_sync_"
+    grouped_by: str | None = None
     volatile: tuple[str, ...] = ()
     volatile_at: tuple[str, ...] = ()
     append: bool = False
@@ -105,6 +108,9 @@ class Landing(Protocol):
 
     checkpoint: Checkpoint | None
     """As read when it was opened, and after each call as stored by it."""
+    remade: Mapping[str, int]
+    """Columns that were made anew in place of others of their names, and a number that no other one of that name has.
+    They are empty until the stored records, or all that the vendor has, are mapped again."""
 
     def load(
         self,
@@ -113,6 +119,9 @@ class Landing(Protocol):
         *,
         merged: Sequence[tuple[str, str]] = (),
         removed: Sequence[str] = (),
+        regrouped: Sequence[str] = (),
+        gone: Sequence[str] = (),
+        passed: Sequence[str] = (),
     ) -> Counts:
         """Upsert rows and store the checkpoint, together. Counts.invalid: misfits in rows that were left as they are.
 
@@ -120,9 +129,12 @@ class Landing(Protocol):
         already, or whose whole content is, is left alone; an older last_modified_at never replaces a newer one (all of
         these count as unchanged). RefusedValue when the destination cannot hold a value of the batch.
         `merged`: (losing id, surviving id) pairs told by the survivor. `removed`: ids whose rows go for good (mirror
-        mode, where the vendor says that the record is deleted). LeaseLost when the stored version is not the one
-        we last saw. Into a table that is `append`, rows with new ids are added; all others count as unchanged, their
-        misfits as invalid, and `merged` and `removed` do nothing.
+        mode, where the vendor says that the record is deleted, and records that left a filter). `regrouped`: values of
+        the table's `grouped_by`; rows that have one of these and are not in the batch go for good. `gone`: ids whose
+        rows, where there are any, become deleted ones; the next version of such a record makes the row live again.
+        `passed`: ids that count as seen although nothing is loaded of them. LeaseLost when the stored version is not
+        the one we last saw. Into a table that is `append`, rows with new ids are added; all others count as unchanged,
+        their misfits as invalid, and `merged`, `removed`, `regrouped` and `gone` do nothing.
         """
         ...
 
@@ -151,12 +163,20 @@ class Landing(Protocol):
         The batch's rows hold the head of a Row and then one value for each of `columns`, in their order. The named
         columns are set; in a row's errors, those under the named columns are replaced by the batch's and all others
         stay (no error left: null). All else keeps its bytes, the hash too, as it stands for the record's text, which
-        is the same. A row in which nothing differs is left alone and counts as unchanged, as one that is not there
-        does; the others count as updated and learn run id and time. `dropped`: columns that the table no longer has;
-        their errors go.
+        is the same; where raw_data is among the columns, the hash is the batch's. A row in which nothing differs is
+        left alone and counts as unchanged, as one that is not there does; the others count as updated and learn run id
+        and time. `dropped`: columns that the table no longer has; their errors go.
 
         Whatever `checkpoint.reading` is stays with the ids it has seen. LeaseLost as in `load`, which also keeps a row
         that another run has written since `stored` from being set to what it was.
+        """
+        ...
+
+    def outdated(self, patches: Mapping[str, bytes]) -> list[StoredRecord]:
+        """Of the rows with these ids, those whose raw_data does not hold what its patch holds, with their records.
+
+        A patch is JSON; an object holds another one if it has all of its keys with values that hold theirs. Deleted
+        rows and rows without raw_data are left out. Changes nothing.
         """
         ...
 

@@ -13,13 +13,14 @@ written responses, and the same flow runs in production.
 """
 
 import re
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final, TypeAlias, TypeVar
 
 import msgspec
 
-from sync_pipelines.model.errors import VendorError
+from sync_pipelines.model.errors import SyncError, VendorError
 
 Shape = TypeVar("Shape")
 
@@ -116,11 +117,14 @@ class Page:
     """Records as the vendor shaped them: one JSON text each, plus where to go on once they are stored.
 
     `resume` None means that nothing can be resumed from here. `total` is the vendor's own count where it tells one.
+    `groups`: what the records were told by, in the order of the records, and how many each of these told; whatever it
+    told before is replaced, be it by nothing. Then `total` counts groups.
     """
 
     records: Sequence[bytes]
     resume: PageToken | None = None
     total: int | None = None
+    groups: Mapping[str, int] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,3 +138,19 @@ class Notice:
 
 Step: TypeAlias = Request | Pause | Page | Notice
 Flow: TypeAlias = Generator[Step, Any, Any]
+
+
+def with_pages(flow: Flow, change: Callable[[Page], Page]) -> Flow:
+    """The same conversation, with its pages changed."""
+    go_on: Callable[[], Step] = partial(next, flow)
+    while True:
+        try:
+            step = go_on()
+        except StopIteration as end:
+            return end.value
+        try:
+            answer = yield change(step) if isinstance(step, Page) else step
+        except SyncError as problem:
+            go_on = partial(flow.throw, problem)
+        else:
+            go_on = partial(flow.send, answer)

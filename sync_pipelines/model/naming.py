@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 from sync_pipelines.model.common_model import PLAIN_COLUMNS
 from sync_pipelines.model.mapping import CustomSchema
+from sync_pipelines.model.provider import CrmObject
 
 LONGEST_NAME = 63
 """Bytes of a Postgres identifier; a longer one would be cut silently."""
@@ -78,6 +79,13 @@ def table_name(provider: str, object_name: str, common_name: str | None, common_
         return f"crm_{common_name}"
     name = f"{column_name(provider)}_{_words_of(object_name)}"
     return name if len(name) <= LONGEST_NAME else _with_hash(name, object_name)
+
+
+def table_of_object(provider: str, crm_object: CrmObject, *, common_schema: bool) -> str:
+    """An object's table where the sync names none."""
+    if crm_object.table is not None:
+        return table_name(provider, crm_object.table, None, common_schema)
+    return table_name(provider, crm_object.name, crm_object.common_name, common_schema)
 
 
 def refusal_of_customer_id(customer_id: str) -> str | None:

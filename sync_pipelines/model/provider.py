@@ -3,13 +3,17 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from sync_pipelines.model.budget import Quota, Window
 from sync_pipelines.model.common_model import Rule
-from sync_pipelines.model.errors import SyncError
+from sync_pipelines.model.errors import ConfigurationError, SyncError
+from sync_pipelines.model.filter import Filter
 from sync_pipelines.model.flow import Flow, PageToken, Request, Response
 from sync_pipelines.model.secret import Secret
+
+ASSOCIATIONS: Final = ".associations"
+"""The ending of objects whose records are the links of another one's. No vendor's object has a dot in its name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +30,8 @@ class VendorField:
     custom: bool = False
     calculated: bool = False
     choices: tuple[str, ...] = ()
+    refers_to: tuple[str, ...] = ()
+    """Objects whose ids it holds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,8 +81,14 @@ class CrmObject:
     volatile: frozenset[str] = frozenset()
     tells_deletes: bool = True
     """Whether an incremental read brings deleted records too."""
+    created_field: str | None = None
+    """The field that tells when a record was created, by which a read of a period chooses."""
     aliases: tuple[str, ...] = ()
     """Other names a person may write for it: "contact", "contacts", "0-1". Compared without case."""
+    associations_of: "CrmObject | None" = None
+    """Its records are the links of that object's records (see model.association)."""
+    table: str | None = None
+    """Its table's name behind the provider's, where that does not follow from its own name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +129,9 @@ class ReadPlan:
     Full read: `since` is None, everything that exists, in an order that does not move while it is read.
     Incremental: `since <= modified`, and `modified < until` where the vendor can bound it; both are vendor-clock UTC.
     `resume` continues the same plan after a stored page. `bulk_above`: use the vendor's bulk way above so many records.
-    `limit`: stop after about so many records (test runs).
+    `limit`: stop after about so many records (test runs). `where`: only these records, as `Provider.pushed` gave it;
+    deleted records come along whether they fit or not. `associated`: of an object of associations, to which objects
+    (empty: to all that there usually are).
     """
 
     object: CrmObject
@@ -128,6 +142,8 @@ class ReadPlan:
     bulk_above: int = 2000
     page_size: int | None = None
     limit: int | None = None
+    associated: tuple[str, ...] = ()
+    where: Filter | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,6 +166,7 @@ class Tokens:
 
 Describe: TypeAlias = Callable[[CrmObject], Flow]
 Read: TypeAlias = Callable[[ReadPlan], Flow]
+Find: TypeAlias = Callable[[ReadPlan, str], Flow]
 Classify: TypeAlias = Callable[[Request, Response], SyncError | None]
 
 
@@ -169,16 +186,25 @@ class Provider:
     objects: tuple[CrmObject, ...]
     describe: Describe
     read: Read
-    count: Callable[[CrmObject], Flow] | None
-    """How many records exist now, deleted ones not counted."""
+    count: Callable[..., Flow] | None
+    """(object, filter or None) -> how many records exist now, deleted ones not counted."""
     identify: Callable[[], Flow]
     classify: Classify
     refresh: Callable[[str, str, Secret], Request]
     """(client id, client secret, refresh token) -> the token request."""
     token_from: Callable[[Response], Tokens]
     custom_object: Callable[[str], CrmObject]
+    associate: Callable[[CrmObject], CrmObject] | None = None
+    """The object whose records are the links of an object's records; None: the vendor tells none."""
     changed: Callable[[CrmObject, datetime], Flow] | None = None
     """How many records were created, changed or deleted since a time of the vendor's clock. None: it cannot tell."""
+    pushed: Callable[[CrmObject, Filter], Filter | None] = lambda crm_object, where: None
+    """The part of a resolved filter that the vendor can apply itself, None for none of it. It must let every record
+    through that the filter does, nulls and the case of letters included."""
+    members: Callable[[CrmObject, str], Flow] | None = None
+    """(object, id of a list) -> the ids of the object's records in it, as a set."""
+    find: Find | None = None
+    """Yields a page with the one record of this id, as `read` gives it; no page when there is none."""
     overlap: timedelta = timedelta(minutes=10)
     category: str = "crm"
     usage: Callable[[Mapping[str, str]], tuple[int, int] | None] = lambda headers: None
@@ -196,6 +222,10 @@ class Provider:
     def find_object(self, name: str) -> CrmObject:
         """The declared object by any of its names, else a generic one by the vendor's own name."""
         wanted = name.casefold()
+        if wanted.endswith(ASSOCIATIONS):
+            if self.associate is None:
+                raise ConfigurationError(f"{self.title} tells no associations: take them out of the sync.")
+            return self.associate(self.find_object(name[: -len(ASSOCIATIONS)]))
         for known in self.objects:
             if wanted == known.name.casefold() or wanted in (alias.casefold() for alias in known.aliases):
                 return known

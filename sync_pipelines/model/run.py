@@ -9,7 +9,10 @@ from sync_pipelines.model.budget import Hold
 
 @dataclass(frozen=True, kw_only=True)
 class Counts:
-    """Records by outcome. `invalid` counts values (not rows) that did not fit; their rows are written all the same."""
+    """Records by outcome. `invalid` counts values (not rows) that did not fit; their rows are written all the same.
+
+    `skipped`: read and left out, because they do not fit the filter or the history.
+    """
 
     read: int = 0
     created: int = 0
@@ -18,6 +21,7 @@ class Counts:
     deleted: int = 0
     rejected: int = 0
     invalid: int = 0
+    skipped: int = 0
 
     def __add__(self, other: "Counts") -> "Counts":
         return Counts(**{name: getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__})

@@ -1,10 +1,14 @@
 """A sync: the standing order that says what is copied where, how and when."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
+from sync_pipelines.model.association import associations_name
+from sync_pipelines.model.filter import MARK, Filter, History
 from sync_pipelines.model.mapping import CustomSchema
+from sync_pipelines.model.provider import ASSOCIATIONS
+from sync_pipelines.model.schema_change import EVOLVE
 
 FULL_REFRESH = "full refresh"
 INCREMENTAL = "incremental"
@@ -37,7 +41,13 @@ class Schedule:
 
 @dataclass(frozen=True, kw_only=True)
 class SyncObject:
-    """One object of a sync. `strategy` None: the sync's. `table` None: named by the object."""
+    """One object of a sync. `strategy` None: the sync's. `table` None: named by the object.
+
+    `schema_policy`: what a run does when the account's fields change (see model.schema_change). `associated`: of an
+    object of associations, to which objects (empty: to all that there usually are).
+    `filter` None: every record. `leaving`: what becomes of the row of a record that leaves the filter. `history` None:
+    all records that exist.
+    """
 
     object: str
     common_schema: bool = True
@@ -45,18 +55,33 @@ class SyncObject:
     custom_schema: CustomSchema | None = None
     strategy: str | None = None
     table: str | None = None
+    schema_policy: str = EVOLVE
+    associated: tuple[str, ...] = ()
+    formula_refresh: Schedule | None = None
+    """When formula and roll-up fields are read apart from the records' changes; None: never."""
+
+    @property
+    def is_associations(self) -> bool:
+        """Whether its records are the links of another object's records."""
+        return self.object.endswith(ASSOCIATIONS)
+
+    filter: Filter | None = None
+    leaving: str = MARK
+    history: History | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Override:
     """What is otherwise for one customer of a sync. None: as for everybody.
 
-    `objects` names some of the sync's objects. `schema` is the namespace in the destination.
+    `objects` names some of the sync's objects. `schema` is the namespace in the destination. `filters`: by object,
+    instead of the sync's own; None there: every record.
     """
 
     schedule: Schedule | None = None
     objects: tuple[str, ...] | None = None
     schema: str | None = None
+    filters: Mapping[str, Filter | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,4 +122,12 @@ class Sync:
         own = self.overrides.get(customer)
         if own is None or own.objects is None:
             return self.objects
-        return tuple(each for each in self.objects if each.object in own.objects)
+        chosen = {*own.objects, *map(associations_name, own.objects)}
+        return tuple(each for each in self.objects if each.object in chosen)
+
+    def object_of(self, customer: str, declared: SyncObject) -> SyncObject:
+        """An object of the sync as it is for this customer."""
+        own = self.overrides.get(customer)
+        if own is None or declared.object not in own.filters:
+            return declared
+        return replace(declared, filter=own.filters[declared.object])

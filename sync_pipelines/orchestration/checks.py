@@ -72,11 +72,12 @@ def checks_of(sync: Sync, subjects: Sequence[Subject]) -> dg.AssetChecksDefiniti
 
 def _specs(sync: Sync, subjects: Sequence[Subject]) -> Iterator[dg.AssetCheckSpec]:
     for subject in subjects:
-        yield dg.AssetCheckSpec(
-            COMPLETE,
-            asset=subject.key,
-            description="As many records in the account as rows in the destination, for every customer.",
-        )
+        if not subject.declared.is_associations:
+            yield dg.AssetCheckSpec(
+                COMPLETE,
+                asset=subject.key,
+                description="As many records in the account as rows in the destination, for every customer.",
+            )
         if sync.freshness is not None:
             yield dg.AssetCheckSpec(
                 FRESH,

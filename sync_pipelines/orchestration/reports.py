@@ -36,6 +36,7 @@ def run_metadata(run: SyncRun, table: Table | None) -> dict[str, Any]:
         "rows_unchanged": counts.unchanged,
         "rows_deleted": counts.deleted,
         "rows_rejected": counts.rejected,
+        "records_skipped": counts.skipped,
         "invalid_values": counts.invalid,
         "duration_seconds": round((run.finished_at - run.started_at).total_seconds(), 3),
         "strategy": FULL_REFRESH if run.full else INCREMENTAL,

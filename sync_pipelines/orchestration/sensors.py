@@ -41,6 +41,7 @@ def due_sensor(
     def due(context: dg.SensorEvaluationContext, sync_project: SyncProject) -> dg.SensorResult:
         store = ready_store(sync_project)
         close_ended_claims(store, context.instance, sync)
+        sync_project.open().refuse_unapplied(sync.name)
         sync_project.open().plan(sync.name)
         claims = store.due.claim(
             sync=sync.name,

@@ -17,7 +17,8 @@ class Account:
 
     `instance`: where a Salesforce organisation has moved to; sessions of other instances do not work there.
     `private_app`: a HubSpot portal has a daily limit and tells it. `ours` and `others` are the day's calls of whoever
-    connects here, and of the customer's other apps, which share the limit.
+    connects here, and of the customer's other apps, which share the limit. `lists`: ids of the members of each list
+    (HubSpot) or campaign (Salesforce), by its id.
     """
 
     customer: Customer
@@ -34,6 +35,7 @@ class Account:
     search_lag: int = 0
     described_at: int = 0
     instance: str = ""
+    lists: dict[str, list[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.vendor == "hubspot":

@@ -309,13 +309,25 @@ def tie(world: World, account: Account, spec: ObjectSpec, count: int, moment: in
 
 def associate(world: World, account: Account, one: list[str], other: list[str], types: list[list[int]] | None) -> int:
     """Link two HubSpot records, given as [object, id]; by default as contact to its primary company. How many links."""
+    keys = _keys(world, account, one, other)
+    pairs = CONTACT_TO_COMPANY if types is None else tuple((there, back) for there, back in types)
+    found = list(both_ways(account, keys[0], keys[1], pairs))
+    world.storage.link(found)
+    return len(found)
+
+
+def part(world: World, account: Account, one: list[str], other: list[str]) -> None:
+    """Take every link between two HubSpot records away. The records themselves do not count as changed."""
+    here, there = _keys(world, account, one, other)
+    world.storage.unlink(here, there)
+    world.storage.unlink(there, here)
+
+
+def _keys(world: World, account: Account, one: list[str], other: list[str]) -> list[int]:
     keys = []
     for object, id in (one, other):
         spec = account.find(object)
         if spec is None:
             raise LookupError(f"{account.customer.id} has no object {object!r}")
         keys.append(find(world, account, spec, id).key)
-    pairs = CONTACT_TO_COMPANY if types is None else tuple((there, back) for there, back in types)
-    found = list(both_ways(account, keys[0], keys[1], pairs))
-    world.storage.link(found)
-    return len(found)
+    return keys

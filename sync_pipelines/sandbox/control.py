@@ -103,7 +103,7 @@ class Control:
 
     def settings(self, account: str, **settings: Any) -> None:
         """search_lag (seconds), enforce_limits, rotate_refresh_tokens, instance (its name), daily_limit, daily_used,
-        used_by_others, private_app, window_calls, window_seconds."""
+        used_by_others, private_app, window_calls, window_seconds, lists."""
         self._ask("POST", f"/accounts/{account}/settings", settings)
 
     def change(self, account: str, object: str, *, seed: int = 1, **counts: int) -> dict[str, list[Any]]:
@@ -124,6 +124,10 @@ class Control:
     ) -> None:
         """Associate two HubSpot records given as (object, id)."""
         self._ask("POST", f"/accounts/{account}/links", {"from": one, "to": other, "type_ids": type_ids})
+
+    def unlink(self, account: str, one: tuple[str, str], other: tuple[str, str]) -> None:
+        """Take every association of two HubSpot records away."""
+        self._ask("POST", f"/accounts/{account}/links", {"from": one, "to": other, "remove": True})
 
     def expire_tokens(self, account: str) -> None:
         self._ask("POST", f"/accounts/{account}/tokens/expire")

@@ -28,6 +28,7 @@ SETTINGS = {
     "window_calls": "calls in HubSpot's short window",
     "window_seconds": "how long that window is",
     "instance": "a name: the Salesforce organisation moves to another instance_url",
+    "lists": "{id: [ids of members]} of HubSpot lists and Salesforce campaigns",
 }
 
 
@@ -182,8 +183,12 @@ def ties(world: World, parts: dict[str, str], params: dict[str, str], body: Any)
 
 
 def links(world: World, parts: dict[str, str], params: dict[str, str], body: Any) -> Answer:
-    """{"from": [object, id], "to": [object, id], "type_ids": [[there, back], ...]?}: associate two records."""
+    """{"from": [object, id], "to": [object, id], "type_ids": [[there, back], ...]?, "remove"?: true}: associate two
+    records, or part them."""
     account = _account(world, parts)
+    if body.get("remove"):
+        changes.part(world, account, body["from"], body["to"])
+        return as_json({"linked": 0})
     return as_json({"linked": changes.associate(world, account, body["from"], body["to"], body.get("type_ids"))})
 
 

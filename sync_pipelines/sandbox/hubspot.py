@@ -5,6 +5,7 @@ from typing import Any
 from sync_pipelines.sandbox import (
     hubspot_associations,
     hubspot_errors,
+    hubspot_lists,
     hubspot_objects,
     hubspot_portal,
     hubspot_search,
@@ -116,6 +117,7 @@ class HubSpot:
         *(Route("POST", path + "/introspect", introspect, open=True) for path in _DATED),
         *(Route("POST", path + "/revoke", revoke, open=True) for path in _DATED),
         *hubspot_search.ROUTES,
+        *hubspot_lists.ROUTES,
         *hubspot_associations.ROUTES,
         *hubspot_writes.ROUTES,
         *hubspot_objects.ROUTES,

@@ -19,7 +19,7 @@ MANY = 50_000
 """Above so many matches it is quicker to go through the records in the order of ids."""
 KEPT_SEARCHES = 200
 HIGHEST = 1 << 60
-MOST_GROUPS, MOST_FILTERS_IN_GROUP, MOST_FILTERS = 5, 10, 25
+MOST_GROUPS, MOST_FILTERS_IN_GROUP, MOST_FILTERS = 5, 6, 18
 LONGEST_QUERY = 3000
 _SEARCHED = ("firstname", "lastname", "email", "phone", "company", "name", "domain", "dealname", "subject")
 _SIGNS = {"EQ": "=", "LT": "<", "LTE": "<=", "GT": ">", "GTE": ">="}
@@ -121,7 +121,7 @@ def _sql_column(spec: ObjectSpec, field: FieldSpec) -> str:
         return "created"
     path = field.name.replace("'", "''")
     column = f"json_extract(body, '$.\"{path}\"')"
-    return f"CAST({column} AS REAL)" if field.type == "number" else column
+    return f"CAST(NULLIF({column}, '') AS REAL)" if field.type == "number" else column
 
 
 class _Filters:
@@ -179,7 +179,9 @@ class _Filters:
                 raise invalid(self._call, f"operator {operator} needs values")
             self.parameters += [self._value(field, value) for value in wanted_values]
             marks = ", ".join("?" * len(wanted_values))
-            return f"{column} {'NOT ' if operator == 'NOT_IN' else ''}IN ({marks})"
+            # The index holds texts in small letters, and these values are taken as they come.
+            lowered = f"lower({column})" if field.type == "string" else column
+            return f"NULLIF({lowered}, '') {'NOT ' if operator == 'NOT_IN' else ''}IN ({marks})"
         if part.get("value") is None:
             raise invalid(self._call, f"operator {operator} needs a value")
         if operator in ("CONTAINS_TOKEN", "NOT_CONTAINS_TOKEN"):
@@ -191,11 +193,12 @@ class _Filters:
                 raise invalid(self._call, "operator BETWEEN needs a highValue")
             self.parameters.append(self._value(field, part["highValue"]))
             return f"{column} BETWEEN ? AND ?"
+        caseless = " COLLATE NOCASE" if field.type == "string" else ""
         if operator == "NEQ":
-            return f"{column} != ?"
+            return f"NULLIF({column}, '') != ?{caseless}"
         if operator not in _SIGNS:
             raise invalid(self._call, f"operator {operator!r} is not known")
-        return f"{column} {_SIGNS[operator]} ?"
+        return f"{column} {_SIGNS[operator]} ?{caseless}"
 
     def _value(self, field: FieldSpec, value: Any) -> Any:
         """As the column holds it: stamps in epoch ms, dates and datetimes as they are written, numbers as numbers."""

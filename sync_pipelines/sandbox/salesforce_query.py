@@ -12,6 +12,7 @@ from sync_pipelines.sandbox import soql
 from sync_pipelines.sandbox.clock import DAY_MS
 from sync_pipelines.sandbox.cutting import cutter, decode_raw, encode
 from sync_pipelines.sandbox.exchange import Answer, Call, Route
+from sync_pipelines.sandbox.salesforce_campaigns import members
 from sync_pipelines.sandbox.salesforce_describe import VERSIONED
 from sync_pipelines.sandbox.salesforce_errors import refused
 from sync_pipelines.sandbox.schema import FieldSpec, ObjectSpec
@@ -47,6 +48,8 @@ def query_all(call: Call) -> Answer:
 
 def _first_page(call: Call, *, deleted_too: bool) -> Answer:
     text = call.first("q")
+    if campaign_members := members(call, text):
+        return campaign_members
     parsed, spec = parse_for(call, text)
     fields = chosen_fields(spec, parsed, text)
     sql = sql_for(call, spec, parsed, text, deleted_too)

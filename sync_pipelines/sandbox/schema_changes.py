@@ -1,5 +1,6 @@
 """Changes to an object's fields: they vanish, change their type, or come with hostile names."""
 
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +12,8 @@ from sync_pipelines.sandbox.world import World
 KINDS = {
     "field_vanished": "field; where: both (default), describe or data (the description still shows it)",
     "field_type_changed": "field, type; text: true writes every value as a text",
-    "field_added": "field, type?, value?: a new custom field, the value in every record",
+    "field_added": "field, type?, value?, calculated?: a new custom field, the value in every record",
+    "values_changed": "field, value, ids?: what a formula gives, in every record or in these; no stamp moves",
     "hostile_fields": "custom fields with hostile names, a value in every record; count, length?: plain long ones",
 }
 
@@ -36,10 +38,17 @@ def apply(world: World, account: Account, spec: ObjectSpec, kind: str, options: 
         if options.get("text"):
             _rewrite(world, account, spec, lambda record: _as_text(record, field.name))
         return {"fields": [field.name]}
+    if kind == "values_changed":
+        field = _field(account, spec, options)
+        ids = options.get("ids")
+        keys = None if ids is None else {account.key(spec, id) for id in ids}
+        _rewrite(world, account, spec, lambda record: record.update({field.name: options.get("value")}), keys)
+        return {"fields": [field.name]}
     names = [str(options["field"])] if kind == "field_added" else hostile_names(account.vendor, options)
     type = str(options.get("type", _TEXT_TYPE[account.vendor]))
     for name in names:
-        spec = spec.with_field(FieldSpec(name=name, type=type, custom=True, length=32_000))
+        calculated = bool(options.get("calculated"))
+        spec = spec.with_field(FieldSpec(name=name, type=type, custom=True, length=32_000, calculated=calculated))
     _keep(account, spec)
     given = options.get("value")
     _rewrite(world, account, spec, lambda record: _fill(record, names, given))
@@ -94,12 +103,16 @@ def _fill(record: dict[str, Any], names: list[str], given: Any) -> None:
         record[name] = f"value of {name[:20]}" if given is None else given
 
 
-def _rewrite(world: World, account: Account, spec: ObjectSpec, change: Any) -> None:
-    """Change every stored record without moving its stamps, as a vendor's administrator would not touch them."""
+def _rewrite(
+    world: World, account: Account, spec: ObjectSpec, change: Any, keys: Collection[int | None] | None = None
+) -> None:
+    """Change every stored record, or those of these keys, and move no stamp, as an administrator's change does."""
     tbl = account.tables[spec.name]
     world.storage.begin()
     try:
         for row in world.storage.walk(tbl):
+            if keys is not None and row.key not in keys:
+                continue
             record = decode(row.body)
             change(record)
             world.storage.put(tbl, row._replace(body=encode(record)))

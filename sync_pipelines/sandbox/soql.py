@@ -1,6 +1,7 @@
 """A reader of SOQL: SELECT, COUNT(), WHERE, ORDER BY, LIMIT, OFFSET. No sub-queries, aggregates, relationships."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -182,7 +183,7 @@ class _Reader:
         if self._word("IN"):
             return Among(field, self._list(), False)
         if self._word("LIKE"):
-            value = self._literal()
+            value = self._literal(_pattern)
             if not isinstance(value, str):
                 raise SoqlError(f"value of filter criterion for field '{field}' must be of type string")
             return Compare(field, "LIKE", value)
@@ -212,10 +213,10 @@ class _Reader:
         self._close()
         return tuple(values)
 
-    def _literal(self) -> Literal:
+    def _literal(self, unquoted: Callable[[str], str] | None = None) -> Literal:
         kind, text = self._next()
         if kind == "text":
-            return _unquoted(text)
+            return (unquoted or _unquoted)(text)
         if kind == "moment":
             return Moment(_moment(text))
         if kind == "day":
@@ -285,6 +286,16 @@ def _tokens(text: str) -> list[tuple[str, str]]:
 
 def _unquoted(text: str) -> str:
     return re.sub(r"\\(.)", lambda found: _ESCAPES.get(found[1], found[1]), text[1:-1], flags=re.S)
+
+
+def _pattern(text: str) -> str:
+    """Of a LIKE, in which an escaped % or _ keeps its backslash: it stands for itself."""
+    return re.sub(
+        r"\\(.)",
+        lambda found: found[0] if found[1] in "%_" else _ESCAPES.get(found[1], found[1]),
+        text[1:-1],
+        flags=re.S,
+    )
 
 
 def _moment(text: str) -> int:

@@ -1,5 +1,6 @@
 """SOQL conditions as SQL over the stored records."""
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +25,7 @@ from sync_pipelines.sandbox.soql import (
 NUMERIC = frozenset(("currency", "double", "percent", "int", "long"))
 _MODIFIED = ("SystemModstamp", "LastModifiedDate")
 _HIGHEST = 1 << 62
+_PLAIN = NUMERIC | {"boolean", "date", "datetime"}
 _UNFILTERABLE = frozenset(("textarea", "address", "base64"))
 
 
@@ -57,6 +59,11 @@ def to_sql(account: Account, spec: ObjectSpec, query: Query, *, deleted_too: boo
         else:
             sql.parameters += writer.order_parameters
     return sql
+
+
+def pattern_of(written: str) -> str:
+    """A LIKE's text as SQLite takes it: \\% and \\_ are themselves, any other backslash is one."""
+    return re.sub(r"\\([%_])|(\\)", lambda found: found[0] if found[1] else "\\\\", written)
 
 
 def field_of(spec: ObjectSpec, name: str) -> FieldSpec:
@@ -117,7 +124,7 @@ class _Writer:
             column = self._column(spec)
             self.order_parameters += self.parameters[before:]
             del self.parameters[before:]
-            collate = "" if spec.type in NUMERIC or not column.startswith("json") else " COLLATE NOCASE"
+            collate = "" if spec.type in NUMERIC or "json" not in column else " COLLATE NOCASE"
             direction = " DESC" if order.descending else ""
             nulls = (
                 ""
@@ -141,9 +148,10 @@ class _Writer:
             if compare.operator not in ("=", "!="):
                 raise SoqlError(f"unexpected token: 'null' after {compare.operator}")
             return f"{column} IS {'NOT ' if compare.operator == '!=' else ''}NULL"
-        self.parameters.append(value)
         if compare.operator == "LIKE":
+            self.parameters.append(pattern_of(str(value)))
             return f"{column} LIKE ? ESCAPE '\\'"
+        self.parameters.append(value)
         collate = " COLLATE NOCASE" if isinstance(value, str) else ""
         if compare.operator == "!=":
             return f"{column} IS NOT ?{collate}"
@@ -177,7 +185,8 @@ class _Writer:
         if spec.name == "IsDeleted":
             return "+deleted"
         self.parameters.append(f'$."{spec.name}"')
-        return "json_extract(body, ?)"
+        # An empty text is no value.
+        return "json_extract(body, ?)" if spec.type in _PLAIN else "NULLIF(json_extract(body, ?), '')"
 
     def _fitting(self, spec: FieldSpec, value: Literal) -> Any:
         """The literal as the column holds it. SoqlError when it is of another type than the field."""

@@ -8,6 +8,7 @@ from sync_pipelines.model.secret import Secret
 from sync_pipelines.store.audit import Audit, AuditEntry
 from sync_pipelines.store.budgets import Budgets
 from sync_pipelines.store.completeness import Completeness, Standing
+from sync_pipelines.store.configurations import AppliedVersion, Configurations
 from sync_pipelines.store.connections import Connections
 from sync_pipelines.store.credentials import CredentialsSafe, StoredCredentials
 from sync_pipelines.store.database import check_current, make_engine, store_url
@@ -20,9 +21,11 @@ from sync_pipelines.store.mappings import Mappings
 from sync_pipelines.store.rescheduling import Outcome
 from sync_pipelines.store.retention import Retention
 from sync_pipelines.store.runs import Runs
+from sync_pipelines.store.schemas import Schemas
 from sync_pipelines.store.sealing import KeyRing
 
 __all__ = [
+    "AppliedVersion",
     "AuditEntry",
     "Claim",
     "DueWork",
@@ -46,10 +49,12 @@ class Store:
         self._engine: Engine = make_engine(store_url(url))
         self.connections = Connections(self._engine, self._safe)
         self.mappings = Mappings(self._engine)
+        self.schemas = Schemas(self._engine)
         self.runs = Runs(self._engine)
         self.budgets = Budgets(self._engine)
         self.due = Due(self._engine)
         self.completeness = Completeness(self._engine)
+        self.configurations = Configurations(self._engine)
         self.freshness = Freshness(self._engine)
         self.lifecycle = Lifecycle(self._engine)
         self.leases = Leases(self._engine)

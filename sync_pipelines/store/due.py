@@ -245,20 +245,8 @@ class Due:
         What is running at the moment runs again afterwards. ConfigurationError for a named customer that the sync does
         not cover, and nothing is changed.
         """
-        now = now or _now()
-        wanted = {
-            "sync": sync,
-            "customers": None if customers is None else list(customers),
-            "objects": list(objects) if objects else None,
-            "full": full,
-        }
         with self._engine.begin() as database:
-            asked = tuple(database.execute(_ASK, {**wanted, "now": now}).scalars())
-            if missing := sorted(set(customers or ()) - set(asked)):
-                raise ConfigurationError(
-                    f"The sync {sync} does not cover {', '.join(missing)}: connect them, or correct the names."
-                )
-            database.execute(insert(requests).values(**wanted, asked_at=now, actor=actor))
+            asked = ask(database, sync, customers, objects, full=full, actor=actor, now=now or _now())
         return tuple(sorted(asked))
 
     def get(self, claim: uuid.UUID) -> Claim | None:
@@ -357,6 +345,32 @@ def _begin(database: Database, syncs: Iterable[str], now: datetime) -> None:
     """With its first claim a sync that was only created is active."""
     created = and_(sync_states.c.sync == func.any(list(syncs)), sync_states.c.state == "created")
     database.execute(update(sync_states).where(created).values(state="active", actor="system", since=now))
+
+
+def ask(
+    database: Database,
+    sync: str,
+    customers: Sequence[str] | None,
+    objects: Sequence[str] | None,
+    *,
+    full: bool,
+    actor: str,
+    now: datetime,
+) -> tuple[str, ...]:
+    """See `Due.request`. Runs in the caller's transaction."""
+    wanted = {
+        "sync": sync,
+        "customers": None if customers is None else list(customers),
+        "objects": list(objects) if objects else None,
+        "full": full,
+    }
+    asked = tuple(database.execute(_ASK, {**wanted, "now": now}).scalars())
+    if missing := sorted(set(customers or ()) - set(asked)):
+        raise ConfigurationError(
+            f"The sync {sync} does not cover {', '.join(missing)}: connect them, or correct the names."
+        )
+    database.execute(insert(requests).values(**wanted, asked_at=now, actor=actor))
+    return asked
 
 
 def _now() -> datetime:

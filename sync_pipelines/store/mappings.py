@@ -52,6 +52,20 @@ class Mappings:
         """All versions, newest first."""
         return self._read(_versions(customer_id, provider, object))
 
+    def saved_since(self, provider: str, object: str, moment: datetime) -> list[str]:
+        """Customers of whom a version was saved after a moment of the store's clock."""
+        query = (
+            select(mappings.c.customer_id)
+            .distinct()
+            .where(
+                mappings.c.provider == provider,
+                mappings.c.object == object.casefold(),
+                mappings.c.saved_at > moment,
+            )
+        )
+        with self._engine.connect() as database:
+            return list(database.execute(query).scalars())
+
     def version(self, customer_id: str, provider: str, object: str, version: int | None = None) -> Mapping:
         """One version, the one before the newest where none is named. ConfigurationError where there is none such."""
         known = self.history(customer_id, provider, object)

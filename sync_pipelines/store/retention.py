@@ -9,7 +9,7 @@ from sqlalchemy import Column, ColumnElement, Engine, Table, TextClause, and_, b
 from sqlalchemy.dialects.postgresql import JSONB
 
 from sync_pipelines.model.retention import Keep
-from sync_pipelines.store.tables import IDLE, audit, budget_points, requests, runs
+from sync_pipelines.store.tables import IDLE, audit, budget_points, requests, runs, schema_changes
 
 AT_ONCE: Final = 5_000
 """Rows that one transaction deletes: it takes well under a second and keeps nobody waiting."""
@@ -22,6 +22,10 @@ _GONE_OBJECTS: Final = text(
     uncounted AS (
         DELETE FROM completeness USING declared
         WHERE completeness.sync = declared.sync AND completeness.object <> ALL (declared.objects)
+    ),
+    unlooked AS (
+        DELETE FROM schemas USING declared
+        WHERE schemas.sync = declared.sync AND schemas.object <> ALL (declared.objects)
     )
     DELETE FROM progress USING declared
     WHERE progress.sync = declared.sync AND progress.object <> ALL (declared.objects)
@@ -96,6 +100,7 @@ def _outdated(keep: Keep, now: datetime | None) -> Mapping[str, _Outdated]:
         "runs": _Outdated(runs, [runs.c.id], runs.c.finished_at, now - keep.runs),
         "requests": _Outdated(requests, [requests.c.id], requests.c.asked_at, now - keep.requests),
         "audit": _Outdated(audit, [audit.c.id], audit.c.at, now - keep.audit),
+        "schema changes": _Outdated(schema_changes, [schema_changes.c.id], schema_changes.c.at, now - keep.audit),
         "budget points": _Outdated(
             budget_points,
             [budget_points.c.connection_id, budget_points.c.hour],

@@ -1,6 +1,7 @@
 """The store's tables. Migrations make them; a test keeps both equal."""
 
 from sqlalchemy import (
+    JSON,
     BigInteger,
     Boolean,
     CheckConstraint,
@@ -97,6 +98,7 @@ runs = Table(
         Column(name, BigInteger, nullable=False)
         for name in ("read", "created", "updated", "unchanged", "deleted", "rejected", "invalid")
     ),
+    Column("skipped", BigInteger, nullable=False, server_default="0", comment="Read and left out by a filter"),
     Column("error_type", Text),
     Column("error_message", Text, nullable=False),
     Column("retry_at", Moment),
@@ -251,6 +253,54 @@ completeness = Table(
     Index("ix_completeness_connection_id", "connection_id"),
     CheckConstraint("status IN ('complete', 'gap', 'unknown')", name="status"),
     comment="The last count of each object at the source and in the destination",
+)
+
+schemas = Table(
+    "schemas",
+    metadata,
+    Column("sync", Text, nullable=False),
+    Column("object", Text, nullable=False),
+    Column("connection_id", ForeignKey("connections.id", ondelete="CASCADE"), nullable=False),
+    Column("accepted", JSONB, nullable=False, comment="Field name to the vendor's type"),
+    Column("accepted_mark", Text, nullable=False),
+    Column("accepted_at", Moment, nullable=False),
+    Column("seen", JSONB(none_as_null=True), comment="As the last run met them; null means as accepted"),
+    Column("seen_mark", Text, nullable=False),
+    Column("seen_at", Moment, nullable=False, comment="Since when they are as last seen"),
+    PrimaryKeyConstraint("sync", "object", "connection_id"),
+    Index("ix_schemas_connection_id", "connection_id"),
+    comment="The fields of each object of each connection",
+)
+
+schema_changes = Table(
+    "schema_changes",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("sync", Text, nullable=False),
+    Column("object", Text, nullable=False),
+    Column("connection_id", ForeignKey("connections.id", ondelete="CASCADE"), nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("field", Text, nullable=False),
+    Column("before", Text, comment="The vendor's type; null: there was no such field"),
+    Column("after", Text, comment="The vendor's type; null: there is no such field"),
+    Column("policy", Text, nullable=False, comment="What the sync said about changes at that time"),
+    Index("ix_schema_changes_connection_id", "connection_id", "id"),
+    Index("ix_schema_changes_at", "at"),
+    comment="How the fields changed",
+)
+
+configuration_versions = Table(
+    "configuration_versions",
+    metadata,
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("applied_at", Moment, nullable=False, server_default=func.now()),
+    Column("actor", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("parts", JSON, nullable=False, comment="What the configuration means, without secrets and defaults"),
+    Column("documents", JSON, nullable=False, comment="As they were written, without secrets"),
+    Column("writes", JSON, nullable=False, comment="By sync and object, the table that it writes"),
+    Column("summary", JSON, nullable=False, comment="What it changed, in sentences"),
+    comment="Configurations that were applied; the newest one is in effect",
 )
 
 requests = Table(

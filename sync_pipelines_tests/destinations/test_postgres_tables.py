@@ -55,6 +55,21 @@ METADATA = [
 ]
 
 
+HOSTILE_NAMES = [
+    'quo"ted',
+    "semi;colon'); DROP TABLE x; --",
+    "per%cent %s %(id)s",
+    "curly {braces} {0}",
+    "back\\slash",
+    "Größe Ω 名前 🙂",
+    "select",
+    "UPPER lower",
+    "  blanks  ",
+    "x" * 63,
+    "ü" * 31,
+]
+
+
 def columns(sql, name):
     return sql(
         "SELECT column_name, data_type FROM information_schema.columns WHERE table_schema = 'crm' AND table_name = %s"
@@ -63,8 +78,8 @@ def columns(sql, name):
     )
 
 
-def opened(destination, table):
-    with destination.open(scope(), table, "run-1", ignore) as landing:
+def opened(destination, table, run_id="run-1"):
+    with destination.open(scope(), table, run_id, ignore) as landing:
         return landing
 
 
@@ -125,13 +140,96 @@ def test_opening_a_table_that_is_ready_takes_no_lock_and_writes_nothing(destinat
     assert sql("SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), %s)", before[0][0])[0][0] < 200
 
 
-def test_a_column_of_another_type_is_refused_with_what_to_do(destination, sql):
+@pytest.mark.parametrize("statement", ["TYPE varchar(20)", "TYPE double precision USING amount::float"])
+def test_a_type_that_is_none_of_ours_is_refused_with_what_to_do(destination, sql, statement):
     opened(destination, with_column(Column("tier", "text")))
+    column = "amount" if "amount" in statement else "tier"
+    sql(f"ALTER TABLE crm.crm_contact ALTER COLUMN {column} {statement}")
     with pytest.raises(DestinationError) as refused:
-        opened(destination, with_column(Column("tier", "boolean")))
-    for part in ("tier", "crm.crm_contact", "text", "boolean", "rename or drop"):
+        opened(destination, with_column(Column("tier", "text")), "run-2")
+    for part in (column, "crm.crm_contact", "rename or drop", "_sync_hash"):
         assert part in str(refused.value)
-    assert ("tier", "text") in columns(sql, "crm_contact")
+
+
+@pytest.mark.parametrize("column", ["_sync_run_id", "is_deleted"])
+def test_columns_that_keeping_rows_needs_are_never_moved(destination, sql, column):
+    opened(destination, CONTACTS)
+    sql(f"ALTER TABLE crm.crm_contact ALTER COLUMN {column} TYPE jsonb USING to_jsonb({column})")
+    with pytest.raises(DestinationError, match="cannot be moved"):
+        opened(destination, CONTACTS, "run-2")
+
+
+def fill(destination, kind, value, prefix="_sync_", name="tier"):
+    """The table with a column of this type and one row in it; what the landing then says was made anew."""
+    table = with_column(Column(name, kind), metadata_prefix=prefix)
+    with destination.open(scope(), table, f"run {kind} {value}", ignore) as landing:
+        load(landing, [(*row("1", name=kind, minute=1), value)], DONE)
+        return landing.remade.get(name)
+
+
+@pytest.mark.parametrize("prefix", ["_sync_", "_supaglue_"])
+def test_a_column_that_becomes_another_type_keeps_what_it_held_beside_the_new_one(destination, sql, prefix):
+    numbers = [fill(destination, "text", "gold", prefix)]
+    sql("CREATE VIEW public.report AS SELECT tier FROM crm.crm_contact")
+    numbers.append(fill(destination, "numeric", Decimal(3), prefix))
+    assert sql("SELECT tier, tier__was_text FROM crm.crm_contact") == [(3, "gold")]
+    numbers.append(fill(destination, "date", date(2026, 1, 2), prefix))
+    held = [(date(2026, 1, 2), "gold", 3)]
+    assert sql("SELECT tier, tier__was_text, tier__was_numeric FROM crm.crm_contact") == held
+    # A type that comes back takes its own column back, so that there is one for each type at most.
+    numbers.append(fill(destination, "text", "silver", prefix))
+    held = [("silver", 3, date(2026, 1, 2))]
+    assert sql("SELECT tier, tier__was_numeric, tier__was_date FROM crm.crm_contact") == held
+    names = [name for name, _ in columns(sql, "crm_contact")]
+    assert [name for name in names if name.startswith("tier__was")] == ["tier__was_numeric", "tier__was_date"]
+    assert numbers[0] is None
+    assert len(set(numbers)) == len(numbers)
+    assert sql("SELECT * FROM public.report") == [("silver",)]
+
+
+@pytest.mark.parametrize("name", HOSTILE_NAMES)
+def test_columns_with_hostile_names_move_aside_whole(destination, sql, name):
+    fill(destination, "text", "gold", name=name)
+    fill(destination, "numeric", Decimal(3), name=name)
+    (moved,) = [found for found, _ in columns(sql, "crm_contact") if found.endswith("__was_text")]
+    with destination.open(scope(), with_column(Column(name, "numeric")), "run", ignore) as landing:
+        entry = stored(landing)["1"]
+        assert (entry[name], entry[moved]) == (3, "gold")
+
+
+def test_long_names_that_begin_alike_move_to_names_of_their_own(destination, sql):
+    names = ["x" * 62 + "a", "x" * 62 + "b"]
+    for kind, values in (("text", ("gold", "silver")), ("numeric", (Decimal(3), Decimal(4)))):
+        table = with_column(*(Column(name, kind) for name in names))
+        with destination.open(scope(), table, "run", ignore) as landing:
+            load(landing, [(*row("1", name=kind, minute=1), *values)], DONE)
+    moved = [found for found, _ in columns(sql, "crm_contact") if found.endswith("__was_text")]
+    assert len(set(moved)) == len(moved) == 2
+    (held,) = sql(f'SELECT "{moved[0]}", "{moved[1]}" FROM crm.crm_contact')
+    assert sorted(held) == ["gold", "silver"]
+
+
+def test_other_customers_of_the_table_keep_their_old_values_and_hear_of_it(destination, open_again, sql):
+    other = open_again("umbrella")
+    text = with_column(Column("tier", "text"))
+    with other.open(scope("umbrella"), text, "run-1", ignore) as landing:
+        load(landing, [(*row("1"), "bronze")], DONE)
+    fill(destination, "text", "gold")
+    fill(destination, "numeric", Decimal(3))
+    with other.open(scope("umbrella"), with_column(Column("tier", "numeric")), "run-2", ignore) as landing:
+        assert landing.remade == {"tier": len(METADATA) + len(text.columns) + 1}
+        assert stored(landing)["1"]["tier"] is None
+        assert stored(landing)["1"]["tier__was_text"] == "bronze"
+
+
+def test_a_writer_with_the_old_type_is_told_to_try_again(destination):
+    old = with_column(Column("tier", "text"))
+    with destination.open(scope(), old, "run-1", ignore) as landing:
+        load(landing, [(*row("1"), "gold")], DONE)
+        opened(destination, with_column(Column("tier", "numeric")))
+        for changed in ([(*row("2"), "new")], [(*row("1", minute=1), "changed")]):
+            with pytest.raises(DestinationBusy, match="tried again"):
+                load(landing, changed, DONE)
 
 
 def test_whole_numbers_are_widened_to_numbers_with_a_fraction(destination):
@@ -179,21 +277,6 @@ def test_columns_that_people_added_are_left_alone(destination, sql):
         sql("UPDATE crm.crm_contact SET note = 'edited'")
         load(landing, [row("1", name="Bea", minute=1)], DONE)
         assert stored(landing)["1"]["note"] == "edited"
-
-
-HOSTILE_NAMES = [
-    'quo"ted',
-    "semi;colon'); DROP TABLE x; --",
-    "per%cent %s %(id)s",
-    "curly {braces} {0}",
-    "back\\slash",
-    "Größe Ω 名前 🙂",
-    "select",
-    "UPPER lower",
-    "  blanks  ",
-    "x" * 63,
-    "ü" * 31,
-]
 
 
 @pytest.mark.parametrize("prefix", ["_sync_", "_supaglue_"])

@@ -17,18 +17,9 @@ from sync_pipelines_tests.fixtures.place import ACME, CUSTOM_SCHEMA, KESTREL, LU
 VERBS = (
     *("sync", "trigger", "runs", "connect", "connections", "disconnect", "demo", "dev", "sandbox", "check", "migrate"),
     *("state", "pause", "resume", "cancel", "archive", "restore"),
-    *(
-        "mapping set",
-        "mapping show",
-        "mapping rollback",
-        "mapping suggest",
-        "fields",
-        "failed",
-        "key new",
-        "key rotate",
-        "verify",
-        "fresh",
-    ),
+    *("mapping set", "mapping show", "mapping rollback", "mapping suggest", "fields", "failed"),
+    *("schema show", "schema changes", "schema accept", "key new", "key rotate", "verify", "fresh"),
+    *("preview", "plan", "apply", "config history", "config show", "config rollback"),
 )
 ACCOUNT = {"object": "account", "custom_schema": CUSTOM_SCHEMA}
 
@@ -296,3 +287,24 @@ def test_fresh_names_who_is_later_than_the_objective(cli, place):
     store.connections.set_status(store.connections.get(ACME, "salesforce"), "expired", "access was revoked")
     code, text = cli("fresh")
     assert (code, "expired" in text, "access was revoked" in text) == (0, True, True)
+
+
+def test_schema_shows_what_changed_and_accepts_it(cli, place):
+    place.write_sync(schema_policy="freeze")
+    place.connect(ACME)
+    assert cli(f"schema show {ACME} salesforce contact") == (0, f"No sync has looked at contact of {ACME} yet.")
+    assert cli("sync crm")[0] == 0
+    place.control.fault(ACME, "field_type_changed", object="Contact", field="Title", type="double")
+    code, text = cli("sync crm")
+    assert code == 1
+    assert "schema_policy is freeze" in text
+    assert "Title double string retyped" in cli(f"schema show {ACME} salesforce Contact")[1]
+    assert "crm Title retyped string double freeze" in cli(f"schema changes {ACME} salesforce contact")[1]
+    assert cli(f"schema accept {ACME} salesforce contact") == (
+        0,
+        "crm: accepted that Title was string and is double now.",
+    )
+    assert cli(f"schema accept {ACME} salesforce contact")[1].startswith("Nothing waits to be accepted")
+    assert cli("sync crm")[0] == 0
+    assert "retyped" not in cli(f"schema show {ACME} salesforce contact")[1]
+    assert any(entry.action == "accept" for entry in place.project.store.audit.list())

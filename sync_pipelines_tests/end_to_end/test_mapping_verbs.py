@@ -190,6 +190,8 @@ def test_failed_values_need_a_customer_or_a_sync(unhurried, shell):
     assert (answer.code, "Name a customer, or a sync" in answer.text) == (2, True)
     stand(unhurried, "salesforce", ACME)
     assert "Every value fits." in shell("failed", ACME).text
+    answer = shell("failed", "nobody")
+    assert (answer.code, "nobody is not connected" in answer.text) == (2, True)
 
 
 def test_rules_come_as_json_and_from_a_file(unhurried, shell, tmp_path):

@@ -146,3 +146,22 @@ def test_a_deleted_record_that_is_back_is_not_removed():
     back = [record("a", at=1, gone=True), record("a", at=2)]
     (chunk,) = chunks_of(iter([page(*back)]), plan(9, without_deleted=True))
     assert (list(chunk.batch().ids), chunk.removed) == (["a"], [])
+
+
+def grouped(**groups):
+    ids = [id for told in groups.values() for id in told]
+    return page(*ids, groups={owner: len(told) for owner, told in groups.items()})
+
+
+def test_what_a_group_tells_later_replaces_what_it_told_before():
+    pages = [grouped(a=["a1", "a2"], b=["b1"]), grouped(c=["c1"], a=["a2", "a3"]), grouped(b=[])]
+    (chunk,) = chunks_of(iter(pages), plan(10))
+    assert sorted(chunk.batch().ids) == ["a2", "a3", "c1"]
+    assert sorted(chunk.regrouped) == ["a", "b", "c"]
+    # As many as the vendor counts: groups, not records.
+    assert (chunk.counted, chunk.records) == (5, 6)
+
+
+def test_groups_that_tell_nothing_fill_a_chunk_too():
+    pages = [Page(records=[], resume={"after": n}, groups={f"{n}{m}": 0 for m in range(2)}) for n in range(4)]
+    assert [len(chunk.regrouped) for chunk in chunks_of(iter(pages), plan(4))] == [4, 4, 0]

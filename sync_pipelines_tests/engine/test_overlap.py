@@ -71,7 +71,7 @@ class Landing:
     def open(self, scope, table, run_id, observe):
         return nullcontext(self)
 
-    def load(self, batch, checkpoint, *, merged=(), removed=(), regrouped=()):
+    def load(self, batch, checkpoint, *, merged=(), removed=(), regrouped=(), gone=(), passed=()):
         self.store(len(self.stored))
         self.stored.append(list(batch.ids))
         return Counts(created=len(batch.ids))

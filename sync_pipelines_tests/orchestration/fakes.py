@@ -10,6 +10,7 @@ from sync_pipelines.engine.stopping import Stops
 from sync_pipelines.model.common_model import Column
 from sync_pipelines.model.connection import Connection, OAuthClient
 from sync_pipelines.model.destination import Table
+from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.run import Counts, SyncRun
 from sync_pipelines.model.secret import Secret
 from sync_pipelines.model.sync import Schedule, Sync, SyncObject
@@ -76,6 +77,7 @@ class FakeProject:
         self.calls = []
         self.launches = 0
         self.raises = None
+        self.unapplied = set()
         lifecycle = SimpleNamespace(refuse_archived=lambda sync: None, cancelled=lambda sync, since: frozenset())
         due = SimpleNamespace(get=lambda claim: None)
         self.store = store or SimpleNamespace(check_current=lambda: None, lifecycle=lifecycle, due=due)
@@ -90,6 +92,10 @@ class FakeProject:
         return [
             Connection(id=number, customer_id=name, provider=provider) for number, name in enumerate(self.customers)
         ]
+
+    def refuse_unapplied(self, name):
+        if name in self.unapplied:
+            raise ConfigurationError(f"The sync {name} was never applied.")
 
     def plan(self, name):
         self.store.due.plan([self.configuration.syncs[name]])

@@ -75,6 +75,19 @@ def test_the_example_project_has_an_asset_per_sync_and_object_with_its_connectio
     }
 
 
+def test_associations_are_an_asset_of_their_own_that_nobody_can_count(copy_of_the_project):
+    file = copy_of_the_project / "syncs" / "syncs" / "hubspot_crm.yaml"
+    file.write_text(
+        "name: hubspot_crm\nprovider: hubspot\ndestination: warehouse\nfreshness: 1 day\n"
+        "objects: [{object: contact, associations: [company]}]\n"
+    )
+    project = open_project(Settings(syncs_dir=copy_of_the_project / "syncs", _env_file=None), VALUES)
+    graph = definitions_of(project).resolve_asset_graph()
+    keys = {name: dg.AssetKey(["hubspot_crm", name]) for name in ("contact", "contact_associations")}
+    checks = {name: {each.name for each in graph.get(key).check_keys} for name, key in keys.items()}
+    assert checks == {"contact": {"complete", "fresh"}, "contact_associations": {"fresh"}}
+
+
 def test_every_sync_has_a_job_and_a_running_sensor_of_its_own():
     definitions = definitions_of(FakeProject(a_sync(), a_sync("Nightly Leads", "salesforce", ("Lead",))))
     repository = definitions.get_repository_def()

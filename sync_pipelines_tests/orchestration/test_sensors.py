@@ -287,6 +287,16 @@ def test_a_store_that_is_down_is_told_with_what_to_do(tick, project):
         tick()
 
 
+def test_a_sync_that_must_be_applied_first_claims_nothing_and_the_tick_says_so(tick, connect, project, store):
+    connect("acme")
+    project.unapplied = {"hubspot_crm"}
+    with pytest.raises(ConfigurationError, match="was never applied"):
+        tick()
+    assert store.due.open_claims() == []
+    project.unapplied = set()
+    assert len(tick().run_requests) == 1
+
+
 def test_partitions_follow_the_connections(tick, connect, store, instance):
     connect("acme", "bolt")
     connect("corvo", provider="salesforce")

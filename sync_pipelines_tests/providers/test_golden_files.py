@@ -33,6 +33,7 @@ def test_names_are_given_once(provider):
         "OR SystemModstamp > 2026-01-01T00:00:00+00:00 ORDER BY SystemModstamp ASC NULLS LAST, Id",
         "SELECT COUNT() FROM Contact WHERE IsDeleted = false",
         r"SELECT Id FROM Contact WHERE LastName = 'O\'Hara' AND Id IN ('003000000000001AAA')",
+        r"SELECT Id FROM Contact WHERE (IsDeleted = true OR (Name LIKE '1\%%' AND (Id NOT IN ('a') OR A = null)))",
     ],
 )
 def test_the_soql_reader_takes_what_the_reference_allows(text):
@@ -54,6 +55,8 @@ def test_the_soql_reader_takes_what_the_reference_allows(text):
         "SELECT * FROM Contact",
         "SELECT Id FROM Contact LIMIT 10 WHERE Id = 'a'",
         "SELECT Id FROM Contact;",
+        "SELECT Id FROM Contact WHERE LastName LIKE 5",
+        "SELECT Id FROM Contact WHERE LastName NOT = 'a'",
     ],
 )
 def test_the_soql_reader_refuses_what_the_vendor_refuses(text):

@@ -161,6 +161,11 @@ def prepared(control):
     acme = CUSTOMERS["salesforce"]
     gone = next(record["id"] for record in control.truth(acme, "Contact") if not record["deleted"])
     control.record(acme, "Contact", operation="delete", id=gone, modified="2026-05-01T07:25:37Z")
+    for golden in ("512", "514"):
+        control.record(lumen, "contacts", operation="upsert", id=ids[golden], fields={"lifecyclestage": "customer"})
+    control.settings(lumen, lists={"12": [ids[golden] for golden in ("512", "513", "514")] * 100})
+    ids["003D000000IomazIAB"] = next(record["id"] for record in control.truth(acme, "Contact") if not record["deleted"])
+    control.settings(acme, lists={"701D0000000abcdIAA": [ids["003D000000IomazIAB"]]})
     return ids
 
 

@@ -31,7 +31,7 @@ SELECT current_setting('server_version_num')::int / 10000,
 FROM (VALUES (1)) AS one LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = %(schema)s
 """
 
-_pools = Pools()
+pools = Pools()
 
 
 class PostgresDestination:
@@ -41,7 +41,7 @@ class PostgresDestination:
         self.name = place.name
         self.where: Hashable = (place.server, place.database, place.schema)
         self._place = place
-        self._pool: Pool | None = _pools.take(place.server)
+        self._pool: Pool | None = pools.take(place.server)
 
     def check(self) -> None:
         place = self._place
@@ -100,7 +100,7 @@ class PostgresDestination:
     def close(self) -> None:
         if self._pool is not None:
             self._pool = None
-            _pools.leave(self._place.server)
+            pools.leave(self._place.server)
 
     @property
     def _open_pool(self) -> Pool:

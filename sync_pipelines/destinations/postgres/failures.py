@@ -25,6 +25,9 @@ _BUSY = {
     "55P03": "A lock in {place} was not free in time; the sync is tried again by itself.",
     "57P03": "{place} is starting up or shutting down; the sync is tried again by itself.",
     "42P01": "A table of {place} vanished during the sync ({reason}); it is made again at the next try.",
+    "42703": "A column of a table in {place} vanished during the sync ({reason}); the sync is tried again by itself.",
+    "42804": "A column of a table in {place} was changed during the sync ({reason}); it is tried again by itself.",
+    "42883": "A column of a table in {place} was changed during the sync ({reason}); it is tried again by itself.",
     "23505": "Somebody else wrote the same rows to {place} at the same time ({reason}); the sync is tried again.",
 }
 _FINAL = {

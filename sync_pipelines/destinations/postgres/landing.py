@@ -16,7 +16,13 @@ from sync_pipelines.destinations.postgres.failures import told_as_ours
 from sync_pipelines.destinations.postgres.layout import Layout
 from sync_pipelines.destinations.postgres.place import Place
 from sync_pipelines.destinations.postgres.pool import Lent, Pool
-from sync_pipelines.destinations.postgres.remapping import Remapping, remapping_of, staged_columns, stored_records
+from sync_pipelines.destinations.postgres.remapping import (
+    Remapping,
+    outdated_records,
+    remapping_of,
+    staged_columns,
+    stored_records,
+)
 from sync_pipelines.destinations.postgres.statements import statements_of
 from sync_pipelines.model.checkpoint import Checkpoint
 from sync_pipelines.model.destination import Batch, Observer, Row, Scope, StoredRecord
@@ -77,9 +83,11 @@ class PostgresLanding:
     """See model.destination.Landing. Used by one thread at a time."""
 
     checkpoint: Checkpoint | None
+    remade: Mapping[str, int]
 
     def __init__(self, opening: Opening, checkpoints: Checkpoints, stored: Stored) -> None:
         self._opening = opening
+        self.remade = dict(opening.layout.remade)
         self._checkpoints = checkpoints
         self._observe = opening.observe
         self._scope = scope_parameters(opening.scope)
@@ -97,23 +105,28 @@ class PostgresLanding:
         *,
         merged: Sequence[tuple[str, str]] = (),
         removed: Sequence[str] = (),
+        regrouped: Sequence[str] = (),
+        gone: Sequence[str] = (),
+        passed: Sequence[str] = (),
     ) -> Counts:
         ids = batch.ids
         if len(set(ids)) != len(ids):
             raise ValueError("an id comes twice in one load")
-        noted: Sequence[str] = ids
+        seen: Sequence[str] = [*ids, *passed] if passed else ids
         if self._only_adds:
-            noted, merged, removed = (), (), ()
-        if not ids and not merged and not removed and self._checkpoints.only_moves(self._stored, checkpoint):
+            seen, merged, removed, gone, regrouped = (), (), (), (), ()
+        moves_only = not (ids or merged or removed or gone or regrouped)
+        if moves_only and self._checkpoints.only_moves(self._stored, checkpoint):
             return self._pass_on(checkpoint)
         with self._transaction() as lent:
-            moved = self._checkpoints.move_on(lent.connection, self._stored, checkpoint, len(noted))
+            moved = self._checkpoints.move_on(lent.connection, self._stored, checkpoint, len(seen))
             self._observe("load.fenced")
             counts = self._write(lent, batch) if ids else Counts()
-            counts += Counts(updated=self._mark_merged(lent, merged), deleted=self._remove(lent, removed))
+            removals = self._remove(lent, removed) + self._regroup(lent, regrouped, ids)
+            counts += Counts(updated=self._mark_merged(lent, merged), deleted=removals + self._mark_gone(lent, gone))
             self._observe("load.upserted")
-            if moved.kept is not None and noted:
-                self._checkpoints.remember(lent.connection, moved, noted)
+            if moved.kept is not None and seen:
+                self._checkpoints.remember(lent.connection, moved, seen)
             self._checkpoints.forget_others(lent.connection, self._stored, moved)
             self._observe("load.checkpointed")
         self._keep(moved)
@@ -157,6 +170,10 @@ class PostgresLanding:
         with told_as_ours(self._opening.place), self._opening.pool.lend(self._opening.place) as lent:
             return stored_records(lent.connection, self._opening.layout, self._scope, after, limit)
 
+    def outdated(self, patches: Mapping[str, bytes]) -> list[StoredRecord]:
+        with told_as_ours(self._opening.place), self._opening.pool.lend(self._opening.place) as lent:
+            return outdated_records(lent.connection, self._opening.layout, self._scope, patches)
+
     def remap(
         self, batch: Batch, columns: Sequence[str], checkpoint: Checkpoint, *, dropped: Sequence[str] = ()
     ) -> Counts:
@@ -183,7 +200,7 @@ class PostgresLanding:
             for start in range(0, len(batch.ids), BLOCK_ROWS):
                 ids = batch.ids[start : start + BLOCK_ROWS]
                 block = batch.columns(range(start, start + len(ids)))
-                for record in encoded(staged_columns(ids, block), made.types):
+                for record in encoded(staged_columns(ids, block, with_hash=made.sets_hash), made.types):
                     copy.write_row(record)
 
     def sample(self, limit: int) -> tuple[list[str], list[Row]]:
@@ -314,6 +331,17 @@ class PostgresLanding:
         if not ids:
             return 0
         return lent.connection.execute(self._sql.remove, self._scope | {"ids": text_array(ids)}).rowcount
+
+    def _regroup(self, lent: Lent, groups: Sequence[str], ids: Sequence[str]) -> int:
+        if not groups:
+            return 0
+        values = self._scope | {"groups": text_array(groups), "ids": text_array(ids)}
+        return lent.connection.execute(self._sql.regroup, values).rowcount
+
+    def _mark_gone(self, lent: Lent, ids: Sequence[str]) -> int:
+        if not ids:
+            return 0
+        return lent.connection.execute(self._sql.mark_gone, self._values(ids=text_array(ids))).rowcount
 
     def _all_ids_are_kept(self, lent: Lent, reading: str) -> None:
         if self._checkpoints.kept_ids(lent.connection, reading) != self._stored.seen:

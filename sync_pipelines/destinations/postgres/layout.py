@@ -47,10 +47,14 @@ METADATA = {
 
 @dataclass(frozen=True)
 class Layout:
-    """A model Table in one schema. `physical` holds the rows; `named` is what people query."""
+    """A model Table in one schema. `physical` holds the rows; `named` is what people query.
+
+    `remade`: see model.destination.Landing.
+    """
 
     schema: str
     table: Table
+    remade: tuple[tuple[str, int], ...] = ()
 
     def __post_init__(self) -> None:
         checked(self.table.name, "table")
@@ -71,7 +75,7 @@ class Layout:
         """The same columns with the types of a table that takes them, by format_type()'s names."""
         ours = {name: kind for kind, name in SQL_TYPES.items()}
         columns = tuple(replace(column, type=ours[existing[column.name]]) for column in self.table.columns)
-        return self if columns == self.table.columns else Layout(self.schema, replace(self.table, columns=columns))
+        return self if columns == self.table.columns else replace(self, table=replace(self.table, columns=columns))
 
     @property
     def has_view(self) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
 
+import msgspec
 from psycopg import sql
 
 from sync_pipelines.destinations.postgres.layout import KEY, SQL_TYPES, Layout
@@ -23,6 +24,11 @@ _STORED: Final = """
 SELECT t.id, coalesce(t.is_deleted, false), t.raw_data::text FROM {table} t
 WHERE {scope} {behind} ORDER BY t.id LIMIT %(limit)s
 """
+_OUTDATED: Final = """
+SELECT t.id, t.raw_data::text FROM jsonb_each(%(patches)s::jsonb) AS k (id, patch)
+CROSS JOIN LATERAL (SELECT t.id, t.raw_data, t.is_deleted FROM {table} t WHERE {scope} AND t.id = k.id LIMIT 1) t
+WHERE t.is_deleted IS NOT TRUE AND NOT t.raw_data @> k.patch
+"""
 _BEHIND: Final = "AND t.id > %(after)s"
 
 _ERRORS: Final = """
@@ -32,7 +38,7 @@ nullif((coalesce(t.{errors}, '{{}}') - %(names)s::text[]) || coalesce(s.errors, 
 # Found by place, as the planner may take a table without statistics for empty; in a partitioned table a place is only
 # one together with its partition.
 _REMAP: Final = """
-UPDATE {table} t SET {assignments}{errors} = found.new_errors, {emitted_at} = %(now)s, {run_id} = %(run_id)s
+UPDATE {table} t SET {assignments}{with_hash}{errors} = found.new_errors, {emitted_at} = %(now)s, {run_id} = %(run_id)s
 FROM (
   SELECT s.*, t.ctid AS place, t.tableoid AS part, {merged} AS new_errors FROM {staging} s
   CROSS JOIN LATERAL (SELECT t.ctid, t.tableoid, t.* FROM {table} t WHERE {scope} AND t.id = s.id LIMIT 1) t
@@ -49,8 +55,10 @@ _DIFFERS: Final = {
 
 @dataclass(frozen=True, kw_only=True)
 class Remapping:
-    """Rendered for some columns of a layout. `types`: of id, errors and these columns, as they are staged."""
+    """Rendered for some columns of a layout. `types`: of id, errors, the hash where the record's text is another one,
+    and these columns, as they are staged."""
 
+    sets_hash: bool
     remap: bytes
     staging: str
     make_staging: bytes
@@ -61,19 +69,25 @@ class Remapping:
 @lru_cache(maxsize=64)
 def remapping_of(layout: Layout, columns: tuple[str, ...]) -> Remapping:
     kinds = {column.name: column.type for column in layout.table.columns}
-    types = ("text", "jsonb", *(kinds[name] for name in columns))
-    staging = f"_sync_remap_{hashlib.blake2s(','.join(types).encode(), digest_size=8).hexdigest()}"
+    sets_hash = "raw_data" in columns
+    head = ("id", "errors", "hash")[: 2 + sets_hash]
+    types = (*("text", "jsonb", "bigint")[: len(head)], *(kinds[name] for name in columns))
+    staging = f"_sync_remap_{hashlib.blake2s(','.join(head + types).encode(), digest_size=8).hexdigest()}"
     places = [f"c{place}" for place in range(len(columns))]
     parts = _parts(layout) | {"staging": sql.SQL(f"pg_temp.{staging}")}
     merged = sql.SQL(_ERRORS).format(**parts)
     pairs = [(in_query(name), sql.SQL(place)) for name, place in zip(columns, places, strict=True)]
     assignments = sql.SQL("").join(sql.SQL("{} = found.{}, ").format(*pair) for pair in pairs)
     differs = sql.SQL("").join(
-        sql.SQL(_DIFFERS.get(kind, _DIFFERS[""])).format(*pair) for kind, pair in zip(types[2:], pairs, strict=True)
+        sql.SQL(_DIFFERS.get(kind, _DIFFERS[""])).format(*pair)
+        for kind, pair in zip(types[len(head) :], pairs, strict=True)
     )
-    staged = [f"{name} {SQL_TYPES[kind]}" for name, kind in zip(("id", "errors", *places), types, strict=True)]
+    staged = [f"{name} {SQL_TYPES[kind]}" for name, kind in zip((*head, *places), types, strict=True)]
+    with_hash = sql.SQL("{hash} = found.hash, ").format(**parts) if sets_hash else sql.SQL("")
+    parts |= {"merged": merged, "assignments": assignments, "differs": differs, "with_hash": with_hash}
     return Remapping(
-        remap=sql.SQL(_REMAP).format(**parts, merged=merged, assignments=assignments, differs=differs).as_bytes(None),
+        sets_hash=sets_hash,
+        remap=sql.SQL(_REMAP).format(**parts).as_bytes(None),
         staging=staging,
         make_staging=f"CREATE TEMP TABLE {staging} ({', '.join(staged)}) ON COMMIT DELETE ROWS".encode(),
         copy_staging=f"COPY pg_temp.{staging} FROM STDIN (FORMAT BINARY)".encode(),
@@ -81,9 +95,9 @@ def remapping_of(layout: Layout, columns: tuple[str, ...]) -> Remapping:
     )
 
 
-def staged_columns(ids: Sequence[str], columns: Columns) -> Columns:
-    """A block's columns as they are staged: ids, errors, and what stands behind the head."""
-    return (ids, columns[1], *columns[ROW_HEAD:])
+def staged_columns(ids: Sequence[str], columns: Columns, *, with_hash: bool) -> Columns:
+    """A block's columns as they are staged: ids, errors, hashes, and what stands behind the head."""
+    return (ids, columns[1], *columns[:1][:with_hash], *columns[ROW_HEAD:])
 
 
 def stored_records(
@@ -97,12 +111,28 @@ def stored_records(
     return [StoredRecord(id, deleted, None if raw is None else raw.encode()) for id, deleted, raw in found]
 
 
+def outdated_records(
+    connection: Connection, layout: Layout, scope: Mapping[str, Any], patches: Mapping[str, bytes]
+) -> list[StoredRecord]:
+    """See `model.destination.Landing.outdated`."""
+    told = msgspec.json.encode({id: msgspec.Raw(patch) for id, patch in patches.items()}).decode()
+    with connection.transaction():
+        connection.execute(_BY_KEY)
+        found = connection.execute(_outdated(layout), {**scope, "patches": told}).fetchall()
+    return [StoredRecord(id, False, raw.encode()) for id, raw in found]
+
+
+@lru_cache(maxsize=512)
+def _outdated(layout: Layout) -> bytes:
+    return sql.SQL(_OUTDATED).format(**_parts(layout)).as_bytes(None)
+
+
 @lru_cache(maxsize=512)
 def _stored(layout: Layout, *, first: bool) -> bytes:
     return sql.SQL(_STORED).format(**_parts(layout), behind=sql.SQL("" if first else _BEHIND)).as_bytes(None)
 
 
 def _parts(layout: Layout) -> dict[str, sql.Composable]:
-    names = {name: in_query(layout.meta(name)) for name in (*KEY, "errors", "emitted_at", "run_id")}
+    names = {name: in_query(layout.meta(name)) for name in (*KEY, "errors", "emitted_at", "run_id", "hash")}
     scope = sql.SQL(_SCOPE).format(**names)
     return {**names, "scope": scope, "table": in_query(layout.schema, layout.physical)}

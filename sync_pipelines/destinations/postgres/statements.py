@@ -103,9 +103,19 @@ WHERE {scope} AND t.id = ANY(%(losers)s::text[])
   AND (t.is_deleted IS NOT TRUE OR t.{merged_into} IS DISTINCT FROM %(survivors)s::jsonb ->> t.id)
 """
 
+_REMOVE = "DELETE FROM {table} t WHERE {scope} AND t.id = ANY(%(ids)s::text[])"
+_MARK_GONE = """
+UPDATE {table} t SET is_deleted = true, {hash} = NULL, {emitted_at} = %(now)s, {run_id} = %(run_id)s
+WHERE {scope} AND t.id = ANY(%(ids)s::text[]) AND t.is_deleted IS NOT TRUE
+"""
+
 # The first part needs the key's index alone, the second looks at the few rows that are left: the usual full read, which
 # deletes next to nothing, does not touch the wide rows.
-_REMOVE = "DELETE FROM {table} t WHERE {scope} AND t.id = ANY(%(ids)s::text[])"
+_REGROUP = """
+DELETE FROM {table} t
+WHERE {scope} AND t.{group} = ANY(%(groups)s::text[])
+  AND NOT EXISTS (SELECT FROM unnest(%(ids)s::text[]) AS kept (id) WHERE kept.id = t.id)
+"""
 
 _COUNT_UNSEEN = """
 WITH unseen AS MATERIALIZED (
@@ -146,6 +156,8 @@ class Statements:
     upsert: bytes
     merge: bytes
     remove: bytes
+    regroup: bytes
+    mark_gone: bytes
     count_unseen: bytes
     count_alive: bytes
     mark_unseen: bytes
@@ -189,6 +201,8 @@ def statements_of(layout: Layout) -> Statements:
         upsert=rendered(_UPSERT),
         merge=rendered(_MERGE),
         remove=rendered(_REMOVE),
+        regroup=rendered(_REGROUP) if layout.table.grouped_by else b"",
+        mark_gone=rendered(_MARK_GONE),
         count_unseen=rendered(_COUNT_UNSEEN),
         count_alive=rendered(_COUNT_ALIVE),
         mark_unseen=rendered(_MARK_UNSEEN),
@@ -214,6 +228,7 @@ def _parts(layout: Layout, staging: str, width: int) -> dict[str, sql.Composable
         **{name: in_query(layout.meta(name)) for name in METADATA},
         **{name: sql.SQL(text) for name, text in (_LOOKED_UP if layout.table.append else _COMPARED).items()},
         "table": in_query(layout.schema, layout.physical),
+        "group": in_query(layout.table.grouped_by or "id"),
         "named": in_query(layout.schema, layout.named),
         "ids": ids_of_reading(layout.schema),
         "columns": sql.SQL(", ").join(map(in_query, own)),

@@ -5,13 +5,14 @@ schema's lock, looks again, and changes what is still missing.
 """
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from psycopg import sql
 
 from sync_pipelines.config import RowLevelSecurity
+from sync_pipelines.destinations.postgres.former import TAKEN_IN, remade, renames
 from sync_pipelines.destinations.postgres.layout import CHECKPOINTS, SEEN, SQL_TYPES, VISIBLE, Layout
 from sync_pipelines.destinations.postgres.names import identifier
 from sync_pipelines.destinations.postgres.pool import Connection
@@ -23,23 +24,20 @@ from sync_pipelines.destinations.postgres.row_security import (
 from sync_pipelines.model.common_model import Column
 from sync_pipelines.model.errors import DestinationError
 
-_TAKEN_IN = {("bigint", "numeric")}
-"""(narrow, wide): every narrow value is a wide one. A narrow column is widened, a wide one is left as it is."""
-
 _INLINE_BYTES = 4080
 """Where the server has no lz4, rows up to this size stay uncompressed: the old compression costs more than all else."""
 
 _CATALOGUE = """
-SELECT c.relname, c.relkind::text, c.relrowsecurity,
+SELECT n.nspname, c.relname, c.relkind::text, c.relrowsecurity,
   EXISTS (SELECT FROM pg_catalog.pg_policy p WHERE p.polrelid = c.oid AND p.polname = %(policy)s),
-  (SELECT jsonb_agg(jsonb_build_array(a.attname, format_type(a.atttypid, a.atttypmod)) ORDER BY a.attnum)
+  (SELECT jsonb_agg(jsonb_build_array(a.attname, format_type(a.atttypid, a.atttypmod), a.attnum) ORDER BY a.attnum)
      FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
   (SELECT jsonb_agg(a.attname ORDER BY place)
      FROM pg_catalog.pg_index i, unnest(i.indkey) WITH ORDINALITY k (attnum, place), pg_catalog.pg_attribute a
     WHERE i.indrelid = c.oid AND i.indisprimary AND a.attrelid = c.oid AND a.attnum = k.attnum)
 FROM pg_catalog.pg_namespace n
 LEFT JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = ANY(%(names)s::name[])
-WHERE n.nspname = %(schema)s
+WHERE n.nspname = ANY(%(schemas)s::name[])
 """
 
 _HAS_LZ4 = "SELECT 'lz4' = ANY(enumvals) FROM pg_catalog.pg_settings WHERE name = 'default_toast_compression'"
@@ -67,10 +65,14 @@ _OWN_TABLES = {
 
 @dataclass(frozen=True)
 class Relation:
-    """What the catalogue says of a name. `kind` r: table, p: partitioned table, v: view."""
+    """What the catalogue says of a name. `kind` r: table, p: partitioned table, v: view.
+
+    `columns`: types by name. `numbers`: what tells a column from another one that has had its name.
+    """
 
     kind: str
     columns: Mapping[str, str]
+    numbers: Mapping[str, int]
     key: tuple[str, ...]
     is_secured: bool = False
     has_policy: bool = False
@@ -88,17 +90,19 @@ def make_ready(connection: Connection, layout: Layout, security: RowLevelSecurit
     if security is not None:
         refuse_views_of_old_servers(connection, layout)
     found = _look(connection, layout)
-    if _missing(found, layout, security, lz4=False):
+    if missing(found, layout, security, lz4=False):
         with connection.transaction():
             connection.execute("SELECT pg_advisory_xact_lock(%s)", [_lock_number(layout.schema)])
-            lz4 = connection.execute(_HAS_LZ4).fetchone() == (True,)
-            for statement in _missing(_look(connection, layout), layout, security, lz4=lz4):
+            lz4 = has_lz4(connection)
+            for statement in missing(_look(connection, layout), layout, security, lz4=lz4):
                 connection.execute(statement)
             found = _look(connection, layout)
     table = found.get(layout.physical) if found else None
     if security is not None or (table is not None and table.has_policy):
         _secure(connection, layout, security)
-    return layout.with_types(table.columns) if table is not None else layout
+    if table is None:
+        return layout
+    return replace(layout.with_types(table.columns), remade=tuple(remade(layout, table.numbers).items()))
 
 
 def _secure(connection: Connection, layout: Layout, security: RowLevelSecurity | None) -> None:
@@ -112,19 +116,34 @@ def _secure(connection: Connection, layout: Layout, security: RowLevelSecurity |
 
 
 def _look(connection: Connection, layout: Layout) -> Found:
-    names = [layout.physical, layout.named, *_OWN_TABLES]
-    rows = connection.execute(_CATALOGUE, {"schema": layout.schema, "names": names, "policy": POLICY}).fetchall()
-    if not rows:
-        return None
-    return {
-        name: Relation(kind, dict(columns or []), tuple(key or []), is_secured, has_policy)
-        for name, kind, is_secured, has_policy, columns, key in rows
-        if name is not None
-    }
+    return look_at(connection, [layout.schema], names_of(layout))[layout.schema]
 
 
-def _missing(found: Found, layout: Layout, security: RowLevelSecurity | None, *, lz4: bool) -> list[sql.Composed]:
-    """The statements that make what is not there yet."""
+def names_of(layout: Layout) -> list[str]:
+    """The relations that a layout is made of."""
+    return [layout.physical, layout.named, *_OWN_TABLES]
+
+
+def look_at(connection: Connection, schemas: Sequence[str], names: Sequence[str]) -> dict[str, Found]:
+    """What the catalogue says of these names in each of these schemas: one query."""
+    rows = connection.execute(_CATALOGUE, {"schemas": list(schemas), "names": list(names), "policy": POLICY}).fetchall()
+    found: dict[str, dict[str, Relation]] = {}
+    for schema, name, kind, is_secured, has_policy, columns, key in rows:
+        known = found.setdefault(schema, {})
+        if name is not None:
+            types = {column: kind for column, kind, _ in columns or ()}
+            numbers = {column: number for column, _, number in columns or ()}
+            known[name] = Relation(kind, types, numbers, tuple(key or ()), is_secured, has_policy)
+    return {schema: found.get(schema) for schema in schemas}
+
+
+def has_lz4(connection: Connection) -> bool:
+    """Whether new columns can be compressed the quick way."""
+    return connection.execute(_HAS_LZ4).fetchone() == (True,)
+
+
+def missing(found: Found, layout: Layout, security: RowLevelSecurity | None, *, lz4: bool) -> list[sql.Composed]:
+    """The statements that make what is not there yet. DestinationError where something else is in the way."""
     statements: list[sql.Composed] = []
     if found is None:
         found = {}
@@ -132,14 +151,18 @@ def _missing(found: Found, layout: Layout, security: RowLevelSecurity | None, *,
     for name, statement in _OWN_TABLES.items():
         if name not in found:
             statements.append(sql.SQL(statement).format(identifier(layout.schema, name)))
-    table = found.get(layout.physical)
+    table, view = found.get(layout.physical), found.get(layout.named)
     if table is None:
         statements.extend(_new_table(layout, lz4))
     else:
-        statements.extend(_changes(table, layout, lz4))
+        _refuse_strangers(table, layout)
+        moved = renames(layout, table.columns)
+        statements.extend(_moves(moved, layout, view))
+        statements.extend(_changes(_after(moved, table), layout, lz4))
+        view = _after(moved, view) if view is not None else None
     if layout.has_view:
         as_caller = security is not None or (table is not None and table.is_secured)
-        statements.extend(_view(found.get(layout.named), table, layout, as_caller=as_caller))
+        statements.extend(_view(view, table, layout, as_caller=as_caller))
     return statements
 
 
@@ -156,7 +179,11 @@ def _new_table(layout: Layout, lz4: bool) -> list[sql.Composed]:
         sql.SQL(", ").join(map(identifier, layout.key)),
         sql.SQL("" if lz4 else f" WITH (toast_tuple_target = {_INLINE_BYTES})"),
     )
-    return [statement, *(_comment(layout, column) for column in layout.table.columns if column.description)]
+    grouped = []
+    if layout.table.grouped_by is not None:
+        indexed = (*layout.key[:-1], layout.table.grouped_by)
+        grouped.append(sql.SQL("CREATE INDEX ON {} ({})").format(name, sql.SQL(", ").join(map(identifier, indexed))))
+    return [statement, *grouped, *(_comment(layout, column) for column in layout.table.columns if column.description)]
 
 
 def _column(column: Column, lz4: bool) -> sql.Composed:
@@ -169,12 +196,36 @@ def _comment(layout: Layout, column: Column) -> sql.Composed:
     return sql.SQL("COMMENT ON COLUMN {} IS {}").format(name, sql.Literal(column.description))
 
 
-def _changes(table: Relation, layout: Layout, lz4: bool) -> list[sql.Composed]:
+def _refuse_strangers(table: Relation, layout: Layout) -> None:
     if table.kind not in ("r", "p") or set(table.key) != set(layout.key):
         raise DestinationError(
             f"{layout.schema}.{layout.physical} exists already and is not a table of this project (it has not the "
             f"primary key {', '.join(layout.key)}): rename it, or give the object another table in the sync."
         )
+
+
+def _after(moved: Sequence[tuple[str, str]], relation: Relation) -> Relation:
+    """The relation with its columns renamed. A column that takes the place of another comes after it in `moved`."""
+    columns = dict(relation.columns)
+    for old, new in moved:
+        if old in columns:
+            columns = {new if name == old else name: kind for name, kind in columns.items()}
+    return replace(relation, columns=columns)
+
+
+def _moves(moved: Sequence[tuple[str, str]], layout: Layout, view: Relation | None) -> Iterator[sql.Composed]:
+    for old, new in moved:
+        names = [identifier(layout.schema, layout.physical)]
+        if layout.has_view and view is not None and view.kind == "v" and old in view.columns:
+            # The view gives a column the name it had; what others built on it goes on showing the old column.
+            names.append(identifier(layout.schema, layout.named))
+        for name, kind in zip(names, ("TABLE", "VIEW"), strict=False):
+            yield sql.SQL(f"ALTER {kind} {{}} RENAME COLUMN {{}} TO {{}}").format(
+                name, identifier(old), identifier(new)
+            )
+
+
+def _changes(table: Relation, layout: Layout, lz4: bool) -> list[sql.Composed]:
     statements: list[sql.Composed] = []
     name = identifier(layout.schema, layout.physical)
     for column in layout.columns:
@@ -183,16 +234,9 @@ def _changes(table: Relation, layout: Layout, lz4: bool) -> list[sql.Composed]:
             statements.append(sql.SQL("ALTER TABLE {} ADD COLUMN {}").format(name, _column(column, lz4)))
             if column.description:
                 statements.append(_comment(layout, column))
-        elif (existing, wanted) in _TAKEN_IN and not layout.has_view:
+        elif (existing, wanted) in TAKEN_IN:
             statements.append(
                 sql.SQL("ALTER TABLE {} ALTER COLUMN {} TYPE {}").format(name, identifier(column.name), sql.SQL(wanted))
-            )
-        elif existing != wanted and (wanted, existing) not in _TAKEN_IN:
-            raise DestinationError(
-                f"The column {column.name} of {layout.schema}.{layout.physical} has the type {existing}, but "
-                f"{wanted} is to be written: change the field's type in the custom schema, or rename or drop the "
-                f"column in the database and set {layout.meta('hash')} of its rows to null (the column is then made "
-                "anew and filled by the next full read)."
             )
     return statements
 

@@ -10,15 +10,20 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, Final
 
+from sync_pipelines.model.association import associations_of, describe_associations
 from sync_pipelines.model.budget import Quota
 from sync_pipelines.model.common_model import Addresses, Compute, Emails, FirstOf, Label, Phones, Rule, Take
 from sync_pipelines.model.errors import ConfigurationError
-from sync_pipelines.model.provider import CrmObject, Hosts, Limits, OAuth2, Provider, RecordShape
+from sync_pipelines.model.flow import Flow
+from sync_pipelines.model.provider import CrmObject, Hosts, Limits, OAuth2, Provider, ReadPlan, RecordShape
 from sync_pipelines.providers.hubspot.answers import DAILY_PAUSE, classify, token_from, token_request, usage, window
+from sync_pipelines.providers.hubspot.associations import read_associations
+from sync_pipelines.providers.hubspot.conditions import pushed
 from sync_pipelines.providers.hubspot.counting import changed, count
 from sync_pipelines.providers.hubspot.describing import OWNERS, describe, identify
-from sync_pipelines.providers.hubspot.paths import paths_of
-from sync_pipelines.providers.hubspot.reading import read
+from sync_pipelines.providers.hubspot.lists import members
+from sync_pipelines.providers.hubspot.paths import Paths, paths_of
+from sync_pipelines.providers.hubspot.reading import find, read
 
 _STAGES: Final = (
     "subscriber",
@@ -135,6 +140,7 @@ def _object(
         name=name,
         shape=_SHAPE,
         cursor_field=cursor_field,
+        created_field="createdate" if name in ("contacts", "companies", "deals", "tickets") else "hs_createdate",
         common_name=common_name,
         common=common or {},
         volatile=VOLATILE,
@@ -174,6 +180,22 @@ def custom_object(name: str) -> CrmObject:
     return _object(name)
 
 
+def associate(parent: CrmObject) -> CrmObject:
+    """The object of an object's associations. ConfigurationError for owners, which have none."""
+    if parent.name == OWNERS:
+        raise ConfigurationError("HubSpot's owners have no associations: take them out of the sync.")
+    singular = {"companies": "company"}.get(parent.name) or parent.name.removesuffix("s")
+    return associations_of(parent, singular)
+
+
+def _describe(paths: Paths, crm_object: CrmObject) -> Flow:
+    return describe_associations() if crm_object.associations_of is not None else describe(paths, crm_object)
+
+
+def _read(paths: Paths, plan: ReadPlan) -> Flow:
+    return read_associations(paths, plan) if plan.object.associations_of is not None else read(paths, plan)
+
+
 def hubspot(version: str = "v3") -> Provider:
     """The provider over one of the vendor's path families: "v3" (what all its SDKs speak) or "2026-03"."""
     paths = paths_of(version)
@@ -198,15 +220,19 @@ def hubspot(version: str = "v3") -> Provider:
         # Changelog: 100 requests in 10 seconds for the smallest plan (OAuth apps 110); search 5 in a second.
         limits=Limits(requests={"api": 100, "search": 50}, per_second={"search": 5}),
         objects=OBJECTS,
-        describe=partial(describe, paths),
-        read=partial(read, paths),
+        describe=partial(_describe, paths),
+        read=partial(_read, paths),
+        find=partial(find, paths),
         count=partial(count, paths),
         changed=partial(changed, paths),
+        pushed=pushed,
+        members=partial(members, paths),
         identify=partial(identify, paths),
         classify=classify,
         refresh=partial(token_request, paths.oauth),
         token_from=token_from,
         custom_object=custom_object,
+        associate=associate,
         usage=usage,
         window=window,
         # Until midnight in the portal's time zone, which no answer of a sync tells.

@@ -7,8 +7,10 @@ from typing import Any, Final
 import msgspec
 
 from sync_pipelines.model.errors import ProtocolError
+from sync_pipelines.model.filter import Filter
 from sync_pipelines.model.flow import Flow, Get, Post, Response
 from sync_pipelines.model.provider import CrmObject
+from sync_pipelines.providers.hubspot.conditions import Groups, groups_of
 from sync_pipelines.providers.hubspot.describing import OWNERS, OwnersPage, Paging, next_after
 from sync_pipelines.providers.hubspot.paths import Paths
 
@@ -29,11 +31,11 @@ class _ArchivedPage(msgspec.Struct):
     paging: Paging | None = None
 
 
-def count(paths: Paths, crm_object: CrmObject) -> Flow:
-    """How many records exist now, archived ones not counted; by the search index, so seconds late."""
+def count(paths: Paths, crm_object: CrmObject, where: Filter | None = None) -> Flow:
+    """How many records exist now and fit, archived ones not counted; by the search index, so seconds late."""
     if crm_object.name == OWNERS:
         return len((yield from _listed(paths.owners, OwnersPage, archived=False)))
-    return (yield from _total(paths, crm_object, []))
+    return (yield from _total(paths, crm_object, [()] if where is None else groups_of(where)))
 
 
 def changed(paths: Paths, crm_object: CrmObject, since: datetime) -> Flow:
@@ -43,7 +45,7 @@ def changed(paths: Paths, crm_object: CrmObject, since: datetime) -> Flow:
     path = paths.of(paths.records, crm_object.name)
     archived = yield from _listed(path, _ArchivedPage, archived=True)
     recent = sum(record.archivedAt is not None and record.archivedAt >= since for record in archived)
-    return recent + (yield from _total(paths, crm_object, [filter_on(crm_object.cursor_field, "GTE", since)]))
+    return recent + (yield from _total(paths, crm_object, [(filter_on(crm_object.cursor_field, "GTE", since),)]))
 
 
 def filter_on(name: str, operator: str, value: str | datetime) -> dict[str, str]:
@@ -52,9 +54,9 @@ def filter_on(name: str, operator: str, value: str | datetime) -> dict[str, str]
     return {"propertyName": name, "operator": operator, "value": written}
 
 
-def _total(paths: Paths, crm_object: CrmObject, filters: list[dict[str, str]]) -> Flow:
-    groups: list[Mapping[str, Any]] = [{"filters": filters}] if filters else []
-    body = {"filterGroups": groups, "sorts": [], "properties": [], "limit": 1, "after": "0"}
+def _total(paths: Paths, crm_object: CrmObject, groups: Groups) -> Flow:
+    written: list[Mapping[str, Any]] = [{"filters": list(filters)} for filters in groups if filters]
+    body = {"filterGroups": written, "sorts": [], "properties": [], "limit": 1, "after": "0"}
     response = yield Post(paths.of(paths.records, crm_object.name) + "/search", body, family="search")
     return response.decode(_Found).total
 

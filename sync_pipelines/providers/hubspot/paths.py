@@ -18,6 +18,7 @@ class Paths:
     owners: str
     account: str
     oauth: str
+    lists: str
 
     def of(self, template: str, name: str, to: str = "") -> str:
         return template.format(type=quote(name, safe=""), to=quote(to, safe=""))
@@ -32,6 +33,7 @@ VERSIONS: Final = {
         owners="/crm/v3/owners",
         account="/account-info/v3/details",
         oauth="/oauth/v1/token",
+        lists="/crm/v3/lists",
     ),
     "2026-03": Paths(
         records="/crm/objects/2026-03/{type}",
@@ -41,6 +43,7 @@ VERSIONS: Final = {
         owners="/crm/owners/2026-03",
         account="/account-info/2026-03/details",
         oauth="/oauth/2026-03/token",
+        lists="/crm/lists/2026-03",
     ),
 }
 

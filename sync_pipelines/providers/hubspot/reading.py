@@ -4,11 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import quote
 
-import msgspec
-
 from sync_pipelines.model.errors import ProtocolError
 from sync_pipelines.model.flow import Flow, Get, Notice, Page, PageToken, Post, Response
 from sync_pipelines.model.provider import ReadPlan
+from sync_pipelines.providers.hubspot.conditions import Groups, groups_of
 from sync_pipelines.providers.hubspot.counting import filter_on
 from sync_pipelines.providers.hubspot.describing import OWNERS, OwnersPage, next_after
 from sync_pipelines.providers.hubspot.paths import Paths
@@ -30,7 +29,8 @@ LIVE: Final[PageToken] = {"archived": False}
 
 
 def read(paths: Paths, plan: ReadPlan) -> Flow:
-    """All archived records first, which search never shows; then live ones (full: the list; incremental: search).
+    """All archived records first, which search never shows; then live ones: all by the list, changed ones and those
+    that fit a filter by search.
 
     In this order the row of a merged record is there when its survivor names it, and a record that is restored
     meanwhile is met twice, not never. A limited read shows what records look like, so it leaves archived ones away.
@@ -42,10 +42,27 @@ def read(paths: Paths, plan: ReadPlan) -> Flow:
         at = LIVE
     if room is not None and room <= 0:
         return
-    if plan.object.name == OWNERS or plan.since is None or plan.object.cursor_field is None:
+    everything = plan.where is None and (plan.since is None or plan.object.cursor_field is None)
+    if plan.object.name == OWNERS or everything:
         yield from _read_list(paths, plan, archived=False, after=at.get("after"), room=room)
     else:
         yield from _read_search(paths, plan, last_id=at.get("last_id"), room=room)
+
+
+def find(paths: Paths, plan: ReadPlan, id: str) -> Flow:
+    """One live record by its id: by batch/read, which takes as many properties as there are."""
+    if plan.object.name == OWNERS:
+        response: Response = yield Get(f"{paths.owners}/{quote(id, safe='')}", accept=frozenset({404}))
+        if response.status == 200:
+            yield Page(records=[response.body])
+        return
+    path = paths.of(paths.records, plan.object.name)
+    names = [known.name for known in plan.fields]
+    records = yield from _read_batch(path, names, [id], archived=False)
+    with_companies = plan.object.name in PRIMARY_TYPES and bool(records)
+    companies = (yield from companies_of(paths, plan.object.name, list(records))) if with_companies else None
+    if records:
+        yield Page(records=[canonical(record, companies) for record in records.values()])
 
 
 def _read_list(paths: Paths, plan: ReadPlan, *, archived: bool, after: str | None, room: int | None) -> Flow:
@@ -120,20 +137,14 @@ def _with_all_properties(path: str, names: Sequence[str], records: Sequence[Reco
 
     A record that is archived or purged in between is left out: it is no live record any more.
     """
-    found: dict[str, msgspec.Raw] = {}
+    found: dict[str, Record] = {}
     ids = [str(record.id) for record in records if record.id]
     for at in range(0, len(ids), BATCH):
-        body = {
-            "inputs": [{"id": one} for one in ids[at : at + BATCH]],
-            "properties": names,
-            "propertiesWithHistory": [],
-        }
-        response = yield Post(f"{path}/batch/read", body, params={"archived": str(archived).lower()})
-        found |= {str(record.id): record.properties for record in response.decode(RecordsPage).results}
+        found |= yield from _read_batch(path, names, ids[at : at + BATCH], archived=archived)
     whole = []
     for record in records:
         if str(record.id) in found:
-            record.properties = found[str(record.id)]
+            record.properties = found[str(record.id)].properties
         if str(record.id) in found or not record.id:
             whole.append(record)
     if len(whole) < len(records):
@@ -144,8 +155,15 @@ def _with_all_properties(path: str, names: Sequence[str], records: Sequence[Reco
     return whole
 
 
+def _read_batch(path: str, names: Sequence[str], ids: Sequence[str], *, archived: bool) -> Flow:
+    """{id: record} of those that are there."""
+    body = {"inputs": [{"id": one} for one in ids], "properties": names, "propertiesWithHistory": []}
+    response = yield Post(f"{path}/batch/read", body, params={"archived": str(archived).lower()})
+    return {str(record.id): record for record in response.decode(RecordsPage).results}
+
+
 def _read_search(paths: Paths, plan: ReadPlan, *, last_id: str | None, room: int | None) -> Flow:
-    """Changed records by ascending id, every page a search of its own from the last id on.
+    """Changed or fitting records by ascending id, every page a search of its own from the last id on.
 
     Never by `after`: it is an offset into a result that loses records as they change, so the rest would move up and be
     passed by; and the vendor refuses it beyond 10,000. Never by time either: batch jobs give more than that one time.
@@ -153,7 +171,8 @@ def _read_search(paths: Paths, plan: ReadPlan, *, last_id: str | None, room: int
     path = paths.of(paths.records, plan.object.name) + "/search"
     with_companies = plan.object.name in PRIMARY_TYPES
     while room is None or room > 0:
-        response = yield Post(path, _search_body(plan, last_id), family="search")
+        names = [known.name for known in plan.fields]
+        response = yield Post(path, search_body(plan, last_id, names), family="search")
         page: RecordsPage = response.decode(RecordsPage)
         ids = [str(record.id) for record in page.results if record.id]
         companies = (yield from companies_of(paths, plan.object.name, ids)) if with_companies else None
@@ -172,19 +191,20 @@ def _read_search(paths: Paths, plan: ReadPlan, *, last_id: str | None, room: int
     return room
 
 
-def _search_body(plan: ReadPlan, last_id: str | None) -> dict[str, Any]:
+def search_body(plan: ReadPlan, last_id: str | None, names: Sequence[str]) -> dict[str, Any]:
     """All five keys and sorts as texts: what the specification demands, although the API takes less."""
     filters = []
-    if plan.since:
+    if plan.since and plan.object.cursor_field:
         filters.append(filter_on(str(plan.object.cursor_field), "GTE", plan.since))
-    if plan.until:
+    if plan.until and plan.object.cursor_field:
         filters.append(filter_on(str(plan.object.cursor_field), "LT", plan.until))
     if last_id:
         filters.append(filter_on("hs_object_id", "GT", last_id))
+    groups: Groups = [()] if plan.where is None else groups_of(plan.where)
     return {
-        "filterGroups": [{"filters": filters}],
+        "filterGroups": [{"filters": [*group, *filters]} for group in groups if group or filters],
         "sorts": ["hs_object_id"],
-        "properties": [known.name for known in plan.fields],
+        "properties": list(names),
         "limit": min(plan.page_size or SEARCH_PAGE, SEARCH_PAGE),
         "after": "0",
     }

@@ -10,13 +10,18 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, Final
 
+from sync_pipelines.model.association import associations_of, describe_associations
 from sync_pipelines.model.budget import Quota
 from sync_pipelines.model.common_model import Addresses, Compute, Emails, Phones, Rule, Take
 from sync_pipelines.model.errors import ConfigurationError
-from sync_pipelines.model.provider import CrmObject, Hosts, Limits, OAuth2, Provider, RecordShape
+from sync_pipelines.model.flow import Flow
+from sync_pipelines.model.provider import CrmObject, Hosts, Limits, OAuth2, Provider, ReadPlan, RecordShape
 from sync_pipelines.providers.salesforce.answers import OAUTH_PATH, classify, token_from, token_request, usage
+from sync_pipelines.providers.salesforce.associations import read_associations
+from sync_pipelines.providers.salesforce.campaigns import members
+from sync_pipelines.providers.salesforce.conditions import pushed
 from sync_pipelines.providers.salesforce.describing import changed, count, describe, identify
-from sync_pipelines.providers.salesforce.reading import read
+from sync_pipelines.providers.salesforce.reading import find, read
 
 API_VERSION: Final = "67.0"
 
@@ -126,6 +131,7 @@ def _object(
         name=name,
         shape=shape,
         cursor_field="SystemModstamp",
+        created_field="CreatedDate",
         common_name=common_name,
         common=common or {},
         volatile=VOLATILE,
@@ -153,6 +159,19 @@ def custom_object(name: str) -> CrmObject:
     return _object(name)
 
 
+def associate(parent: CrmObject) -> CrmObject:
+    """The object of an object's links."""
+    return associations_of(parent, parent.name)
+
+
+def _describe(root: str, crm_object: CrmObject) -> Flow:
+    return describe_associations() if crm_object.associations_of is not None else describe(root, crm_object)
+
+
+def _read(root: str, plan: ReadPlan) -> Flow:
+    return read_associations(root, plan) if plan.object.associations_of is not None else read(root, plan)
+
+
 def salesforce(version: str = API_VERSION) -> Provider:
     """The provider at an API version: "67.0" or "v67.0". ConfigurationError for what is no version."""
     if not re.fullmatch(r"v?[1-9]\d{1,2}\.0", version):
@@ -174,15 +193,19 @@ def salesforce(version: str = API_VERSION) -> Provider:
         # No limit per second; a developer org takes 5 long requests at once, others 25.
         limits=Limits(requests={}, concurrent=5),
         objects=OBJECTS,
-        describe=partial(describe, root),
-        read=partial(read, root),
+        describe=partial(_describe, root),
+        read=partial(_read, root),
+        find=partial(find, root),
         count=partial(count, root),
         changed=partial(changed, root),
+        pushed=pushed,
+        members=partial(members, root),
         identify=identify,
         classify=classify,
         refresh=token_request,
         token_from=token_from,
         custom_object=custom_object,
+        associate=associate,
         usage=usage,
         quota=Quota(rolling=True, always_told=True),
     )

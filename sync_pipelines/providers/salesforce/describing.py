@@ -6,9 +6,11 @@ from urllib.parse import quote
 
 import msgspec
 
-from sync_pipelines.model.errors import InvalidField, ProtocolError, SkipObject
+from sync_pipelines.model.errors import ConfigurationError, InvalidField, ProtocolError, SkipObject
+from sync_pipelines.model.filter import Filter
 from sync_pipelines.model.flow import Flow, Get, Notice
 from sync_pipelines.model.provider import Account, CrmObject, ObjectSchema, VendorField
+from sync_pipelines.providers.salesforce.conditions import soql_of
 from sync_pipelines.providers.salesforce.soql import CURSORS, Query, long_id, moment
 
 UNSELECTABLE: Final = frozenset({"address", "location", "base64"})
@@ -44,13 +46,14 @@ class _Choice(msgspec.Struct):
     active: bool = True
 
 
-class _Field(msgspec.Struct, rename={"choices": "picklistValues"}):
+class _Field(msgspec.Struct, rename={"choices": "picklistValues", "refers_to": "referenceTo"}):
     name: str
     type: str
     label: str | None = None
     custom: bool = False
     calculated: bool = False
     choices: list[_Choice] | None = None
+    refers_to: list[str] | None = None
 
 
 class _Description(msgspec.Struct):
@@ -90,21 +93,26 @@ def _field(told: _Field) -> VendorField:
         vendor_type=told.type,
         custom=told.custom,
         calculated=told.calculated,
+        refers_to=tuple(told.refers_to or ()),
         choices=tuple(choice.value for choice in told.choices or () if choice.active and choice.value is not None),
     )
 
 
-def count(root: str, crm_object: CrmObject) -> Flow:
-    """How many records exist now, deleted ones not counted.
+def count(root: str, crm_object: CrmObject, where: Filter | None = None) -> Flow:
+    """How many records exist now and fit, deleted ones not counted.
 
     By queryAll, as records are read: `query` would leave away archived tasks and events, which are not deleted.
     """
+    condition = "" if where is None else soql_of(where)
     if crm_object.shape.deleted is not None:
         try:
-            return (yield from _total(root, crm_object, "IsDeleted = false"))
-        except InvalidField:
-            pass  # one of the few objects that cannot be deleted
-    return (yield from _total(root, crm_object))
+            alive = f"IsDeleted = false{f' AND {condition}' if condition else ''}"
+            return (yield from _total(root, crm_object, alive))
+        except InvalidField as refusal:
+            if condition and "IsDeleted" not in refusal.fields:
+                raise
+            # one of the few objects that cannot be deleted
+    return (yield from _total(root, crm_object, condition))
 
 
 def changed(root: str, crm_object: CrmObject, since: datetime) -> Flow:
@@ -143,5 +151,10 @@ def without_refused(root: str, crm_object: CrmObject, query: Query, refusal: Inv
             detail=refusal.detail,
         )
     for name in sorted(gone):
+        if name in query.filtered:
+            raise ConfigurationError(
+                f"The filter asks for the field {name} of {crm_object.name}, which is gone from Salesforce: give the "
+                "permission, or change the filter."
+            )
         yield Notice(message=f"The field {name} of {crm_object.name} is gone from Salesforce; left empty.", field=name)
     return query.without(gone)

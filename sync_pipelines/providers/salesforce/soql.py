@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import quote
 
+from sync_pipelines.model.filter import fields_of
 from sync_pipelines.model.flow import PageToken
 from sync_pipelines.model.provider import ReadPlan, VendorField
 
@@ -48,7 +49,10 @@ def sayable(name: str) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class Query:
-    """What one read wants, in the order of describe, `Id` first. `cursor` None: this object cannot tell changes."""
+    """What one read wants, in the order of describe, `Id` first. `cursor` None: this object cannot tell changes.
+
+    `where`: a condition beside the others, as SOQL; `filtered`: the fields that it names.
+    """
 
     object: str
     fields: tuple[VendorField, ...]
@@ -56,9 +60,11 @@ class Query:
     since: datetime | None
     until: datetime | None
     limit: int | None
+    where: str = ""
+    filtered: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, plan: ReadPlan) -> "Query":
+    def of(cls, plan: ReadPlan, where: str = "") -> "Query":
         sayable_fields = tuple(known for known in plan.fields if sayable(known.name))
         names = {known.name for known in sayable_fields}
         cursor = next((name for name in CURSORS if name in names), None)
@@ -70,6 +76,8 @@ class Query:
             since=plan.since if cursor else None,
             until=plan.until if cursor else None,
             limit=plan.limit,
+            where=where,
+            filtered=frozenset(fields_of(plan.where)) if plan.where is not None else frozenset(),
         )
 
     @property
@@ -91,7 +99,7 @@ class Query:
     ) -> str:
         """The SELECT from the key `after` on. A Bulk job's result stands still, so it needs no order."""
         clauses = [f"SELECT {', '.join(names or self.names)}", f"FROM {self.object}"]
-        conditions = [*self._window(), *self._after(after)]
+        conditions = [*self._window(), *([self.where] if self.where else []), *self._after(after)]
         if conditions:
             clauses.append(f"WHERE {' AND '.join(conditions)}")
         if ordered:

@@ -2,8 +2,10 @@
 
 import json
 from datetime import UTC, datetime
+from decimal import Decimal
 
 from sync_pipelines.model.errors import ProtocolError, Reauthorize, SkipObject, Wait
+from sync_pipelines.model.filter import AllOf, AnyOf, Test
 from sync_pipelines.model.flow import Notice, Page
 from sync_pipelines.model.provider import ReadPlan, VendorField
 from sync_pipelines_tests.providers.golden.exchanges import exchanges
@@ -119,6 +121,40 @@ def salesforce_reads_what_changed(declared):
     assert "SystemModstamp < 2027-01-01T00:00:00" in asked
 
 
+def salesforce_filter(declared):
+    """A filter of every kind of literal, resolved as the engine does it."""
+    named = {field.name: field for field in (*FIELDS, *salesforce_fields("LeadSource"))}
+    return AllOf(
+        (
+            Test(named["LastName"], "contains", ("u_n",)),
+            Test(named["LeadSource"], "not_in", ("web", "phone inquiry")),
+            Test(named["Score__c"], "greater_or_equal", (Decimal("12.5"),)),
+            Test(named["Birthdate"], "is_set"),
+            Test(named["SystemModstamp"], "after", (datetime(2026, 1, 1, tzinfo=UTC),)),
+        )
+    )
+
+
+def salesforce_reads_what_fits_a_filter(declared):
+    where = salesforce_filter(declared)
+    assert declared.pushed(declared.find_object("Contact"), where) == where
+    session, transport = play(declared, [Step("count", answer={**NOTHING_MORE, "totalSize": 1}), "query filtered"])
+    records, _ = records_and_notices(session, declared.read(salesforce_plan(declared, where=where)))
+    everything_was_played(transport)
+    assert records == golden_salesforce_records("query filtered")
+    golden = exchanges("salesforce")["query filtered"].request["params"]["q"]
+    assert transport.sent[1].params["q"] == golden, "word for word as the references have it"
+    condition = golden.split(" OR (", 1)[1].rsplit("))", 1)[0]
+    assert transport.sent[0].params["q"].endswith(f"WHERE IsDeleted = false AND ({condition})")
+
+
+def salesforce_reads_the_members_of_a_campaign(declared):
+    session, transport = play(declared, ["campaign members"])
+    found = session.ask(declared.members(declared.find_object("Contact"), "701D0000000abcdIAA"))
+    everything_was_played(transport)
+    assert found == {"003D000000IomazIAB"}
+
+
 def salesforce_goes_on_after_an_expired_locator(declared):
     expired = Step("expired query locator", {"path": exchanges("salesforce")["query next page"].path(None)})
     steps = ["query all", expired, Step("query all", answer=NOTHING_MORE)]
@@ -196,6 +232,8 @@ SALESFORCE = (
     salesforce_counts_what_changed,
     salesforce_reads_everything_by_rest,
     salesforce_reads_what_changed,
+    salesforce_reads_what_fits_a_filter,
+    salesforce_reads_the_members_of_a_campaign,
     salesforce_goes_on_after_an_expired_locator,
     salesforce_reads_by_bulk,
     salesforce_leaves_a_vanished_field_out,
@@ -315,6 +353,38 @@ def hubspot_searches_what_changed(declared):
     )
 
 
+def hubspot_filter():
+    stage = VendorField(name="lifecyclestage", vendor_type="enumeration", choices=("lead", "customer"))
+    email = VendorField(name="email", vendor_type="string")
+    number = VendorField(name="favorite_number", type="number", vendor_type="number")
+    known = AnyOf((Test(email, "in", ("jane@acme.example", "c512@golden.example")), Test(email, "is_not_set")))
+    return AllOf((Test(stage, "equals", ("customer",)), known, Test(number, "greater_or_equal", (Decimal("12.5"),))))
+
+
+def hubspot_searches_what_fits_a_filter(declared):
+    where = hubspot_filter()
+    assert declared.pushed(declared.find_object("contacts"), where) == where
+    steps = ["list archived", "search by values", Step("associations batch read", {"inputs": [{"id": "512"}]})]
+    session, transport = hubspot_play(declared, steps)
+    records, _ = records_and_notices(session, declared.read(hubspot_plan(declared, where=where)))
+    everything_was_played(transport)
+    assert [record["id"] for record in records] == ["498", "512"]
+
+
+def hubspot_counts_what_fits_a_filter(declared):
+    instead = {"sorts": [], "properties": [], "limit": 1}
+    session, transport = hubspot_play(declared, [Step("search by values", instead)])
+    assert session.ask(declared.count(declared.find_object("contacts"), hubspot_filter())) == 1
+    everything_was_played(transport)
+
+
+def hubspot_reads_the_members_of_a_list(declared):
+    last = {"results": [{"recordId": "513", "membershipTimestamp": "2026-05-01T07:25:37.000Z"}], "total": 3}
+    session, transport = hubspot_play(declared, ["list memberships", Step("list memberships", {"after": "MTIz"}, last)])
+    assert session.ask(declared.members(declared.find_object("contacts"), "12")) == {"512", "513", "514"}
+    everything_was_played(transport)
+
+
 def hubspot_counts(declared):
     session, transport = hubspot_play(declared, ["count by search"])
     assert session.ask(declared.count(declared.find_object("contacts"))) == 25017, "more than any paging would reach"
@@ -378,6 +448,26 @@ def hubspot_lists_owners(declared):
     )
 
 
+def hubspot_reads_associations_as_records(declared):
+    """Ids from the list, links from the associations API; a record without any is told as one without any."""
+    ids = {"properties": "hs_object_id"}
+    inputs = {"inputs": [{"id": "512"}, {"id": "513"}, {"id": "514"}]}
+    steps = [
+        Step("list first page", ids), Step("list last page", ids), Step("associations batch read partly", inputs),
+    ]  # fmt: skip
+    session, transport = hubspot_play(declared, steps)
+    plan = hubspot_plan(declared, "contacts.associations", fields=(), associated=("companies",))
+    (page,) = (step for step in session.read(declared.read(plan)) if isinstance(step, Page))
+    everything_was_played(transport)
+    assert page.groups == {"512": 3, "513": 0, "514": 0}
+    records = [json.loads(record) for record in page.records]
+    assert [(one["to_id"], one["type_id"], one["label"]) for one in records] == [
+        ("7001", "279", None), ("7002", "1", "Primary"), ("7002", "279", None),
+    ]  # fmt: skip
+    ends = {(one["from_object"], one["from_id"], one["to_object"], one["category"]) for one in records}
+    assert ends == {("contacts", "512", "companies", "HUBSPOT_DEFINED")}
+
+
 def hubspot_refreshes_an_expired_token(declared):
     credentials = wallet("hubspot", access="CPgolden-expired")
     refresh = "token refresh v1" if version_of(declared) == "v3" else "token refresh 2026-03"
@@ -434,11 +524,15 @@ HUBSPOT = (
     hubspot_lists_everything,
     hubspot_lists_with_companies,
     hubspot_searches_what_changed,
+    hubspot_searches_what_fits_a_filter,
+    hubspot_counts_what_fits_a_filter,
+    hubspot_reads_the_members_of_a_list,
     hubspot_counts,
     hubspot_counts_owners,
     hubspot_counts_what_changed,
     hubspot_reads_wide_objects_by_batch,
     hubspot_lists_owners,
+    hubspot_reads_associations_as_records,
     hubspot_refreshes_an_expired_token,
     hubspot_tells_when_the_refresh_is_refused,
     hubspot_waits_ten_seconds,

@@ -126,6 +126,10 @@ class _Parser:
             self._either()
             return self._sign(")", must=True)
         field = self._take("name")
+        if self._optional("LIKE"):
+            return self._take("text")
+        if self._optional("NOT") and self.tokens[self.place][1].upper() != "IN":
+            raise SoqlError("NOT stands before a field, or before IN")
         if self._optional("IN"):
             self._sign("(", must=True)
             self._literal(field)
