@@ -8,6 +8,7 @@ import typer
 
 from sync_pipelines.cli import (
     budget,
+    compact,
     configuration,
     connect,
     failed,
@@ -66,7 +67,7 @@ def main(
 GROUPS = (
     *(project_verbs, run, steer, verify, connect, fields, mapping, failed, schema),
     *(preview, plan, configuration),
-    *(health, budget, metrics, prune, local),
+    *(health, budget, metrics, prune, compact, local),
 )
 for group in GROUPS:
     group.register(app)
