@@ -8,7 +8,9 @@ from pydantic import AfterValidator, AliasChoices, BeforeValidator, ConfigDict, 
 from sync_pipelines.config.document import Choice, Document, Identifier, or_text, refusing
 from sync_pipelines.config.filters import BoundedFilter, HistoryDocument, Leaving
 from sync_pipelines.config.rules import RuleDocument
+from sync_pipelines.config.s3_document import S3DestinationDocument
 from sync_pipelines.config.schedules import Duration, ScheduleDocument
+from sync_pipelines.config.texts import Name, Url
 from sync_pipelines.model.naming import LONGEST_NAME, refusal_of_customer_id
 from sync_pipelines.model.schema_change import DISCARD_FIELD, DISCARD_RECORD, EVOLVE, FREEZE
 from sync_pipelines.model.sync import APPEND, FULL_REFRESH, INCREMENTAL, MIRROR, UPSERT
