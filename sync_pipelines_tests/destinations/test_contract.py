@@ -643,6 +643,18 @@ def test_whatever_the_order_the_newest_version_of_each_record_stays(destination,
         assert names(landing) == {id: f"{id}{minute}" for id, minute in newest.items()}
 
 
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(loads=st.lists(st.lists(version, max_size=3, unique_by=lambda pair: pair[0]), max_size=8))
+def test_whatever_the_order_the_first_version_of_each_record_stays_where_rows_are_only_added(destination, loads):
+    with destination.open(scope(f"customer {next(customers)}"), ONLY_ADDED, "run-1", ignore) as landing:
+        first, told = {}, Counts()
+        for versions in loads:
+            told += load(landing, [row(id, minute=minute, name=f"{id}{minute}") for id, minute in versions], DONE)
+            first = {id: f"{id}{minute}" for id, minute in versions} | first
+        assert names(landing) == first
+        assert told == Counts(created=len(first), unchanged=sum(map(len, loads)) - len(first))
+
+
 def test_a_position_that_only_moves_is_stored_and_fenced(destination):
     with destination.open(scope(), CONTACTS, "run-1", ignore) as landing:
         load(landing, rows(1), DONE)
