@@ -85,7 +85,7 @@ def test_disconnecting_forgets_the_credentials_and_keeps_mappings(store, connect
 
     assert store.connections.list() == []
     assert store.due.list() == []
-    assert store.mappings.current("acme", "salesforce", "contact").fields == {"tier": "Tier__c"}
+    assert store.mappings.current("acme", "salesforce", "contact").fields == {"tier": FieldRule(sources=("Tier__c",))}
     with pytest.raises(Reauthorize, match="must connect again"):
         store.credentials(acme).read()
 
