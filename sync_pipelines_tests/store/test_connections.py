@@ -1,6 +1,7 @@
 import pytest
 
 from sync_pipelines.model.errors import ConfigurationError, Reauthorize
+from sync_pipelines.model.mapping import FieldRule
 from sync_pipelines.model.sync import Schedule
 from sync_pipelines_tests.store.conftest import sync_of
 
