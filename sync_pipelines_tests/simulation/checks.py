@@ -15,6 +15,8 @@ _OTHERS = f"""
 SELECT count(*), md5(string_agg(jsonb_strip_nulls(to_jsonb(t))::text, ',' ORDER BY id, t.*::text)) AS digest
 FROM {{table}} t WHERE NOT ({_SCOPE})
 """
+CHECKPOINTS = "_sync_checkpoints"
+_UNDER_WAY = "SELECT 1 FROM {table} WHERE state -> 'reading' <> 'null'"
 _OTHER_SCOPES = (
     '{"_sync_customer_id": "somebody-else"}',
     '{"_sync_application_id": "another"}',
@@ -57,9 +59,13 @@ class Destination:
         if self._others is not None and self._others != self._digest():
             raise Broken("rows of another customer, application or provider have changed")
 
+    def is_read_to_its_end(self):
+        """Whether no reading waits to be gone on with."""
+        return not self._ground.has(CHECKPOINTS) or not self._ground.ask(_UNDER_WAY, table=CHECKPOINTS)
+
     def check_at_rest(self):
         """No reading is under way and no id of one is kept."""
-        for row in self._ground.ask("SELECT state FROM {table}", table="_sync_checkpoints"):
+        for row in self._ground.ask("SELECT state FROM {table}", table=CHECKPOINTS):
             if row["state"].get("reading") is not None:
                 raise Broken(f"a reading is left under way: {row['state']}")
         if self._ground.ask("SELECT 1 FROM {table}", table="_sync_seen"):
