@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test check format bench growth parallel transforms hostile idle scale chaos simulate helm lock clean
+.PHONY: help install demo dev test check format bench growth parallel transforms hostile idle scale chaos fuzz simulate helm lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ test: $(INSTALLED) ## Run the test suite, real Postgres included
 
 chaos: $(INSTALLED) ## Kill processes, crash Postgres, fill the disk under the running product; it must end right each time
 	@$(BIN)/python -m pytest -m chaos
+
+fuzz: $(INSTALLED) ## Calls that nobody would write, made of the API's own description (REQUESTS=10000)
+	@FUZZ_REQUESTS=$(or $(REQUESTS),10000) $(BIN)/python -m pytest -q -s sync_pipelines_tests/api/test_description.py
 
 simulate: $(INSTALLED) ## Random lives of a customer's object, each decided by its seed (SEEDS=, FIRST=, or SEED= for one)
 	@$(BIN)/python -m sync_pipelines_tests.simulation $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) \

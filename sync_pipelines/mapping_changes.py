@@ -109,11 +109,18 @@ def plan_change(
     return MappingPlan(mapping=candidate, effects=tuple(effects), warnings=tuple(dict.fromkeys(warnings)))
 
 
-def save_change(project: Project, plan: MappingPlan, *, actor: str, action: str = "map") -> Mapping:
-    """Save the rules as a new version, and make the syncs due that they concern: their next run carries it out."""
+def save_change(
+    project: Project, plan: MappingPlan, *, actor: str, action: str = "map", expected: int | None = None
+) -> Mapping:
+    """Save the rules as a new version, and make the syncs due that they concern: their next run carries it out.
+
+    `expected`: the version that they were decided on; MappingMoved when there is a newer one.
+    """
     wanted = plan.mapping
     customer, provider = wanted.customer_id, wanted.provider
-    saved = project.store.mappings.save(customer, provider, wanted.object, wanted.fields, actor=actor, action=action)
+    saved = project.store.mappings.save(
+        customer, provider, wanted.object, wanted.fields, actor=actor, action=action, expected=expected
+    )
     for effect in plan.effects:
         if effect.columns:
             project.plan(effect.sync)

@@ -104,9 +104,16 @@ def preview(
         records=look.records(texts, plan),
         saved=look.records(texts, before) if before else None,
         missing=plan.missing,
-        notices=notices,
+        notices=[*_about_the_sample(project.sync(sync), declared, customer_id), *notices],
         calls=session.calls,
     )
+
+
+def _about_the_sample(sync: Sync, declared: SyncObject, customer_id: str) -> list[str]:
+    own = sync.object_of(customer_id, declared)
+    if own.filter is None and own.history is None:
+        return []
+    return ["The sync copies only records that its filter or history chooses; this sample is of all records."]
 
 
 @dataclass(frozen=True)

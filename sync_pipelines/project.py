@@ -22,7 +22,7 @@ from sync_pipelines.http_client.client import VendorSession
 from sync_pipelines.http_client.keeping import KeptSessions, kept_sessions
 from sync_pipelines.model.budget import Budget, Hold, Terms
 from sync_pipelines.model.connection import Connection
-from sync_pipelines.model.destination import Destination, Observer, Row, Scope, Table
+from sync_pipelines.model.destination import Compacted, Compacts, Destination, Observer, Row, Scope, Table
 from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.provider import CrmObject, ObjectSchema, Provider
 from sync_pipelines.model.run import SyncRun
@@ -51,6 +51,8 @@ class Project:
         self.settings = settings
         self.configuration = configuration
         self.stops = Stops()
+        self.s3_client: Callable[[], Any] | None = None
+        """Gives boto3's client for buckets whose configuration has no keys; None: the surroundings' credentials."""
         self._sleep = sleep
         self._store: Store | None = None
         self._destinations: dict[tuple[str, str, str | None], Destination] = {}
@@ -119,7 +121,7 @@ class Project:
         provider = self.configuration.providers[sync.provider]
         destination = self.configuration.destinations[sync.destination]
         key = self.settings.key_ring[0].reveal().encode()[:64]
-        secrets = f"{provider.client.client_secret.reveal()}\0{destination.password.reveal()}"
+        secrets = "\0".join(each.reveal() for each in (provider.client.client_secret, *destination.secrets))
         text = f"{provider!r}\0{destination!r}\0{secrets}"
         return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), key=key, digest_size=16).hexdigest()
 
@@ -186,7 +188,7 @@ class Project:
             found = self._destinations.get(key)
             if found is None:
                 config = self.configuration.destinations[sync.destination]
-                found = open_destination(replace(config, schema_name=schema) if schema else config, customer_id)
+                found = open_destination(config.in_schema(schema) if schema else config, customer_id, self.s3_client)
                 self._destinations[key] = found
             return found
 
@@ -347,6 +349,16 @@ class Project:
             sync=sync.name,
             object=declared.object,
         )
+
+    def compact(self, sync: str, object_name: str, customers: Sequence[str] = ()) -> Iterator[Compacted]:
+        """Merge the files of an object, customer by customer. ConfigurationError where the destination has no files."""
+        declared, known = self.sync(sync), self.declared(sync, object_name)
+        for connection in self.connections(sync, customers):
+            destination = self.destination(declared, connection.customer_id)
+            if not isinstance(destination, Compacts):
+                raise ConfigurationError(f"The destination {declared.destination} is not made of files.")
+            scope = self.scope_of(declared, known, connection.customer_id)
+            yield destination.compact(scope, self.table(sync, object_name))
 
     def sample(self, sync: str, object_name: str, customer_id: str, limit: int = 5) -> tuple[list[str], list[Row]]:
         """Column names and the newest rows of one customer in the destination."""

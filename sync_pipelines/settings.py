@@ -75,6 +75,10 @@ class Settings(BaseSettings):
     celery_queue_per_provider: bool = Field(
         False, description="A queue provider_<name> for each provider instead of one queue, dagster, for all"
     )
+    api_calls_per_second: float = Field(
+        50, gt=0, description="Calls that one token may make in a second, for long; counted by each API process"
+    )
+    api_burst: int = Field(200, ge=1, description="Calls that one token may make at once")
     log_level: str = Field("INFO", description="DEBUG shows every vendor call, without secrets")
 
     @model_validator(mode="after")

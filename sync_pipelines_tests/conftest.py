@@ -11,6 +11,7 @@ from sync_pipelines.http_client import pace
 
 pytest_plugins = [
     "sync_pipelines_tests.fixtures.postgres",
+    "sync_pipelines_tests.fixtures.bucket",
     "sync_pipelines_tests.fixtures.place",
     "sync_pipelines_tests.fixtures.browser",
     "sync_pipelines_tests.fixtures.command_line",

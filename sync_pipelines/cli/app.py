@@ -7,7 +7,9 @@ from typing import Annotated
 import typer
 
 from sync_pipelines.cli import (
+    api,
     budget,
+    compact,
     configuration,
     connect,
     failed,
@@ -66,7 +68,7 @@ def main(
 GROUPS = (
     *(project_verbs, run, steer, verify, connect, fields, mapping, failed, schema),
     *(preview, plan, configuration),
-    *(health, budget, metrics, prune, local),
+    *(health, budget, metrics, prune, compact, api, local),
 )
 for group in GROUPS:
     group.register(app)

@@ -7,7 +7,7 @@ import typer
 from sync_pipelines.cli.printing import print_json, say, table
 
 if TYPE_CHECKING:
-    from sync_pipelines.model.provider import ObjectSchema, VendorField
+    from sync_pipelines.model.provider import VendorField
 
 MOST_CHOICES = 6
 """So many choices of a field are shown in a line."""
@@ -38,7 +38,7 @@ def fields(
     word = search.casefold()
     shown = [
         (each, readable)
-        for each, readable in catalogue(schema)
+        for each, readable in schema.catalogue
         if word in f"{each.name} {each.label}".casefold() and (each.custom or not custom)
     ]
     if as_json:
@@ -61,12 +61,6 @@ def fields(
         ),
     )
     say(f"{len(shown)} of {len(schema.fields) + len(schema.unreadable)} fields.")
-
-
-def catalogue(schema: "ObjectSchema") -> "list[tuple[VendorField, bool]]":
-    """All fields by name, and whether each can be read."""
-    found = [(each, True) for each in schema.fields] + [(each, False) for each in schema.unreadable]
-    return sorted(found, key=lambda entry: entry[0].name.casefold())
 
 
 def _choices(field: "VendorField") -> str:

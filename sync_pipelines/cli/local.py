@@ -30,8 +30,14 @@ def demo(
         raise typer.Exit(tell(once=once, records=records, seed=seed, port=port, stop=stop))
 
 
-def dev(port: Port = 3000) -> None:
-    """Dagster with an embedded Postgres, for the configuration in syncs/. Stays up until Ctrl-C."""
+def dev(
+    port: Port = 3000,
+    api_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port of the REST API on 127.0.0.1; 0 takes a free one.")
+    ] = 8700,
+) -> None:
+    """Dagster and the REST API with an embedded Postgres, for the configuration in syncs/. Stays up until Ctrl-C."""
+    from sync_pipelines.api.serving import serve
     from sync_pipelines.cli.stage import Stage, owner_only, require_project, state_folder
 
     require_project(Path("syncs"))
@@ -39,13 +45,15 @@ def dev(port: Port = 3000) -> None:
         with console.status("Starting Postgres and Dagster ..."):
             project = stage.start_postgres()
             stage.start_dagster()
-        console.print(f"Dagster      {stage.dagster.url}")
-        console.print(f"warehouse    {stage.psql()}")
-        console.print(f"connections  {len(project.store.connections.list())}; connect one with these settings:")
-        for name in ("SYNC_PIPELINES_ENVIRONMENT", "SYNC_PIPELINES_STORE_URL", "SYNC_PIPELINES_ENCRYPTION_KEYS"):
-            console.print(f"  export {name}='{stage.environment[name]}'", markup=False)
-        console.print("Ctrl-C stops everything.")
-        stage.dagster.watch(stop)
+        with serve(project, port=api_port) as url:
+            console.print(f"Dagster      {stage.dagster.url}")
+            console.print(f"API          {url}/api/v1; `sync-pipelines token new NAME` makes a token")
+            console.print(f"warehouse    {stage.psql()}")
+            console.print(f"connections  {len(project.store.connections.list())}; connect one with these settings:")
+            for name in ("SYNC_PIPELINES_ENVIRONMENT", "SYNC_PIPELINES_STORE_URL", "SYNC_PIPELINES_ENCRYPTION_KEYS"):
+                console.print(f"  export {name}='{stage.environment[name]}'", markup=False)
+            console.print("Ctrl-C stops everything.")
+            stage.dagster.watch(stop)
 
 
 def sandbox(

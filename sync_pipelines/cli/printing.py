@@ -35,8 +35,15 @@ def print_json(value: Any) -> None:
     print(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
 
 
-def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right: Sequence[str] = ()) -> None:
-    """Print a table; `right` names the columns of numbers."""
+def table(
+    title: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    *,
+    right: Sequence[str] = (),
+    whole: Sequence[str] = (),
+) -> None:
+    """Print a table; `right` names the columns of numbers, `whole` others whose words are never cut."""
     drawn = Table(
         title=Text(plain(title)),
         title_justify="left",
@@ -46,7 +53,7 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, 
         box=box.SIMPLE_HEAD,
     )
     for column in columns:
-        drawn.add_column(column, justify="right" if column in right else "left", no_wrap=column in right)
+        drawn.add_column(column, justify="right" if column in right else "left", no_wrap=column in (*right, *whole))
     for row in rows:
         drawn.add_row(*(Text(plain(shown(value))) for value in row))
     console.print(drawn)

@@ -122,6 +122,7 @@ def show_runs(title: str, found: list[SyncRun], *, details: bool = False) -> Non
             for run in found
         ),
         right=NUMBERS,
+        whole=("status",),
     )
     for run in found:
         if run.error_message:

@@ -3,7 +3,15 @@
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 
-from sync_pipelines.config.configuration import DestinationConfig, ProviderConfig, RowLevelSecurity
+from pydantic import SecretStr
+
+from sync_pipelines.config.configuration import (
+    AnyDestinationConfig,
+    DestinationConfig,
+    ProviderConfig,
+    RowLevelSecurity,
+    S3DestinationConfig,
+)
 from sync_pipelines.config.documents import (
     CustomSchemaDocument,
     OAuthDocument,
@@ -15,6 +23,7 @@ from sync_pipelines.config.documents import (
     SyncDocument,
 )
 from sync_pipelines.config.rules import RuleDocument
+from sync_pipelines.config.s3_document import S3DestinationDocument
 from sync_pipelines.model.association import associations_name
 from sync_pipelines.model.connection import OAuthClient
 from sync_pipelines.model.filter import MARK
@@ -48,7 +57,33 @@ def provider_from(document: ProviderDocument) -> ProviderConfig:
     )
 
 
-def destination_from(document: PostgresDestinationDocument) -> DestinationConfig:
+def destination_from(document: PostgresDestinationDocument | S3DestinationDocument) -> AnyDestinationConfig:
+    return _bucket_from(document) if isinstance(document, S3DestinationDocument) else _database_from(document)
+
+
+def _bucket_from(document: S3DestinationDocument) -> S3DestinationConfig:
+    place = document.credentials
+    return S3DestinationConfig(
+        name=document.name,
+        folder=document.folder or "",
+        bucket=place.bucket if place else "",
+        region=place.region if place else None,
+        prefix=place.prefix if place else "",
+        endpoint_url=place.endpoint_url if place else None,
+        access_key_id=place.access_key_id if place else None,
+        secret_access_key=_secret(place.secret_access_key if place else None),
+        session_token=_secret(place.session_token if place else None),
+        format=document.format,
+        compression=document.compression,
+        grace=document.keep_replaced,
+    )
+
+
+def _secret(written: SecretStr | None) -> Secret:
+    return Secret(written.get_secret_value() if written else "")
+
+
+def _database_from(document: PostgresDestinationDocument) -> DestinationConfig:
     credentials, security = document.credentials, document.row_level_security
     return DestinationConfig(
         name=document.name,

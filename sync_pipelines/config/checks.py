@@ -10,10 +10,10 @@ from sync_pipelines.config.documents import (
     ObjectDocument,
     PostgresDestinationDocument,
     ProviderDocument,
-    S3DestinationDocument,
     SyncDocument,
 )
 from sync_pipelines.config.problems import Problem, did_you_mean, listed
+from sync_pipelines.config.s3_document import S3DestinationDocument
 from sync_pipelines.config.source import FieldPath, Source
 from sync_pipelines.config.validation import guessed, shown
 from sync_pipelines.model.association import associations_name
@@ -115,14 +115,6 @@ def _associations_possible(
             yield sync.problem(("objects", place, "associations"), str(problem))
 
 
-def destinations_ready(documents: Sequence[Written[DestinationDocument]]) -> Iterator[Problem]:
-    for document in documents:
-        if isinstance(document.content, S3DestinationDocument):
-            yield document.problem(
-                ("type",), "S3 destinations are not there yet: use a destination of type postgres until a later release"
-            )
-
-
 def referred(
     sync: Written[SyncDocument], side: str, candidates: Sequence[Written[Content]], warn: Callable[[str], None]
 ) -> Written[Content] | Problem:
@@ -135,14 +127,13 @@ def referred(
         if candidate.name == name or (number is not None and candidate.content.id == number):
             return candidate
     names = [candidate.name for candidate in candidates]
-    usable = [candidate for candidate in candidates if not isinstance(candidate.content, S3DestinationDocument)]
     number_written = shown(str(sync.source.written((f"{side}_id",))))
-    if name is None and len(usable) == 1:
+    if name is None and len(candidates) == 1:
         warn(
             f"{sync.place((f'{side}_id',))}: no {side} has the id {number_written}; the only one, "
-            f'"{usable[0].name}", is used. Write `{side}: {usable[0].name}` to be sure.'
+            f'"{candidates[0].name}", is used. Write `{side}: {candidates[0].name}` to be sure.'
         )
-        return usable[0]
+        return candidates[0]
     key = side if name is not None else f"{side}_id"
     written = sync.source.written((key,))
     guess = guessed(written, names)

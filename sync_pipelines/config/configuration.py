@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from datetime import timedelta
+from typing import Any, TypeAlias
 
 from sync_pipelines.model.connection import Connection, OAuthClient
 from sync_pipelines.model.secret import Secret
@@ -58,6 +59,48 @@ class DestinationConfig:
     connection_parameters: Mapping[str, str] = field(default_factory=dict)
     row_level_security: RowLevelSecurity | None = None
 
+    @property
+    def secrets(self) -> tuple[Secret, ...]:
+        return (self.password,)
+
+    def in_schema(self, schema: str) -> "DestinationConfig":
+        """The same destination for a customer with a schema of its own."""
+        return replace(self, schema_name=schema)
+
+
+@dataclass(frozen=True, kw_only=True)
+class S3DestinationConfig:
+    """A bucket, or a local `folder`: one of the two is given. `${CUSTOMER_ID}` in prefix stands for the customer's id.
+
+    Without keys the surroundings decide who we are (a role, AWS_PROFILE). `grace`: how long replaced files stay for
+    readers that still use them.
+    """
+
+    name: str
+    bucket: str = ""
+    folder: str = ""
+    region: str | None = None
+    prefix: str = ""
+    endpoint_url: str | None = None
+    access_key_id: str | None = None
+    secret_access_key: Secret = field(default_factory=lambda: Secret(""))
+    session_token: Secret = field(default_factory=lambda: Secret(""))
+    format: str = "parquet"
+    compression: str = "zstd"
+    grace: timedelta = timedelta(days=1)
+    type: str = "s3"
+
+    @property
+    def secrets(self) -> tuple[Secret, ...]:
+        return (self.secret_access_key, self.session_token)
+
+    def in_schema(self, schema: str) -> "S3DestinationConfig":
+        """The same bucket for a customer with a schema of its own: a folder below the prefix."""
+        return replace(self, prefix=f"{self.prefix}/{schema}".strip("/"))
+
+
+AnyDestinationConfig: TypeAlias = DestinationConfig | S3DestinationConfig
+
 
 @dataclass(frozen=True, kw_only=True)
 class KeptDocument:
@@ -74,7 +117,7 @@ class Configuration:
     """Everything by its name. `warnings` are sentences for a person; they stop nothing."""
 
     providers: Mapping[str, ProviderConfig] = field(default_factory=dict)
-    destinations: Mapping[str, DestinationConfig] = field(default_factory=dict)
+    destinations: Mapping[str, AnyDestinationConfig] = field(default_factory=dict)
     syncs: Mapping[str, Sync] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     documents: tuple[KeptDocument, ...] = ()

@@ -8,7 +8,9 @@ from pydantic import AfterValidator, AliasChoices, BeforeValidator, ConfigDict, 
 from sync_pipelines.config.document import Choice, Document, Identifier, or_text, refusing
 from sync_pipelines.config.filters import BoundedFilter, HistoryDocument, Leaving
 from sync_pipelines.config.rules import RuleDocument
+from sync_pipelines.config.s3_document import S3DestinationDocument
 from sync_pipelines.config.schedules import Duration, ScheduleDocument
+from sync_pipelines.config.texts import Name, Url
 from sync_pipelines.model.naming import LONGEST_NAME, refusal_of_customer_id
 from sync_pipelines.model.schema_change import DISCARD_FIELD, DISCARD_RECORD, EVOLVE, FREEZE
 from sync_pipelines.model.sync import APPEND, FULL_REFRESH, INCREMENTAL, MIRROR, UPSERT
@@ -58,20 +60,6 @@ CONNECTION_PARAMETERS = frozenset(
     }
 )
 """Parameters of libpq that may be set beside host, port, database, user and password."""
-
-
-def _name(written: str) -> str:
-    if not 1 <= len(written) <= 100 or not written.isprintable() or "/" in written or written != written.strip():
-        raise refusing("must have 1 to 100 printable characters, no / and no blank at either end")
-    return written
-
-
-def _url(written: Any) -> Any:
-    if not isinstance(written, str):
-        return written
-    if written and not re.match(r"^https?://[^/\s?#]+[^\s?#]*$", written):
-        raise refusing("must be a URL that begins with https:// (or http:// for a local server), without ? and #")
-    return written.rstrip("/") or None
 
 
 def _table(written: str) -> str:
@@ -134,8 +122,6 @@ AuthType = Annotated[str, Choice({"oauth2": "oauth2"})]
 Category = Annotated[str, Choice({"crm": "crm"})]
 Direction = Annotated[str, Choice({"inbound": "inbound"}, later=_LATER)]
 Mode = Annotated[str, Choice({UPSERT: UPSERT, MIRROR: MIRROR, APPEND: APPEND})]
-Name = Annotated[str, AfterValidator(_name)]
-Url = Annotated[str | None, BeforeValidator(_url)]
 
 
 class OAuthDocument(Document):
@@ -212,27 +198,6 @@ class PostgresDestinationDocument(Document):
         {}, description="Of libpq, such as sslmode"
     )
     row_level_security: Annotated[RowLevelSecurityDocument | None, BeforeValidator(_unless_off)] = None
-
-
-def _in_no_bucket(written: Any) -> None:
-    if written:
-        raise refusing("is of databases only: in a bucket, give each customer's prefix its own right to be read")
-
-
-class S3DestinationDocument(Document):
-    """An S3 bucket: recognised, and refused when configuration is loaded, until it can be written to."""
-
-    class Credentials(Document):
-        access_key_id: str
-        secret_access_key: SecretStr
-        region: str
-        bucket: str
-
-    id: Identifier | None = None
-    name: Name
-    type: Literal["s3"]
-    credentials: Credentials
-    row_level_security: Annotated[None, BeforeValidator(_in_no_bucket)] = None
 
 
 DESTINATION_DOCUMENTS: dict[str, type[PostgresDestinationDocument] | type[S3DestinationDocument]] = {

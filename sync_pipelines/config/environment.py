@@ -65,7 +65,7 @@ def expand(
         elif match["name"] in _CUSTOMER_NAMES:
             if path in allowed.for_customers:
                 return CUSTOMER_ID
-            refuse(path, f"cannot hold {match[0]}: only a destination's database and schema can")
+            refuse(path, f"cannot hold {match[0]}: only a destination's database, schema, prefix and folder can")
         elif path[0] in allowed.literal:
             refuse(path, f"is a name and cannot come from the environment: write it out instead of {match[0]}")
         else:

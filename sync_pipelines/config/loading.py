@@ -8,7 +8,6 @@ from sync_pipelines.config.building import destination_from, provider_from, sync
 from sync_pipelines.config.checks import (
     DestinationDocument,
     Written,
-    destinations_ready,
     objects_possible,
     referred,
     schemas_sound,
@@ -19,7 +18,6 @@ from sync_pipelines.config.checks import (
 from sync_pipelines.config.configuration import Configuration, KeptDocument
 from sync_pipelines.config.documents import (
     DESTINATION_DOCUMENTS,
-    PostgresDestinationDocument,
     ProviderDocument,
     SyncDocument,
 )
@@ -41,7 +39,9 @@ _REFERENCES = {
     "providers": Allowed(literal=frozenset({"id", "name", "provider_name"})),
     "destinations": Allowed(
         literal=frozenset({"id", "name", "type"}),
-        for_customers=frozenset({("credentials", "database"), ("credentials", "schema")}),
+        for_customers=frozenset(
+            {("credentials", "database"), ("credentials", "schema"), ("credentials", "prefix"), ("folder",)}
+        ),
     ),
     "syncs": Allowed(literal=frozenset({"id", "name", "objects", "metadata_prefix"})),
 }
@@ -170,7 +170,6 @@ class _Loading:
         self.problems.extend(twins(self.destinations, "destination"))
         self.problems.extend(twins(self.syncs, "sync"))
         self.problems.extend(vendors_known(self.providers, self.vendors, self.at_version))
-        self.problems.extend(destinations_ready(self.destinations))
         complete = [whole for sync in self.syncs if (whole := self._with_both_sides(sync))]
         self.problems.extend(tables_shared(complete, self.vendors))
         syncs = [
@@ -181,11 +180,7 @@ class _Loading:
             self._warn_of_haste(written, sync)
         return Configuration(
             providers={each.name: provider_from(each.content) for each in self.providers},
-            destinations={
-                each.name: destination_from(each.content)
-                for each in self.destinations
-                if isinstance(each.content, PostgresDestinationDocument)
-            },
+            destinations={each.name: destination_from(each.content) for each in self.destinations},
             syncs={sync.name: sync for sync in syncs},
             warnings=tuple(self.warnings),
             documents=tuple(self._kept_documents()),

@@ -1,8 +1,10 @@
 """Where customers' copies land."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
-from sync_pipelines.config import DestinationConfig
+from sync_pipelines.config import AnyDestinationConfig, DestinationConfig, S3DestinationConfig
 from sync_pipelines.config.environment import CUSTOMER_ID
 from sync_pipelines.destinations.postgres.destination import PostgresDestination, pools
 from sync_pipelines.destinations.postgres.place import place_of
@@ -14,12 +16,18 @@ from sync_pipelines.model.survey import Survey, Where
 __all__ = ["open_destination", "open_survey", "where_of"]
 
 
-def open_destination(config: DestinationConfig, customer_id: str) -> Destination:
-    """The destination as one customer sees it: `${CUSTOMER_ID}` filled in database and schema. Nothing is sent yet."""
-    if config.type != "postgres":
-        raise ConfigurationError(
-            f"The destination {config.name} has the type {config.type}, which is not known. Known is: postgres."
-        )
+def open_destination(
+    config: AnyDestinationConfig, customer_id: str, s3_client: Callable[[], Any] | None = None
+) -> Destination:
+    """The destination as one customer sees it: `${CUSTOMER_ID}` filled in. Nothing is sent yet.
+
+    `s3_client`: gives boto3's client for buckets whose configuration has no keys.
+    """
+    if isinstance(config, S3DestinationConfig):
+        # Arrow and boto3 take a second to import, which nobody else shall pay.
+        from sync_pipelines.destinations.s3.opening import open_files
+
+        return open_files(config, customer_id, s3_client)
     return PostgresDestination(place_of(config, customer_id))
 
 

@@ -108,8 +108,7 @@ def sync_object(
 
     `memory`: of the account's fields; without one a change of them goes unnoticed.
     """
-    ruling = ruled(work, describe(work.crm_object), memory, tally)
-    schema = ruling.schema
+    schema = (ruling := ruled(work, describe(work.crm_object), memory, tally)).schema
     tally.account_id = _account_id(work, vendor)
     observe("described")
     table = table_of(work.sync, work.declared, work.crm_object)
@@ -132,8 +131,8 @@ def sync_object(
         reread = False
         if work.first is None:
             known, reread = follow(refill, known, vendor.check_stop, tally, observe)
-        chosen_by = selecting.mark_of(work.declared, plan.custom)
-        checkpoint = begin(work, known, (marks, chosen_by), vendor, tally.account_id, reread=reread)
+        all_marks = marks, selecting.mark_of(work.declared, plan.custom)
+        checkpoint = begin(work, known, all_marks, vendor, tally.account_id, reread=reread)
         selection = selecting.select(work.declared, work.crm_object, schema, checkpoint, plan.custom)
         plan = replace(plan, fields=selecting.with_fields(plan.fields, selection))
         chunks = _chunk_plan(work, ruling, table, plan, checkpoint.seed or checkpoint.fingerprint)
@@ -149,9 +148,8 @@ def sync_object(
         )
         if work.first is None:
             read.to_the_end(checkpoint)
-            Formulas(
-                work=work, landing=landing, table=table, schema=schema, plan=plan, key_of=chunks.key_of
-            ).refresh_if_due(vendor, tally, observe)
+            made = Formulas(work=work, landing=landing, table=table, schema=schema, plan=plan, key_of=chunks.key_of)
+            made.refresh_if_due(vendor, tally, observe)
         else:
             read.first_records(known, checkpoint, work.first)
     for notice in vendor.notices:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from sync_pipelines.model.checkpoint import Checkpoint
 from sync_pipelines.model.common_model import Column
@@ -223,4 +223,24 @@ class Destination(Protocol):
 
     def close(self) -> None:
         """Let go of connections."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compacted:
+    """Files that were merged into fewer ones, and files that were removed because nobody needs them any more."""
+
+    merged: int = 0
+    removed: int = 0
+
+    def __add__(self, other: "Compacted") -> "Compacted":
+        return Compacted(merged=self.merged + other.merged, removed=self.removed + other.removed)
+
+
+@runtime_checkable
+class Compacts(Protocol):
+    """A Destination that is made of files, which become many."""
+
+    def compact(self, scope: Scope, table: Table) -> Compacted:
+        """Merge what can be merged and remove what is no longer needed. Runs may write at the same time."""
         ...

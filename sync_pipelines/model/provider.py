@@ -45,6 +45,12 @@ class ObjectSchema:
     lookups: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     unreadable: tuple[VendorField, ...] = ()
 
+    @property
+    def catalogue(self) -> "list[tuple[VendorField, bool]]":
+        """All fields by name, and whether each can be read."""
+        found = [(each, True) for each in self.fields] + [(each, False) for each in self.unreadable]
+        return sorted(found, key=lambda entry: entry[0].name.casefold())
+
 
 @dataclass(frozen=True, kw_only=True)
 class RecordShape:

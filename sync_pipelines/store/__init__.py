@@ -18,11 +18,13 @@ from sync_pipelines.store.health import Health
 from sync_pipelines.store.leases import Leases
 from sync_pipelines.store.lifecycle import Lifecycle, SyncState
 from sync_pipelines.store.mappings import Mappings
+from sync_pipelines.store.requests import Requests
 from sync_pipelines.store.rescheduling import Outcome
 from sync_pipelines.store.retention import Retention
 from sync_pipelines.store.runs import Runs
 from sync_pipelines.store.schemas import Schemas
 from sync_pipelines.store.sealing import KeyRing
+from sync_pipelines.store.tokens import ApiTokens
 
 __all__ = [
     "AppliedVersion",
@@ -58,6 +60,8 @@ class Store:
         self.freshness = Freshness(self._engine)
         self.lifecycle = Lifecycle(self._engine)
         self.leases = Leases(self._engine)
+        self.requests = Requests(self._engine)
+        self.tokens = ApiTokens(self._engine)
         self.audit = Audit(self._engine)
         self.health = Health(self._engine)
         self.retention = Retention(self._engine)

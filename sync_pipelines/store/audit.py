@@ -31,11 +31,22 @@ class Audit:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def list(self, subject: str | None = None, limit: int = 100) -> Sequence[AuditEntry]:
-        """Newest first."""
+    def list(
+        self,
+        subject: str | None = None,
+        limit: int = 100,
+        *,
+        actor: str | None = None,
+        action: str | None = None,
+        before: int | None = None,
+    ) -> Sequence[AuditEntry]:
+        """Newest first, those that match everything given. `before`: older than the entry of this id."""
         query = select(audit).order_by(audit.c.id.desc()).limit(limit)
-        if subject is not None:
-            query = query.where(audit.c.subject == subject)
+        for column, wanted in ((audit.c.subject, subject), (audit.c.actor, actor), (audit.c.action, action)):
+            if wanted is not None:
+                query = query.where(column == wanted)
+        if before is not None:
+            query = query.where(audit.c.id < before)
         with self._engine.connect() as database:
             return [AuditEntry(**row) for row in database.execute(query).mappings()]
 

@@ -13,8 +13,8 @@ from sync_pipelines.config.configuration import KeptDocument
 from sync_pipelines.config.snapshot import digest_of
 from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.sync import Sync
+from sync_pipelines.store.asking import ask
 from sync_pipelines.store.audit import note
-from sync_pipelines.store.due import ask
 from sync_pipelines.store.planning import plan
 from sync_pipelines.store.tables import configuration_versions, due, planned
 
@@ -87,7 +87,7 @@ class Applying:
         known = self._database.execute(covered).scalars().all()
         if not known:
             return ()
-        return ask(self._database, sync, known, objects, full=False, actor=actor, now=datetime.now(UTC))
+        return ask(self._database, sync, known, objects, full=False, actor=actor, now=datetime.now(UTC)).customers
 
 
 class Configurations:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection as Database
-from sqlalchemy import Engine, RowMapping, delete, func, select, update
+from sqlalchemy import Engine, RowMapping, delete, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 
 from sync_pipelines.model.connection import Connection
@@ -50,6 +50,33 @@ class Connections:
             query = query.where(connections.c.customer_id == func.any(list(customers)))
         with self._engine.connect() as database:
             return [_connection(row) for row in database.execute(query).mappings()]
+
+    def page(
+        self,
+        *,
+        provider: str | None = None,
+        customer_id: str | None = None,
+        status: str | None = None,
+        after: tuple[str, str] | None = None,
+        limit: int = 100,
+    ) -> "Sequence[Connection]":
+        """As `list`, at most so many, of those behind (provider, customer) `after`."""
+        query = select(*_COLUMNS).order_by(connections.c.provider, connections.c.customer_id).limit(limit)
+        for column, wanted in (("provider", provider), ("customer_id", customer_id), ("status", status)):
+            if wanted is not None:
+                query = query.where(connections.c[column] == wanted)
+        if after is not None:
+            query = query.where(tuple_(connections.c.provider, connections.c.customer_id) > tuple_(*after))
+        with self._engine.connect() as database:
+            return [_connection(row) for row in database.execute(query).mappings()]
+
+    def customers(self, *, after: str | None = None, limit: int = 100) -> "Sequence[str]":
+        """Ids of who is connected to anything, in order, behind `after`."""
+        query = select(connections.c.customer_id).distinct().order_by(connections.c.customer_id).limit(limit)
+        if after is not None:
+            query = query.where(connections.c.customer_id > after)
+        with self._engine.connect() as database:
+            return list(database.execute(query).scalars())
 
     def find(self, customer_id: str, provider: str) -> Connection | None:
         """The customer's connection to a provider, None where there is none."""

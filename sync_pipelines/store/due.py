@@ -14,7 +14,6 @@ from sqlalchemy import (
     bindparam,
     case,
     func,
-    insert,
     literal,
     null,
     select,
@@ -26,12 +25,12 @@ from sqlalchemy import Connection as Database
 from sqlalchemy.dialects.postgresql import JSONB
 
 from sync_pipelines.model.connection import Connection
-from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.sync import Sync
+from sync_pipelines.store.asking import Asked, ask
 from sync_pipelines.store.grouping import DueKind, grouped
 from sync_pipelines.store.planning import SCHEDULING, plan
 from sync_pipelines.store.rescheduling import Outcome, rescheduled
-from sync_pipelines.store.tables import connections, due, planned, requests, sync_states
+from sync_pipelines.store.tables import connections, due, planned, sync_states
 
 CLAIM_EXPIRES = timedelta(minutes=15)
 """After so long without a heartbeat a claim's work is free to be claimed again."""
@@ -70,29 +69,6 @@ _CONNECTIONS_IN_ERROR = text(
     """
 )
 """A connection is in error when all that is planned of it is, and works again when anything of it does."""
-
-_ASK = text(
-    """
-    WITH asked AS (
-        SELECT sync, connection_id FROM due
-        WHERE sync = :sync AND (CAST(:customers AS text[]) IS NULL OR customer_id = ANY(:customers))
-        ORDER BY connection_id
-        FOR UPDATE
-    )
-    UPDATE due
-    SET asked_at = COALESCE(LEAST(asked_at, :now), :now),
-        asked_objects = CASE
-            WHEN asked_at IS NULL THEN CAST(:objects AS text[])
-            WHEN asked_objects IS NULL OR CAST(:objects AS text[]) IS NULL THEN NULL
-            ELSE ARRAY(SELECT DISTINCT unnest(asked_objects || CAST(:objects AS text[])) ORDER BY 1)
-        END,
-        asked_full = asked_full OR :full
-    FROM asked
-    WHERE due.sync = asked.sync AND due.connection_id = asked.connection_id
-    RETURNING due.customer_id
-    """
-)
-"""Several requests before a run become one that does the work of all of them, or more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -245,9 +221,25 @@ class Due:
         What is running at the moment runs again afterwards. ConfigurationError for a named customer that the sync does
         not cover, and nothing is changed.
         """
+        return self.ask(sync, customers, objects, full, actor=actor, now=now).customers
+
+    def ask(
+        self,
+        sync: str,
+        customers: Sequence[str] | None = None,
+        objects: Sequence[str] | None = None,
+        full: bool = False,
+        *,
+        actor: str = "system",
+        key: str | None = None,
+        now: datetime | None = None,
+    ) -> Asked:
+        """As `request`. A `key` that was used before asks for nothing: the answer is that of the first time.
+
+        KeyUsed when the key was used for something else.
+        """
         with self._engine.begin() as database:
-            asked = ask(database, sync, customers, objects, full=full, actor=actor, now=now or _now())
-        return tuple(sorted(asked))
+            return ask(database, sync, customers, objects, full=full, actor=actor, now=now or _now(), key=key)
 
     def get(self, claim: uuid.UUID) -> Claim | None:
         """A claim as far as it is still held, None when nothing of it is."""
@@ -345,32 +337,6 @@ def _begin(database: Database, syncs: Iterable[str], now: datetime) -> None:
     """With its first claim a sync that was only created is active."""
     created = and_(sync_states.c.sync == func.any(list(syncs)), sync_states.c.state == "created")
     database.execute(update(sync_states).where(created).values(state="active", actor="system", since=now))
-
-
-def ask(
-    database: Database,
-    sync: str,
-    customers: Sequence[str] | None,
-    objects: Sequence[str] | None,
-    *,
-    full: bool,
-    actor: str,
-    now: datetime,
-) -> tuple[str, ...]:
-    """See `Due.request`. Runs in the caller's transaction."""
-    wanted = {
-        "sync": sync,
-        "customers": None if customers is None else list(customers),
-        "objects": list(objects) if objects else None,
-        "full": full,
-    }
-    asked = tuple(database.execute(_ASK, {**wanted, "now": now}).scalars())
-    if missing := sorted(set(customers or ()) - set(asked)):
-        raise ConfigurationError(
-            f"The sync {sync} does not cover {', '.join(missing)}: connect them, or correct the names."
-        )
-    database.execute(insert(requests).values(**wanted, asked_at=now, actor=actor))
-    return asked
 
 
 def _now() -> datetime:

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
-from sqlalchemy import Engine, column, func, select, table, text
+from sqlalchemy import Engine, Select, column, func, select, table, text
 
 State = Literal["healthy", "warning", "error", "inactive"]
 STATES: Final[tuple[State, ...]] = ("healthy", "warning", "error", "inactive")
@@ -149,6 +149,26 @@ class Health:
         """Connections that match everything given: by sync, the worst first, then by customer."""
         worst_first = func.array_position(["error", "warning", "inactive", "healthy"], _CONNECTIONS.c.health)
         query = select(_CONNECTIONS).order_by(_CONNECTIONS.c.sync, worst_first, _CONNECTIONS.c.customer_id)
+        return self._connections(query, sync, customer_id, states)
+
+    def page(
+        self,
+        sync: str,
+        customer_id: str | None = None,
+        states: Sequence[State] = STATES,
+        *,
+        after: str | None = None,
+        limit: int = 100,
+    ) -> list[ConnectionHealth]:
+        """Connections of a sync that match everything given, by customer, at most so many behind `after`."""
+        query = select(_CONNECTIONS).order_by(_CONNECTIONS.c.customer_id).limit(limit)
+        if after is not None:
+            query = query.where(_CONNECTIONS.c.customer_id > after)
+        return self._connections(query, sync, customer_id, states)
+
+    def _connections(
+        self, query: Select[Any], sync: str | None, customer_id: str | None, states: Sequence[State]
+    ) -> list[ConnectionHealth]:
         for each, wanted in ((_CONNECTIONS.c.sync, sync), (_CONNECTIONS.c.customer_id, customer_id)):
             if wanted is not None:
                 query = query.where(each == wanted)

@@ -20,6 +20,10 @@ _COLUMNS = [
 ]
 
 
+class MappingMoved(ConfigurationError):
+    """Somebody else saved a version meanwhile."""
+
+
 class Mappings:
     """By customer, provider and object; the object's name is the one that the sync gives it, whatever its case."""
 
@@ -87,9 +91,13 @@ class Mappings:
         *,
         actor: str = "system",
         action: str = "map",
+        expected: int | None = None,
     ) -> Mapping:
         """A new version with these rules, each a FieldRule or its written form; the current one as it is when it has
-        the same rules already. ConfigurationError when one is no rule. `action`: what the audit calls it."""
+        the same rules already. ConfigurationError when one is no rule. `action`: what the audit calls it.
+
+        `expected`: the version that the caller has read (0: none); MappingMoved when it is not the newest any more.
+        """
         rules = rules_from(fields)
         who = {"customer_id": customer_id, "provider": provider, "object": object.casefold()}
         with self._engine.begin() as database:
@@ -98,6 +106,7 @@ class Mappings:
             database.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:lock, 0))"), {"lock": lock})
             row = database.execute(_versions(customer_id, provider, object).limit(1)).mappings().one_or_none()
             old = _mapping(row) if row else None
+            _refuse_moved(old, expected)
             if old is not None and old.fields == rules:
                 return old
             version = old.version + 1 if old else 1
@@ -129,6 +138,12 @@ def _versions(customer_id: str, provider: str, object: str) -> Select[Any]:
         )
         .order_by(mappings.c.version.desc())
     )
+
+
+def _refuse_moved(newest: Mapping | None, expected: int | None) -> None:
+    version = newest.version if newest else 0
+    if expected is not None and version != expected:
+        raise MappingMoved(f"The mapping has moved on to version {version}: read it again, and decide anew.")
 
 
 def _mapping(row: RowMapping) -> Mapping:

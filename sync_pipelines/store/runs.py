@@ -1,10 +1,11 @@
 """What every run did to every connection's object."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Engine, RowMapping, bindparam, select, text
+from sqlalchemy import Engine, RowMapping, bindparam, select, text, tuple_
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import OperationalError
 
@@ -25,7 +26,14 @@ _ADD = text(
     f"INSERT INTO runs ({_COLUMNS}) SELECT {_COLUMNS} FROM jsonb_populate_recordset(NULL::runs, :rows)"  # noqa: S608
 ).bindparams(bindparam("rows", type_=JSONB))
 """One statement for any number of rows, and no text of its own for each number."""
-_FILTERS = ("sync", "object", "customer_id", "status", "run_id")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordedRun:
+    """A run with the number that it has here; later ones have higher numbers."""
+
+    id: int
+    run: SyncRun
 
 
 class Runs:
@@ -64,15 +72,36 @@ class Runs:
         limit: int = 100,
     ) -> list[SyncRun]:
         """Runs that match everything given, newest first; `since` bounds when they finished."""
-        wanted = dict(zip(_FILTERS, (sync, object, customer_id, status, run_id), strict=True))
+        found = self.page(
+            since=since, limit=limit, sync=sync, object=object, customer_id=customer_id, status=status, run_id=run_id
+        )
+        return [each.run for each in found]
+
+    def page(
+        self,
+        *,
+        before: tuple[datetime, int] | None = None,
+        since: datetime | None = None,
+        limit: int = 100,
+        **wanted: str | None,
+    ) -> "Sequence[RecordedRun]":
+        """As `list`, with each run's number. `before`: older than the run of this end and number."""
         query = select(runs).order_by(runs.c.finished_at.desc(), runs.c.id.desc()).limit(limit)
         for name, value in wanted.items():
             if value is not None:
                 query = query.where(runs.c[name] == value)
         if since is not None:
             query = query.where(runs.c.finished_at >= since)
+        if before is not None:
+            query = query.where(tuple_(runs.c.finished_at, runs.c.id) < tuple_(*before))
         with self._engine.connect() as database:
-            return [_run(row) for row in database.execute(query).mappings()]
+            return [RecordedRun(id=row["id"], run=_run(row)) for row in database.execute(query).mappings()]
+
+    def get(self, id: int) -> RecordedRun | None:
+        """The run of this number, None where there is none (any more)."""
+        with self._engine.connect() as database:
+            row = database.execute(select(runs).where(runs.c.id == id)).mappings().one_or_none()
+        return RecordedRun(id=id, run=_run(row)) if row else None
 
     def last(self, sync: str, object: str, customer_id: str) -> SyncRun | None:
         """The newest one of this work, whatever became of it."""

@@ -313,6 +313,9 @@ requests = Table(
     Column("customers", ARRAY(Text), comment="Null means all"),
     Column("objects", ARRAY(Text), comment="Null means all"),
     Column("full", Boolean, nullable=False),
+    Column("key", Text, comment="Repeating it asks for nothing new"),
+    Column("key_mark", Text, comment="Of what was asked with the key"),
+    UniqueConstraint("key"),
     Index("ix_requests_sync", "sync", "asked_at"),
     Index("ix_requests_asked_at", "asked_at"),
 )
@@ -329,4 +332,21 @@ audit = Table(
     Column("new", JSONB),
     Index("ix_audit_subject", "subject", "id"),
     Index("ix_audit_at", "at"),
+)
+
+api_tokens = Table(
+    "api_tokens",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("hash", Text, nullable=False, comment="SHA-256 of the token, which nobody keeps"),
+    Column("scopes", ARRAY(Text), nullable=False),
+    Column("customer_id", Text, comment="All that the token can see; null means everybody"),
+    Column("actor", Text, nullable=False),
+    Column("created_at", Moment, nullable=False, server_default=func.now()),
+    Column("expires_at", Moment),
+    Column("revoked_at", Moment),
+    Column("used_at", Moment, comment="About when it was last used"),
+    UniqueConstraint("hash"),
+    comment="Who may call the API",
 )

@@ -248,7 +248,7 @@ def test_a_wrong_schedule_is_told(project_folder, schedule, expected):
         (
             "destinations/warehouse.yaml",
             "name: warehouse\ntype: s3\nrow_level_security: true\n"
-            "credentials: {access_key_id: a, secret_access_key: b, region: c, bucket: d}\n",
+            "credentials: {access_key_id: a, secret_access_key: b, region: c, bucket: crm-copies}\n",
             "3: row_level_security: is of databases only: in a bucket, give each customer's prefix its own right to be "
             "read",
         ),

@@ -71,7 +71,7 @@ def test_a_missing_variable_is_told_once_although_its_field_needs_another_type(p
     [
         ("${", "has `${` without a name: write ${NAME} or ${NAME:-default}, or $${ for the characters ${"),
         ("${NOT A NAME}", "has `${` without a name: write ${NAME} or ${NAME:-default}, or $${ for the characters ${"),
-        ("${CUSTOMER_ID}", "cannot hold ${CUSTOMER_ID}: only a destination's database and schema can"),
+        ("${CUSTOMER_ID}", "cannot hold ${CUSTOMER_ID}: only a destination's database, schema, prefix and folder can"),
     ],
 )
 def test_a_reference_that_means_nothing_is_told(project_folder, user, expected):

@@ -207,15 +207,20 @@ def test_the_printed_custom_fields_keep_clear_of_the_common_columns():
     }
 
 
-def test_the_printed_s3_destination_is_recognised_and_refused_for_now(printed_folder):
-    printed_folder.write({"destinations/s3.json": without_comments(S3).strip()})
-
-    (problem,) = printed_folder.problems()
-
-    assert problem == (
-        "destinations/s3.json:4: type: S3 destinations are not there yet: use a destination of type postgres until a "
-        "later release"
+def test_the_printed_s3_destination_works_as_written(printed_folder):
+    sync = json.loads(without_comments(SYNC)) | {"destination_id": 3}
+    printed_folder.write(
+        {"destinations/s3.json": without_comments(S3).strip(), "syncs/salesforce.json": json.dumps(sync)}
     )
+
+    configuration = printed_folder.load()
+    bucket = configuration.destinations["my production s3"]
+    assert configuration.syncs["my salesforce sync"].destination == "my production s3"
+
+    assert (bucket.type, bucket.bucket, bucket.region, bucket.prefix) == ("s3", "my-s3-bucket", "us-west-2", "")
+    assert (bucket.access_key_id, bucket.secret_access_key.reveal()) == ("AKUADFSSDFS", "C12389cs809c809s809s")
+    assert (bucket.format, bucket.compression) == ("parquet", "zstd")
+    assert "C12389" not in repr(bucket)
 
 
 def test_comments_in_json_are_refused_with_the_way_out(printed_folder):

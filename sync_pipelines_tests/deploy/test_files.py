@@ -68,11 +68,14 @@ def test_every_variable_of_ours_in_deploy_is_a_setting():
             assert set(re.findall(r"SYNC_PIPELINES_[A-Z_]+", file.read_text(encoding="utf-8"))) <= known, file
 
 
-def test_nothing_but_the_webserver_is_published_and_that_only_on_this_host():
+def test_nothing_but_the_webserver_and_the_api_is_published_and_that_only_on_this_host():
     services = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))["services"]
     services |= yaml.safe_load((DEPLOY / "celery" / "compose.yaml").read_text(encoding="utf-8"))["services"]
     published = {name: service["ports"] for name, service in services.items() if "ports" in service}
-    assert published == {"webserver": ["${WEBSERVER_LISTEN:-127.0.0.1:3000}:3000"]}
+    assert published == {
+        "webserver": ["${WEBSERVER_LISTEN:-127.0.0.1:3000}:3000"],
+        "api": ["${API_LISTEN:-127.0.0.1:8700}:8700"],
+    }
 
 
 def test_the_query_for_late_work_in_the_runbook_answers(place):

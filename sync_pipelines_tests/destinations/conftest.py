@@ -1,11 +1,15 @@
 """A destination of each kind, empty; every contract test runs against all of them."""
 
+from datetime import timedelta
+
 import pytest
 
-from sync_pipelines.config import DestinationConfig
+from sync_pipelines.config import DestinationConfig, S3DestinationConfig
 from sync_pipelines.destinations import open_destination
 from sync_pipelines.model.secret import Secret
 from sync_pipelines_tests.destinations.cases import CONTACTS, ignore, scope
+
+NO_TIME = timedelta(0)
 
 
 @pytest.fixture
@@ -26,12 +30,52 @@ def postgres_config(database):
 
 
 @pytest.fixture
-def open_again(postgres_config):
+def folder_config(tmp_path):
+    def config(**changes):
+        return S3DestinationConfig(**{"name": "lake", "folder": str(tmp_path / "lake"), "grace": NO_TIME} | changes)
+
+    return config
+
+
+@pytest.fixture
+def lines_config(folder_config):
+    def config(**changes):
+        return folder_config(**{"format": "jsonl", "compression": "gzip"} | changes)
+
+    return config
+
+
+@pytest.fixture
+def bucket_config(bucket):
+    def config(**changes):
+        return S3DestinationConfig(**bucket.configuration | {"name": "lake", "prefix": "crm"} | changes)
+
+    return config
+
+
+@pytest.fixture
+def config_of_kind(request, destination_kind):
+    kind = destination_kind.replace("partitioned", "postgres")
+    return request.getfixturevalue(f"{kind}_config")
+
+
+@pytest.fixture
+def is_empty(request, destination_kind):
+    """Tells whether the destination holds nothing at all."""
+    if destination_kind == "bucket":
+        return lambda: not request.getfixturevalue("bucket").list()
+    if destination_kind in ("folder", "lines"):
+        return lambda: not list(request.getfixturevalue("tmp_path").iterdir())
+    return lambda: request.getfixturevalue("sql")("SELECT to_regnamespace('crm') IS NULL") == [(True,)]
+
+
+@pytest.fixture
+def open_again(config_of_kind):
     """Opens further destinations, as other processes would; closes them at the end."""
     opened = []
 
     def make(customer_id="acme", **changes):
-        destination = open_destination(postgres_config(**changes), customer_id)
+        destination = open_destination(config_of_kind(**changes), customer_id)
         opened.append(destination)
         return destination
 
@@ -46,8 +90,8 @@ def destination_kind(request):
 
 
 @pytest.fixture
-def destination(destination_kind, open_again):
-    return {"postgres": open_again}[destination_kind]()
+def destination(open_again):
+    return open_again()
 
 
 @pytest.fixture

@@ -38,12 +38,17 @@ from sync_pipelines_tests.destinations.cases import (
 LATELY = timedelta(minutes=10)
 
 
-@pytest.fixture(params=["plain", "partitioned"])
-def destination(request, destination, sql):
-    if request.param == "partitioned":
+@pytest.fixture(params=["postgres", "partitioned", "folder", "bucket", "lines"])
+def destination_kind(request):
+    return request.param
+
+
+@pytest.fixture
+def destination(request, destination_kind, destination):
+    if destination_kind == "partitioned":
         with destination.open(scope("somebody else"), CONTACTS, "run-0", ignore) as landing:
             load(landing, rows(1, 2), DONE)
-        sql(PARTITIONED)
+        request.getfixturevalue("sql")(PARTITIONED)
     return destination
 
 
@@ -480,6 +485,14 @@ def test_records_merged_into_another_are_marked_with_it_once(landing):
     assert stored(landing) == before
 
 
+def test_a_loser_of_a_merge_keeps_its_survivor_until_it_lives_again(landing):
+    load(landing, rows(1, 2), DONE, merged=[("2", "1")])
+    assert load(landing, [row("2", minute=1, deleted=True)], DONE) == Counts(updated=1)
+    assert stored(landing)["2"]["_sync_merged_into"] == "1"
+    assert load(landing, [row("2", minute=2)], DONE) == Counts(updated=1)
+    assert stored(landing)["2"]["_sync_merged_into"] is None
+
+
 def test_a_merge_is_told_only_to_its_own_customer(destination):
     for customer in ("acme", "globex"):
         with destination.open(scope(customer), CONTACTS, "run-1", ignore) as landing:
@@ -572,11 +585,11 @@ def test_check_finds_nothing_wrong(destination):
     destination.check()
 
 
-def test_a_place_without_tables_holds_nothing_and_gets_none(destination_kind, open_again, sql):
+def test_a_place_without_tables_holds_nothing_and_gets_none(open_again, is_empty):
     destination = open_again()
     assert destination.stocks([scope("acme"), scope("bolt")], CONTACTS, LATELY) == [Stock(live=0)] * 2
     assert destination.stocks([], CONTACTS, LATELY) == []
-    assert sql("SELECT to_regnamespace('crm') IS NULL") == [(True,)]
+    assert is_empty()
 
 
 def test_the_stock_of_a_scope_is_its_own_living_rows(destination):
@@ -606,9 +619,10 @@ def test_the_stock_of_a_first_read_under_way_has_no_position(destination):
     assert destination.stocks([scope()], CONTACTS, LATELY) == [Stock(live=2)]
 
 
-def test_only_destinations_that_share_their_tables_are_in_one_place(open_again):
+def test_only_destinations_that_share_their_tables_are_in_one_place(destination_kind, open_again):
     assert open_again("acme").where == open_again("bolt").where
-    apart = {"schema_name": "crm_${CUSTOMER_ID}"}
+    database = destination_kind in ("postgres", "partitioned")
+    apart = {"schema_name" if database else "prefix": "crm_${CUSTOMER_ID}"}
     assert open_again("acme", **apart).where != open_again("bolt", **apart).where
 
 
@@ -627,6 +641,18 @@ def test_whatever_the_order_the_newest_version_of_each_record_stays(destination,
         for id, minute in (pair for versions in loads for pair in versions):
             newest[id] = max(minute, newest.get(id, 0))
         assert names(landing) == {id: f"{id}{minute}" for id, minute in newest.items()}
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(loads=st.lists(st.lists(version, max_size=3, unique_by=lambda pair: pair[0]), max_size=8))
+def test_whatever_the_order_the_first_version_of_each_record_stays_where_rows_are_only_added(destination, loads):
+    with destination.open(scope(f"customer {next(customers)}"), ONLY_ADDED, "run-1", ignore) as landing:
+        first, told = {}, Counts()
+        for versions in loads:
+            told += load(landing, [row(id, minute=minute, name=f"{id}{minute}") for id, minute in versions], DONE)
+            first = {id: f"{id}{minute}" for id, minute in versions} | first
+        assert names(landing) == first
+        assert told == Counts(created=len(first), unchanged=sum(map(len, loads)) - len(first))
 
 
 def test_a_position_that_only_moves_is_stored_and_fenced(destination):

@@ -22,6 +22,11 @@ from sync_pipelines_tests.destinations.cases import (
 )
 
 
+@pytest.fixture(params=["postgres", "folder", "bucket", "lines"])
+def destination_kind(request):
+    return request.param
+
+
 @pytest.fixture
 def landing(destination):
     with destination.open(scope(), CONTACTS, "run-1", ignore) as opened:

@@ -18,6 +18,12 @@ from sync_pipelines_tests.destinations.cases import (
     stored,
 )
 
+
+@pytest.fixture(params=["postgres", "folder", "bucket", "lines"])
+def destination_kind(request):
+    return request.param
+
+
 GROUPED = replace(
     CONTACTS, name="links", columns=(*CONTACTS.columns, Column("source_id", "text")), grouped_by="source_id"
 )

@@ -20,6 +20,7 @@ VERBS = (
     *("mapping set", "mapping show", "mapping rollback", "mapping suggest", "fields", "failed"),
     *("schema show", "schema changes", "schema accept", "key new", "key rotate", "verify", "fresh"),
     *("preview", "plan", "apply", "config history", "config show", "config rollback"),
+    *("api", "token new", "token list", "token revoke"),
 )
 ACCOUNT = {"object": "account", "custom_schema": CUSTOM_SCHEMA}
 

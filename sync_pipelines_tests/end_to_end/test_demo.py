@@ -9,6 +9,7 @@ import sys
 import threading
 from pathlib import Path
 
+import httpx
 import pytest
 
 from sync_pipelines.embedded_postgres import EmbeddedPostgres
@@ -192,13 +193,16 @@ def test_once_ends_with_zero_when_all_is_equal(tmp_path):
     assert once.children() == []
 
 
-def test_dev_brings_up_dagster_on_the_configuration_and_ctrl_c_stops_it(tmp_path):
+def test_dev_brings_up_dagster_and_the_api_on_the_configuration_and_ctrl_c_stops_it(tmp_path):
     apps = {f"{vendor}_CLIENT_{part}": "mine" for vendor in ("SALESFORCE", "HUBSPOT") for part in ("ID", "SECRET")}
-    dev = Demo(tmp_path, "--port", "0", verb=("dev",), **apps)
+    dev = Demo(tmp_path, "--port", "0", "--api-port", "0", verb=("dev",), **apps)
     try:
         dev.wait_for("Ctrl-C stops everything")
         with DagsterClient(re.search(r"Dagster +(http://127\.0\.0\.1:\d+)", dev.text).group(1)) as client:
             assert client.partition_keys(("salesforce_crm", "account")) == []
+        api = re.search(r"API +(http://127\.0\.0\.1:\d+)", dev.text).group(1)
+        assert httpx.get(f"{api}/readyz", timeout=60).json() == {"status": "ok"}
+        assert httpx.get(f"{api}/api/v1/syncs", timeout=60).status_code == 401
     finally:
         dev.stop()
     assert dev.children() == []

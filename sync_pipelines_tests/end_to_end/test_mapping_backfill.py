@@ -210,6 +210,33 @@ def test_values_that_did_not_fit_are_tried_again_when_the_mapping_or_the_type_ch
     assert {row["_sync_errors"] for row in place.rows("crm_account")} == {None}
 
 
+def test_a_column_of_another_type_is_filled_of_the_stored_records_and_tells_what_does_not_fit(unhurried):
+    place = unhurried
+
+    def schema(kind):
+        return [{"object": "account", "custom_schema": {"fields": [{"name": "size", "type": kind}]}}]
+
+    place.write_sync(objects=schema("text"))
+    place.connect(ACME)
+    ids = [truth["id"] for truth in place.control.truth(ACME, "Account") if not truth["deleted"]][:2]
+    for id, text in zip(ids, ("12.50", "many"), strict=True):
+        place.control.record(ACME, "Account", operation="upsert", id=id, fields={"Tier__c": text})
+    place.map(ACME, "salesforce", "account", size="Tier__c")
+    place.sync_one(ACME)
+
+    place.write_sync(objects=schema("numeric"))
+    run = place.sync_one(ACME)
+    assert (run.status, run.full) == ("success", False)
+    rows = {row["id"]: row for row in place.rows("crm_account")}
+    assert str(rows[ids[0]]["size"]) == "12.50"
+    assert (rows[ids[1]]["size"], rows[ids[1]]["_sync_errors"]["size"]["value"]) == (None, "many")
+
+    place.write_sync(objects=schema("text"))
+    assert place.sync_one(ACME).full is False
+    rows = {row["id"]: row for row in place.rows("crm_account")}
+    assert [(rows[id]["size"], rows[id]["_sync_errors"]) for id in ids] == [("12.50", None), ("many", None)]
+
+
 def test_deleted_rows_are_made_anew_too_and_stay_deleted(unhurried):
     place = unhurried
     place.write_sync(objects=ACCOUNTS)

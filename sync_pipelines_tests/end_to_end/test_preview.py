@@ -187,13 +187,15 @@ def test_owners_and_users_can_be_looked_at_one_by_one(unhurried, vendor):
     assert preview(unhurried.project, "crm", "user", CUSTOMER[vendor], record="4711").records == []
 
 
-def test_a_large_account_costs_one_page_and_no_bulk_job(unhurried):
-    unhurried.write_sync(bulk_above=0)
+def test_a_large_account_costs_one_page_and_no_bulk_job_whatever_the_filter(unhurried):
+    nobody = {"object": "contact", "filter": {"field": "LastName", "is_not_set": True}}
+    unhurried.write_sync(bulk_above=0, objects=[nobody])
     unhurried.connect(ACME)
     shown = preview(unhurried.project, "crm", "contact", ACME, limit=3)
     paths = [call["path"] for call in unhurried.control.calls(ACME)]
     assert (len(shown.records), shown.calls) == (3, 2)
     assert not [path for path in paths if "/jobs/" in path]
+    assert "this sample is of all records" in shown.notices[0]
 
 
 def test_an_account_that_is_left_alone_is_not_asked(unhurried, command_line):

@@ -29,9 +29,14 @@ FIELDS = {
 
 
 @pytest.fixture
-def with_rules(place, monkeypatch):
+def own_registry(monkeypatch):
+    """Before the place is opened, so that no other test finds its folder."""
     for name, empty in (("_registered", {}), ("_folders", []), ("_loaded", set())):
         monkeypatch.setattr(own_transforms, name, empty)
+
+
+@pytest.fixture
+def with_rules(own_registry, place):
     place.options = {"hash_key": "the key of this test"}
     write_own(place, version=1)
     fields = [{"name": name, "sources": {"salesforce": rule}} for name, rule in FIELDS.items()]

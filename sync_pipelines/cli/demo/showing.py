@@ -7,6 +7,7 @@ import psycopg
 from sync_pipelines.cli.printing import console, table
 from sync_pipelines.cli.run import NUMBERS, numbers
 from sync_pipelines.cli.stage import WAREHOUSE, Stage
+from sync_pipelines.config import DestinationConfig
 from sync_pipelines.model.run import SyncRun
 from sync_pipelines.project import Project
 
@@ -48,6 +49,7 @@ def landed(project: Project, title: str, runs: Sequence[SyncRun]) -> None:
 def mapped_rows(project: Project) -> None:
     """Accounts of all customers in one table, each from its own fields."""
     warehouse = project.configuration.destinations["warehouse"]
+    assert isinstance(warehouse, DestinationConfig), "the demo's warehouse is a database"
     with psycopg.connect(
         host=warehouse.host, port=warehouse.port, dbname=warehouse.database, user=warehouse.user
     ) as connection:

@@ -11,6 +11,7 @@ from psycopg import sql
 from psycopg.rows import dict_row
 
 from sync_pipelines.cli.demo.oracle import CUSTOM, NOT_READ, ORACLES
+from sync_pipelines.config import DestinationConfig
 from sync_pipelines.model.sync import Sync, SyncObject
 from sync_pipelines.project import Project
 from sync_pipelines.sandbox.control import Control, SandboxAccount
@@ -84,6 +85,7 @@ def _compare(
 
 def _rows(project: Project, sync: Sync, item: SyncObject, account: SandboxAccount) -> dict[str, dict[str, Any]]:
     config = project.configuration.destinations[sync.destination]
+    assert isinstance(config, DestinationConfig), "the demo's warehouse is a database"
     table = project.table(sync.name, item.object).name
     query = sql.SQL(
         "SELECT * FROM {} WHERE _sync_application_id = %s AND _sync_provider_name = %s AND _sync_customer_id = %s"

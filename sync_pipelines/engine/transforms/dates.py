@@ -80,7 +80,7 @@ def date_to_iso(options: _Iso) -> Function:
     read = _reader(options.from_, ZoneInfo(options.from_zone))
 
     def make(value: Any) -> str | None:
-        if not options.from_ and type(value) is str and value[-1:] == "Z" and value[10:11] == "T":
+        if not options.from_ and type(value) is str and value.endswith(("Z", "+0000")) and value[10:11] == "T":
             try:
                 return datetime.fromisoformat(value).isoformat()[: -len("+00:00")] + "Z"
             except ValueError:

@@ -120,24 +120,21 @@ def add(kind: Kind) -> None:
 
 def step_of_one(function: Function, *, nulls: bool = False, repeats: bool = False) -> Step:
     """Of a function of one value."""
-    quick = remembering(function) if repeats else function
     if nulls:
-        return Step(quick, lambda columns: [quick(value) for value in columns[0]])
+        return Step(function, lambda columns: [function(value) for value in columns[0]])
+    # Only of texts: of other types, equal values may look different.
+    quick = lru_cache(maxsize=REPEATED)(function) if repeats else function
     return Step(
-        lambda value: None if value is None else quick(value),
-        lambda columns: [None if value is None else quick(value) for value in columns[0]],
+        lambda value: None if value is None else function(value),
+        lambda columns: [
+            None if value is None else quick(value) if type(value) is str else function(value) for value in columns[0]
+        ],
     )
 
 
 def step_of_many(function: Function) -> Step:
     """Of a function of a value for each source, nulls included."""
     return Step(function, lambda columns: list(map(function, *columns)))
-
-
-def remembering(function: Function) -> Function:
-    """The same function, with results for texts remembered. Of other types, equal values may look different."""
-    remembered = lru_cache(maxsize=REPEATED)(function)
-    return lambda value: remembered(value) if type(value) is str else function(value)
 
 
 def is_storable(text: str) -> bool:

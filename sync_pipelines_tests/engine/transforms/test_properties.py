@@ -4,8 +4,10 @@ import msgspec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sync_pipelines.engine.casting import Misfit, json_number
+from sync_pipelines.engine.extracting import at_path
 from sync_pipelines.engine.mapping import CustomColumn, RecordMapper
-from sync_pipelines.engine.transforms import KINDS
+from sync_pipelines.engine.transforms import KINDS, compile_transforms
 from sync_pipelines.engine.transforms.developer import developers_kind
 from sync_pipelines.model.common_model import Column
 from sync_pipelines.model.destination import ROW_HEAD
@@ -69,7 +71,14 @@ TEXTS = st.one_of(
     ),
 )
 VALUES = st.recursive(
-    st.one_of(st.none(), st.booleans(), st.integers(-(10**20), 10**20), st.floats(allow_nan=False, width=32), TEXTS),
+    st.one_of(
+        st.integers(-9, 9),
+        st.none(),
+        st.booleans(),
+        st.integers(-(10**20), 10**20),
+        st.floats(allow_nan=False, width=32),
+        TEXTS,
+    ),
     lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.sampled_from(["Name", "a", "b"]), inner)),
     max_leaves=4,
 )
@@ -112,6 +121,17 @@ def _mapped(rule, kind, texts, required=False, carefully=False):
     return rows, [msgspec.json.decode(each) if each else {} for each in errors], mapped.misfits
 
 
+def _refuses(rule, text):
+    """Whether the record's values do not fit the transforms, by the way of one row."""
+    record = msgspec.json.Decoder(float_hook=json_number).decode(text)
+    values = [at_path(record, tuple(name.split("."))) for name in rule.sources]
+    try:
+        compile_transforms(rule.transforms, rule.sources, hash_key=KEY).value(*values)
+    except Misfit:
+        return True
+    return False
+
+
 @settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(rules(), st.sampled_from(TYPES), RECORDS, st.booleans())
 def test_any_rule_with_any_record(rule, kind, records, required):
@@ -128,6 +148,9 @@ def test_any_rule_with_any_record(rule, kind, records, required):
             assert value in (None, "", b'""')
             assert each["made"]["field"] == rule.told
             assert each["made"]["reason"].endswith(".")
+    for row, (text, each) in enumerate(zip(texts, errors, strict=True)):
+        if _refuses(rule, text):
+            assert (rows[1][row], "made" in each) == (None, True), "a value that does not fit is lost"
     again = _mapped(rule, kind, texts, required)
     alone = [_mapped(rule, kind, [text], required) for text in texts]
     assert (rows, errors, misfits) == again

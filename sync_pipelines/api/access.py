@@ -1,0 +1,96 @@
+"""Who calls, and what the caller may do and see."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from sync_pipelines.api.problems import Refused, not_found
+from sync_pipelines.project import Project
+from sync_pipelines.store.tokens import ApiToken
+
+_bearer = HTTPBearer(auto_error=False, description="A token made by `sync-pipelines token new`")
+_CHALLENGE = {"WWW-Authenticate": 'Bearer realm="sync_pipelines"'}
+
+
+@dataclass(frozen=True)
+class Caller:
+    """A caller with a token that works. `customer_id` None: may see every customer."""
+
+    token: ApiToken
+
+    @property
+    def customer_id(self) -> str | None:
+        return self.token.customer_id
+
+    @property
+    def actor(self) -> str:
+        """How the audit names it."""
+        return f"api:{self.token.name}"
+
+    def sees(self, customer_id: str) -> bool:
+        return self.customer_id is None or self.customer_id == customer_id
+
+    def of_all(self) -> None:
+        """Refused for a caller that is bound to one customer."""
+        if self.customer_id is not None:
+            raise Refused(403, "This token is for one customer; what concerns all customers needs a token for all.")
+
+    def only(self, customers: list[str] | None) -> list[str] | None:
+        """The customers that are meant: a bound caller's own where none is named. Refused where it names others."""
+        if self.customer_id is None:
+            return customers
+        if customers is not None and customers != [self.customer_id]:
+            raise Refused(403, f"This token is for the customer {self.customer_id} alone: name no other.")
+        return [self.customer_id]
+
+
+def project_of(request: Request) -> Project:
+    project: Project = request.app.state.project
+    return project
+
+
+def _caller(request: Request, given: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> Caller:
+    if given is None:
+        raise Refused(401, "No token was sent: send `Authorization: Bearer TOKEN`.", headers=_CHALLENGE)
+    token = project_of(request).store.tokens.find(given.credentials)
+    if token is None or not token.works(datetime.now(UTC)):
+        why = "is not known" if token is None else "was revoked or has expired"
+        raise Refused(
+            401,
+            f"The token {why}: make one with `sync-pipelines token new`.",
+            headers={**_CHALLENGE, "WWW-Authenticate": f'{_CHALLENGE["WWW-Authenticate"]}, error="invalid_token"'},
+        )
+    request.app.state.pace.take(token.id)
+    return Caller(token)
+
+
+def allowed(scope: str) -> Callable[..., Caller]:
+    """A dependency: the caller, whose token has this scope."""
+
+    def check(caller: Annotated[Caller, Depends(_caller)]) -> Caller:
+        if scope not in caller.token.scopes:
+            raise Refused(403, f"This token may not do that: it needs the scope {scope}.")
+        return caller
+
+    return check
+
+
+def seen(caller: Caller, customer_id: str) -> None:
+    """A bound caller cannot tell another customer from one that there is not."""
+    if not caller.sees(customer_id):
+        raise not_found(f"There is no customer {customer_id}.")
+
+
+TheProject = Annotated[Project, Depends(project_of)]
+SyncsReader = Annotated[Caller, Depends(allowed("syncs:read"))]
+SyncsRunner = Annotated[Caller, Depends(allowed("syncs:run"))]
+SyncsWriter = Annotated[Caller, Depends(allowed("syncs:write"))]
+ConnectionsReader = Annotated[Caller, Depends(allowed("connections:read"))]
+ConnectionsWriter = Annotated[Caller, Depends(allowed("connections:write"))]
+MappingsReader = Annotated[Caller, Depends(allowed("mappings:read"))]
+MappingsWriter = Annotated[Caller, Depends(allowed("mappings:write"))]
+LogsReader = Annotated[Caller, Depends(allowed("logs:read"))]

@@ -1,0 +1,124 @@
+"""Customers and their connections."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Response
+from pydantic import BaseModel
+
+from sync_pipelines.api.access import Caller, ConnectionsReader, ConnectionsWriter, TheProject, seen
+from sync_pipelines.api.paging import Cursor, Limit, Listed, page, position
+from sync_pipelines.api.problems import answers, not_found
+from sync_pipelines.api.shapes import ConnectionShape, CustomerShape
+from sync_pipelines.api.words import CustomerId, Text
+from sync_pipelines.model.connection import Connection
+from sync_pipelines.model.provider import Account
+from sync_pipelines.project import Project
+
+router = APIRouter(tags=["connections"])
+TheCustomer = Annotated[CustomerId, Path(description="The customer's id, as your product has it")]
+TheProvider = Annotated[Text, Path(description="The provider's name in the configuration")]
+
+
+class Tested(BaseModel):
+    """The vendor answered: the account that the connection leads to."""
+
+    account_id: str
+    account_name: str
+
+
+@router.get("/customers", responses=answers())
+def list_customers(
+    project: TheProject, caller: ConnectionsReader, limit: Limit = 50, cursor: Cursor = None
+) -> Listed[CustomerShape]:
+    """Who is connected to anything, by id."""
+    key = position(cursor, str)
+    after = None if key is None else str(key[0])
+    if caller.customer_id is not None:
+        found = [caller.customer_id] if after is None and _connections(project, caller.customer_id) else []
+    else:
+        found = list(project.store.connections.customers(after=after, limit=limit + 1))
+    shown, following = page(found, limit, lambda each: (each,))
+    of_them: dict[str, list[ConnectionShape]] = {each: [] for each in shown}
+    for connection in project.store.connections.list(customers=shown):
+        of_them[connection.customer_id].append(ConnectionShape.of(connection))
+    items = [CustomerShape(id=id, connections=connections) for id, connections in of_them.items()]
+    return Listed(items=items, next_cursor=following)
+
+
+@router.get("/customers/{customer_id}", responses=answers(404))
+def get_customer(customer_id: TheCustomer, project: TheProject, caller: ConnectionsReader) -> CustomerShape:
+    """A customer with its connections."""
+    seen(caller, customer_id)
+    found = _connections(project, customer_id)
+    if not found:
+        raise not_found(f"There is no customer {customer_id}.")
+    return CustomerShape(id=customer_id, connections=[ConnectionShape.of(each) for each in found])
+
+
+@router.get("/connections", responses=answers(404))
+def list_connections(
+    project: TheProject,
+    caller: ConnectionsReader,
+    customer_id: Annotated[CustomerId | None, Query()] = None,
+    provider: Annotated[Text | None, Query()] = None,
+    status: Annotated[str | None, Query(pattern="^(connected|expired|error)$")] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Listed[ConnectionShape]:
+    """Connections by provider and customer."""
+    if customer_id is not None:
+        seen(caller, customer_id)
+    key = position(cursor, str, str)
+    found = project.store.connections.page(
+        provider=provider,
+        customer_id=caller.customer_id or customer_id,
+        status=status,
+        after=None if key is None else (str(key[0]), str(key[1])),
+        limit=limit + 1,
+    )
+    shown, following = page(found, limit, lambda each: (each.provider, each.customer_id))
+    return Listed(items=[ConnectionShape.of(each) for each in shown], next_cursor=following)
+
+
+@router.get("/connections/{customer_id}/{provider}", responses=answers(404))
+def get_connection(
+    customer_id: TheCustomer, provider: TheProvider, project: TheProject, caller: ConnectionsReader
+) -> ConnectionShape:
+    """One connection."""
+    return ConnectionShape.of(connection_of(project, caller, customer_id, provider))
+
+
+@router.post("/connections/{customer_id}/{provider}/test", responses=answers(404, 502))
+def test_connection(
+    customer_id: TheCustomer, provider: TheProvider, project: TheProject, caller: ConnectionsWriter
+) -> Tested:
+    """Ask the vendor who the account is: one call, with the stored credentials."""
+    connection = connection_of(project, caller, customer_id, provider)
+    session = project.session(connection)
+    try:
+        account: Account = session.ask(project.providers[provider].identify())
+    finally:
+        session.close()
+    return Tested(account_id=account.id, account_name=account.name)
+
+
+@router.delete("/connections/{customer_id}/{provider}", status_code=204, responses=answers(404))
+def disconnect(
+    customer_id: TheCustomer, provider: TheProvider, project: TheProject, caller: ConnectionsWriter
+) -> Response:
+    """Forget the connection and its credentials. Its rows, runs and mappings stay."""
+    project.store.connections.disconnect(connection_of(project, caller, customer_id, provider), actor=caller.actor)
+    return Response(status_code=204)
+
+
+def connection_of(project: Project, caller: Caller, customer_id: str, provider: str) -> Connection:
+    """The connection; 404 where there is none that the caller may see."""
+    seen(caller, customer_id)
+    found = project.store.connections.find(customer_id, provider)
+    if found is None or provider not in project.providers:
+        raise not_found(f"The customer {customer_id} is not connected to {provider}.")
+    return found
+
+
+def _connections(project: Project, customer_id: str) -> list[Connection]:
+    return project.store.connections.list(customer_id=customer_id)

@@ -1,0 +1,192 @@
+"""Who may call what: every route with no token, a wrong one, an old one, one without the scope, and another's."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from fastapi.routing import APIRoute
+
+from sync_pipelines.api.app import create_app
+from sync_pipelines.store.tokens import SCOPES
+from sync_pipelines_tests.api.conftest import PATH
+from sync_pipelines_tests.fixtures.place import ACME, BRIGHTWATER
+
+SCOPE_OF = {
+    ("GET", "/syncs"): "syncs:read",
+    ("GET", "/syncs/{id}"): "syncs:read",
+    ("POST", "/syncs/{id}/trigger"): "syncs:run",
+    ("POST", "/syncs/{id}/pause"): "syncs:run",
+    ("POST", "/syncs/{id}/resume"): "syncs:run",
+    ("POST", "/syncs/{id}/cancel"): "syncs:run",
+    ("POST", "/syncs/{id}/archive"): "syncs:write",
+    ("POST", "/syncs/{id}/restore"): "syncs:write",
+    ("GET", "/syncs/{id}/runs"): "syncs:read",
+    ("GET", "/syncs/{id}/runs/{run_id}"): "syncs:read",
+    ("GET", "/syncs/{id}/connections"): "syncs:read",
+    ("GET", "/customers"): "connections:read",
+    ("GET", "/customers/{customer_id}"): "connections:read",
+    ("GET", "/connections"): "connections:read",
+    ("GET", "/connections/{customer_id}/{provider}"): "connections:read",
+    ("POST", "/connections/{customer_id}/{provider}/test"): "connections:write",
+    ("DELETE", "/connections/{customer_id}/{provider}"): "connections:write",
+    ("GET", "/connections/{customer_id}/{provider}/objects/{object}/fields"): "mappings:read",
+    ("GET", "/connections/{customer_id}/{provider}/objects/{object}/mapping"): "mappings:read",
+    ("GET", "/connections/{customer_id}/{provider}/objects/{object}/mapping/versions"): "mappings:read",
+    ("PUT", "/connections/{customer_id}/{provider}/objects/{object}/mapping"): "mappings:write",
+    ("POST", "/connections/{customer_id}/{provider}/objects/{object}/mapping/rollback"): "mappings:write",
+    ("GET", "/connections/{customer_id}/{provider}/objects/{object}/failed"): "mappings:read",
+    ("GET", "/providers"): "syncs:read",
+    ("GET", "/destinations"): "syncs:read",
+    ("GET", "/requests"): "syncs:read",
+    ("GET", "/requests/{id}"): "syncs:read",
+    ("GET", "/health"): "syncs:read",
+    ("GET", "/logs/audit"): "logs:read",
+}
+FOR_ALL_ONLY = {
+    ("POST", "/syncs/{id}/archive"),
+    ("POST", "/syncs/{id}/restore"),
+    ("GET", "/destinations"),
+    ("GET", "/health"),
+    ("GET", "/logs/audit"),
+}
+
+
+def call(client, method, path, customer=ACME, run_id=1):
+    values = {"id": "crm", "run_id": run_id, "customer_id": customer, "provider": "salesforce", "object": "contact"}
+    if path.startswith("/requests/"):
+        values["id"] = run_id
+    body = {"json": {"fields": {}}} if method == "PUT" else {}
+    return client.request(method, path.format(**values), **body)
+
+
+def refused(answer, status):
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["status"] == status
+    return answer.json()["detail"]
+
+
+def test_the_table_has_every_route(api):
+    routes = create_app(api.place.project).openapi()["paths"]
+    served = {(method.upper(), path.removeprefix(PATH)) for path, methods in routes.items() for method in methods}
+    assert served == SCOPE_OF.keys()
+    assert set(SCOPE_OF.values()) == SCOPES.keys()
+
+
+def test_without_a_token_that_works_nothing_is_answered(api):
+    _, revoked = api.token()
+    (listed,) = api.place.project.store.tokens.list()
+    api.place.project.store.tokens.revoke(listed.id)
+    _, expired = api.token(expires_at=datetime.now(UTC) - timedelta(seconds=1))
+    callers = {
+        "No token": None,
+        "is not known": "sp_" + "a" * 43,
+        "is not known: make": "nonsense",
+        "was revoked": revoked.reveal(),
+        "has expired": expired.reveal(),
+    }
+    for reason, token in callers.items():
+        with api.client(token) as client:
+            for method, path in SCOPE_OF:
+                answer = call(client, method, path)
+                assert reason in refused(answer, 401)
+                assert answer.headers["www-authenticate"].startswith("Bearer")
+
+
+def test_a_token_without_the_scope_is_told_which_it_needs(api):
+    for (method, path), scope in SCOPE_OF.items():
+        with api.as_(*(name for name in SCOPES if name != scope)) as client:
+            assert f"needs the scope {scope}" in refused(call(client, method, path), 403)
+
+
+def test_a_token_for_one_customer_cannot_tell_another_from_none(api):
+    """Everything of another customer is answered exactly as that of one that there is not."""
+    project = api.place.project
+    of_acme = project.store.runs.page(sync="crm", customer_id=ACME)[0].id
+    asked = project.store.due.ask("crm", [ACME]).id
+    with api.as_(customer_id=BRIGHTWATER) as client:
+        for method, path in SCOPE_OF:
+            if "{customer_id}" not in path and "{run_id}" not in path and path != "/requests/{id}":
+                continue
+            number = asked if path.startswith("/requests") else of_acme
+            there = call(client, method, path, customer=ACME, run_id=number)
+            nowhere = call(client, method, path, customer="nobody-here", run_id=999_999_999)
+            assert refused(there, 404).replace(ACME, "X").replace(str(number), "N") == refused(nowhere, 404).replace(
+                "nobody-here", "X"
+            ).replace("999999999", "N")
+    assert project.store.connections.find(ACME, "salesforce") is not None
+
+
+def test_a_token_for_one_customer_sees_nothing_of_others_in_any_list(api):
+    project = api.place.project
+    project.store.due.request("crm", [ACME])
+    project.store.due.request("crm", [BRIGHTWATER])
+    project.store.due.request("crm")
+    with api.as_(customer_id=BRIGHTWATER) as client:
+        for method, path in SCOPE_OF:
+            if method != "GET" or "{run_id}" in path or path == "/requests/{id}":
+                continue
+            answer = call(client, method, path, customer=BRIGHTWATER)
+            if (method, path) in FOR_ALL_ONLY:
+                refused(answer, 403)
+            else:
+                assert answer.status_code == 200, answer.text
+                assert ACME not in answer.text
+        sync = client.get("/syncs/crm").json()
+        assert (sync["connections"], sync["paused"], sync["in_error"]) == (1, 0, 0)
+        assert [each["customers"] for each in client.get("/requests").json()["items"]] == [[BRIGHTWATER]]
+        for path in ("/syncs/crm/runs", "/syncs/crm/connections", "/connections"):
+            assert refused(client.get(path, params={"customer_id": ACME}), 404)
+
+
+def test_a_token_for_one_customer_steers_that_one_alone(api):
+    lifecycle = api.place.project.store.lifecycle
+    with api.as_(customer_id=BRIGHTWATER) as client:
+        for verb in ("trigger", "pause", "resume", "cancel"):
+            refused(client.post(f"/syncs/crm/{verb}", json={"customers": [ACME]}), 403)
+            refused(client.post(f"/syncs/crm/{verb}", json={"customers": [ACME, BRIGHTWATER]}), 403)
+        assert client.post("/syncs/crm/trigger").json()["customers"] == [BRIGHTWATER]
+        assert client.post("/syncs/crm/pause").json() == {"customers": [BRIGHTWATER]}
+        assert (lifecycle.state("crm").state, lifecycle.state("crm").paused) == ("created", 1)
+        refused(client.post("/syncs/crm/archive"), 403)
+    assert api.place.project.store.due.list("crm", ACME)[0].paused_at is None
+
+
+def test_a_sync_that_does_not_cover_the_customer_is_not_there(place, served):
+    place.write_sync(customers=[ACME])
+    place.connect(ACME, BRIGHTWATER)
+    api = served()
+    with api.as_(customer_id=BRIGHTWATER) as client:
+        assert client.get("/syncs").json()["items"] == []
+        assert "Known are: none" in refused(client.get("/syncs/crm"), 404)
+
+
+def test_tokens_are_never_stored_nor_audited(api):
+    _, secret = api.token("syncs:read")
+    with api.place.store.connect() as connection:
+        for table in ("api_tokens", "audit"):
+            rows = connection.execute(f"SELECT CAST({table} AS text) FROM {table}").fetchall()
+            assert secret.reveal() not in str(rows)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"name": "x", "scopes": ["syncs:delete"]}, "There is no scope syncs:delete"),
+        ({"name": "x", "scopes": []}, "without a scope"),
+        ({"name": "", "scopes": ["syncs:read"]}, "1 to 100 printable"),
+        ({"name": "x", "scopes": ["syncs:read"], "customer_id": "a/b"}, "cannot be a customer's id"),
+    ],
+)
+def test_a_token_that_makes_no_sense_is_not_made(api, arguments, message):
+    with pytest.raises(Exception, match=message):
+        api.place.project.store.tokens.create(**arguments)
+
+
+def test_routes_are_functions_that_wait_in_threads(api):
+    """One that were a coroutine would hold up every other call while it asks the store."""
+    import inspect
+
+    app = create_app(api.place.project)
+    assert not [
+        each for each in app.routes if isinstance(each, APIRoute) and inspect.iscoroutinefunction(each.endpoint)
+    ]

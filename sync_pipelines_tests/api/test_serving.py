@@ -1,0 +1,111 @@
+"""What holds for every call, and what a hostile caller meets."""
+
+import socket
+
+import httpx
+import pytest
+
+from sync_pipelines.api.guards import LARGEST_BODY
+from sync_pipelines.api.serving import serve
+from sync_pipelines.model.errors import ConfigurationError
+from sync_pipelines_tests.api.conftest import PATH
+from sync_pipelines_tests.api.test_access import refused
+
+
+def test_every_answer_carries_the_headers_of_safety(everything, api):
+    for answer in (everything.get("/syncs"), everything.get("/nothing"), httpx.get(f"{api.url}/healthz")):
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["cache-control"] == "no-store"
+        assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
+        assert len(answer.headers["x-request-id"]) == 32
+        assert "server" not in answer.headers
+
+
+def test_a_body_that_is_too_large_is_refused_whether_it_says_so_or_not(everything):
+    body = b'{"reason": "' + b"x" * LARGEST_BODY + b'"}'
+    kind = {"content-type": "application/json"}
+    refused(everything.post("/syncs/crm/pause", content=body, headers=kind), 413)
+    refused(
+        everything.post(
+            "/syncs/crm/pause", content=(body[at : at + 65_536] for at in range(0, len(body), 65_536)), headers=kind
+        ),
+        413,
+    )
+    assert everything.get("/syncs/crm").json()["state"] == "created"
+
+
+HOSTILE = (
+    "/syncs/crm'; DROP TABLE runs; --",
+    "/syncs/%00",
+    "/syncs/..%2f..%2fetc%2fpasswd",
+    "/connections/acme%27%20OR%20%271%27=%271/salesforce",
+    "/connections/%ED%A0%80/salesforce",
+    "/customers/" + "x" * 3_000,
+    "/requests/99999999999999999999",
+    "/syncs/crm/runs/-1",
+    "/syncs/crm/runs?customer_id=%00",
+    "/syncs/crm/runs?execution_id=%00",
+    "/logs/audit?subject=%00",
+    "/requests?sync=%00",
+    "/connections?provider=%00",
+)
+
+
+def test_hostile_paths_and_filters_are_answered_as_wrong_requests(everything):
+    for path in HOSTILE:
+        answer = everything.get(path)
+        assert answer.status_code in (404, 422), (path, answer.text)
+        assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_one_token_that_calls_too_fast_has_to_wait_and_others_do_not(place, served):
+    place.options |= {"api_burst": 3, "api_calls_per_second": 0.01}
+    place.write_sync()
+    api = served()
+    with api.as_("syncs:read") as fast, api.as_("syncs:read") as other:
+        assert [fast.get("/syncs").status_code for _ in range(4)] == [200, 200, 200, 429]
+        assert int(fast.get("/syncs").headers["retry-after"]) >= 1
+        assert other.get("/syncs").status_code == 200
+
+
+def test_a_store_that_is_away_is_told_as_such(api, everything, postgres_server):
+    api.place.project.store._engine.dispose()
+    with api.place.store.connect() as connection:
+        connection.execute("ALTER TABLE api_tokens RENAME TO moved_away")
+        connection.commit()
+    try:
+        assert "The store does not answer" in refused(everything.get("/syncs"), 503)
+    finally:
+        with api.place.store.connect() as connection:
+            connection.execute("ALTER TABLE moved_away RENAME TO api_tokens")
+            connection.commit()
+    assert everything.get("/syncs").status_code == 200
+
+
+def test_alive_and_ready_need_no_token(api):
+    assert httpx.get(f"{api.url}/healthz").json() == {"status": "ok"}
+    assert httpx.get(f"{api.url}/readyz").json() == {"status": "ok"}
+
+
+def test_the_description_has_examples_and_names_every_problem(api):
+    document = httpx.get(f"{api.url}{PATH}/openapi.json", timeout=60).json()
+    assert document["components"]["schemas"]["SyncShape"]["properties"]["id"]["examples"] == ["crm"]
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            assert {"401", "403", "422", "429", "503"} <= operation["responses"].keys()
+            assert operation["security"] == [{"HTTPBearer": []}]
+            assert operation["summary"]
+            for status, answer in operation["responses"].items():
+                if status >= "400":
+                    assert list(answer["content"]) == ["application/problem+json"]
+
+
+def test_a_port_that_is_taken_is_told(api):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with (
+            pytest.raises(ConfigurationError, match="Nothing can be served on"),
+            serve(api.place.project, port=taken.getsockname()[1]),
+        ):
+            pass
