@@ -1,8 +1,10 @@
-"""The storage of `dagster.yaml`: Dagster's Postgres storage, which keeps its connections for a while.
+"""The storage of `dagster.yaml`: Dagster's Postgres storage, keeping its connections and what it knows of its tables.
 
-Dagster's own opens one for every statement, a hundred for a run, and each costs Postgres a process (docs/adr/0019).
+Dagster's own opens a connection for every statement, a hundred for a run, and each costs Postgres a process. And it
+looks at the catalogue before most of them, for columns that older versions had not yet (docs/adr/0019).
 """
 
+from collections.abc import Callable
 from typing import Any, Final, Self
 
 from dagster_postgres import DagsterPostgresStorage
@@ -14,16 +16,38 @@ KEPT: Final = 2
 ENGINE: Final = "_engine"
 """Of each of the three parts of Dagster's storage: where it takes its connections from."""
 
+ASKED: Final = (
+    "_has_asset_key_col_on_connection",
+    "has_asset_key_col",
+    "_has_instigators_table",
+    "has_instigators_table",
+    "has_secondary_index_table",
+    "has_run_stats_index_cols",
+    "has_backfill_id_column",
+    "has_bulk_actions_selector_cols",
+    "has_backfill_tags_table",
+)
+"""Questions of Dagster's storage to the catalogue. What is there once stays there, so that a yes is kept."""
+
 
 class ReusingPostgresStorage(DagsterPostgresStorage):
     """One pool for runs, events and schedules. What broke meanwhile is noticed and replaced at its next use.
 
-    The webserver makes itself pools of its own. Where a version of Dagster has no such engines, nothing changes.
+    The webserver makes itself pools of its own. Where a version of Dagster has no such engines or questions, nothing
+    changes.
     """
 
-    def __init__(self, postgres_url: str, **others: Any) -> None:
-        super().__init__(postgres_url, **others)
+    def __init__(self, postgres_url: str, should_autocreate_tables: bool = True, **others: Any) -> None:
+        # The tables that this process has found or made need not be looked for again.
+        looks = should_autocreate_tables and postgres_url not in _complete
+        super().__init__(postgres_url, should_autocreate_tables=looks, **others)
+        if looks:
+            _complete.add(postgres_url)
         parts: list[Any] = [self.run_storage, self.event_log_storage, self.schedule_storage]
+        for part in parts:
+            for name in ASKED:
+                if hasattr(part, name):
+                    setattr(part, name, _remembering((postgres_url, name), getattr(part, name)))
         if not all(hasattr(part, ENGINE) for part in parts):
             return
         engine = create_pg_engine(
@@ -47,3 +71,18 @@ class ReusingPostgresStorage(DagsterPostgresStorage):
             inst_data=inst_data,
             token_provider=get_token_provider_from_config(config_value),
         )
+
+
+def _remembering(question: tuple[str, str], ask: Callable[..., bool]) -> Callable[..., bool]:
+    def answer(*arguments: Any) -> bool:
+        # Beside names there may be a connection, on which nothing depends.
+        key = (*question, *(one for one in arguments if isinstance(one, str)))
+        if key not in _yes and ask(*arguments):
+            _yes.add(key)
+        return key in _yes
+
+    return answer
+
+
+_yes: set[tuple[str, ...]] = set()
+_complete: set[str] = set()

@@ -26,7 +26,6 @@ def test_runs_whose_origin_is_killed_are_taken_for_dead_and_their_work_comes_bac
     origin = parent_of(scene.worker_of(run_id))
     assert "forkserver" in Path(f"/proc/{origin}/cmdline").read_text()
     os.kill(origin, signal.SIGKILL)
-    scene.control.clear_faults()
     assert scene.ended(run_id) == "FAILURE"
     scene.at_rest(HUB)
     assert scene.wrong() == []

@@ -6,8 +6,9 @@ import dagster as dg
 import psycopg
 import pytest
 import yaml
+from sqlalchemy import event
 
-from sync_pipelines.orchestration.storage import KEPT, ReusingPostgresStorage
+from sync_pipelines.orchestration.storage import ASKED, ENGINE, KEPT, ReusingPostgresStorage
 
 TAKEN = """
     SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() ORDER BY pid
@@ -99,3 +100,60 @@ def test_a_storage_without_engines_to_exchange_is_dagsters_own(database, monkeyp
     monkeypatch.setattr("sync_pipelines.orchestration.storage.ENGINE", "_renamed")
     storage = ReusingPostgresStorage(database.url("psycopg2"))
     assert storage.run_storage.get_runs_count() == 0
+
+
+def catalogue_questions(storage, ask):
+    """The statements on the server's catalogue that something takes."""
+    asked = []
+
+    def note(connection, cursor, statement, *more):
+        if "pg_catalog" in statement:
+            asked.append(statement)
+
+    engine = getattr(storage.event_log_storage, ENGINE)
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        ask()
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
+    return asked
+
+
+def test_what_the_tables_have_is_asked_once(database):
+    storage = ReusingPostgresStorage(database.url("psycopg2"))
+    events, schedules = storage.event_log_storage, storage.schedule_storage
+
+    def ask():
+        assert events.can_read_asset_status_cache()
+        assert schedules.has_instigators_table()
+        assert events.get_asset_records() == []
+        assert schedules.all_instigator_state() == []
+
+    assert catalogue_questions(storage, ask)
+    assert catalogue_questions(storage, ask) == []
+    again = ReusingPostgresStorage(database.url("psycopg2"))
+    assert catalogue_questions(again, lambda: again.event_log_storage.can_read_asset_status_cache()) == []
+
+
+def test_what_is_not_there_yet_is_asked_again(database, look):
+    storage = ReusingPostgresStorage(database.url("psycopg2"))
+    assert not storage.event_log_storage.has_asset_key_col("color")
+    with database.connect() as connection:
+        connection.execute("ALTER TABLE asset_keys ADD COLUMN color text")
+    assert storage.event_log_storage.has_asset_key_col("color")
+    assert storage.event_log_storage.has_asset_key_col("cached_status_data")
+
+
+def test_the_second_storage_of_a_process_opens_no_connection_before_it_is_asked(database, look):
+    ReusingPostgresStorage(database.url("psycopg2"))
+    wait_until_empty(look)
+    ReusingPostgresStorage(database.url("psycopg2"))
+    assert look() == []
+
+
+def test_dagsters_storage_asks_what_we_think_it_asks(database):
+    """The contract with the version that is locked: without these names, every question would be asked each time."""
+    storage = ReusingPostgresStorage(database.url("psycopg2"))
+    parts = [storage.run_storage, storage.event_log_storage, storage.schedule_storage]
+    assert [name for name in ASKED if not any(hasattr(type(part), name) for part in parts)] == []
+    assert all(hasattr(part, ENGINE) for part in parts)
