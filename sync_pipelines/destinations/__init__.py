@@ -28,6 +28,10 @@ def open_destination(
         from sync_pipelines.destinations.s3.opening import open_files
 
         return open_files(config, customer_id, s3_client)
+    if config.type != "postgres":
+        raise ConfigurationError(
+            f"The destination {config.name} has the unknown type {config.type}. Known are: postgres, s3."
+        )
     return PostgresDestination(place_of(config, customer_id))
 
 

@@ -59,18 +59,15 @@ def test_going_back_to_an_older_version(everything, custom_field):
     assert "no version 9" in refused(everything.post(f"{MAPPING}/rollback", json={"version": 9}), 422)
 
 
-@pytest.mark.parametrize(
-    ("fields", "message"),
-    [
+def test_a_mapping_that_cannot_work_says_why_and_is_not_saved(everything):
+    for fields, message in (
         ({"tier": "Nonsense__c"}, "no readable field Nonsense__c"),
         ({"colour": "LastName"}, "which the custom schema does not have"),
         ({"tier": {"source": ""}}, "tier: This is not a rule"),
         ({"tier": 5}, "tier: This is not a rule"),
         ({"tier": "with\u0000nul"}, "control characters"),
-    ],
-)
-def test_a_mapping_that_cannot_work_says_why_and_is_not_saved(everything, fields, message):
-    assert message in refused(everything.put(MAPPING, json={"fields": fields}), 422)
+    ):
+        assert message in refused(everything.put(MAPPING, json={"fields": fields}), 422)
     assert everything.get(MAPPING).json()["version"] == 0
 
 

@@ -439,8 +439,8 @@ def test_a_customer_whose_name_makes_the_schema_too_long_is_refused(open_again):
 
 
 def test_an_unknown_type_of_destination_is_refused(open_again):
-    with pytest.raises(ConfigurationError, match="Known is: postgres"):
-        open_again(type="s3")
+    with pytest.raises(ConfigurationError, match="Known are: postgres, s3"):
+        open_again(type="tape")
 
 
 def test_a_column_that_is_widened_while_a_landing_is_open_is_noticed_before_anything_is_written(destination):

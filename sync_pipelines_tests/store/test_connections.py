@@ -1,6 +1,7 @@
 import pytest
 
 from sync_pipelines.model.errors import ConfigurationError, Reauthorize
+from sync_pipelines.model.mapping import FieldRule
 from sync_pipelines.model.sync import Schedule
 from sync_pipelines_tests.store.conftest import sync_of
 
@@ -85,7 +86,7 @@ def test_disconnecting_forgets_the_credentials_and_keeps_mappings(store, connect
 
     assert store.connections.list() == []
     assert store.due.list() == []
-    assert store.mappings.current("acme", "salesforce", "contact").fields == {"tier": "Tier__c"}
+    assert store.mappings.current("acme", "salesforce", "contact").fields == {"tier": FieldRule(sources=("Tier__c",))}
     with pytest.raises(Reauthorize, match="must connect again"):
         store.credentials(acme).read()
 
