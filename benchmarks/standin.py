@@ -48,5 +48,10 @@ def listening(module: str, argument: Path) -> Iterator[tuple[str, int]]:
         yield line.removeprefix(READY).strip(), process.pid
     finally:
         process.terminate()
-        process.wait(10)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            # Started by a process that ignores the signal, it ignores it too.
+            process.kill()
+            process.wait()
         process.stdout.close()

@@ -6,6 +6,7 @@ Nobody waits in a thread, and nothing is stored per account: ten thousand take a
 
 import argparse
 import asyncio
+import signal
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -171,6 +172,8 @@ async def serve(town: Town) -> None:
 
 
 if __name__ == "__main__":
+    # Whoever starts it may ignore the signal that ends it, and that is inherited.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("town", type=Path, help="a Town as JSON")
     asyncio.run(serve(msgspec.json.decode(parser.parse_args().town.read_bytes(), type=Town)))
