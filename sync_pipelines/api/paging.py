@@ -32,13 +32,17 @@ def position(cursor: str | None, *types: type) -> list[str | int] | None:
         key = json.loads(base64.urlsafe_b64decode(cursor.encode("ascii")))
     except (ValueError, binascii.Error, RecursionError):
         key = None
-    if not isinstance(key, list) or [type(part) for part in key] != list(types):
-        raise Refused(422, "The cursor is none of this list: send `next_cursor` of the answer before as it is.")
-    if any(isinstance(part, int) and not -(2**63) <= part < 2**63 for part in key):
-        raise Refused(422, "The cursor is none of this list: send `next_cursor` of the answer before as it is.")
-    if any(isinstance(part, str) and "\x00" in part for part in key):
-        raise Refused(422, "The cursor is none of this list: send `next_cursor` of the answer before as it is.")
+    if not isinstance(key, list) or [type(part) for part in key] != list(types) or not all(map(_storable, key)):
+        raise wrong_cursor()
     return key
+
+
+def wrong_cursor() -> Refused:
+    return Refused(422, "The cursor is none of this list: send `next_cursor` of the answer before as it is.")
+
+
+def _storable(part: str | int) -> bool:
+    return "\x00" not in part if isinstance(part, str) else -(2**63) <= part < 2**63
 
 
 def page(found: Sequence[T], limit: int, key: Callable[[T], Sequence[str | int]]) -> tuple[list[T], str | None]:

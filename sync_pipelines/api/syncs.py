@@ -7,7 +7,7 @@ from fastapi import APIRouter, Header, Path, Query, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from sync_pipelines.api.access import Caller, SyncsReader, SyncsRunner, SyncsWriter, TheProject
-from sync_pipelines.api.paging import Cursor, Limit, Listed, page, position
+from sync_pipelines.api.paging import Cursor, Limit, Listed, page, position, wrong_cursor
 from sync_pipelines.api.problems import answers, not_found
 from sync_pipelines.api.shapes import (
     ConnectionHealthShape,
@@ -19,7 +19,6 @@ from sync_pipelines.api.shapes import (
     SyncShape,
 )
 from sync_pipelines.api.words import CustomerId, Key, ObjectName, Text
-from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.sync import Sync, SyncObject
 from sync_pipelines.project import Project
 from sync_pipelines.store import SyncState
@@ -279,7 +278,7 @@ def _moment(text: str | int) -> datetime:
     try:
         moment = datetime.fromisoformat(str(text))
     except ValueError as problem:
-        raise ConfigurationError("The cursor is none of this list: send `next_cursor` as it is.") from problem
+        raise wrong_cursor() from problem
     if moment.tzinfo is None:
-        raise ConfigurationError("The cursor is none of this list: send `next_cursor` as it is.")
+        raise wrong_cursor()
     return moment

@@ -4,7 +4,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from sync_pipelines.model.checkpoint import Checkpoint
 from sync_pipelines.model.common_model import Column
@@ -28,6 +28,19 @@ ROW_HEAD = 3
 
 Columns: TypeAlias = Sequence[Sequence[Any]]
 """Rows the other way round: for every position in a Row the values of all rows."""
+
+
+METADATA: Final[Mapping[str, str]] = {
+    "application_id": "text",
+    "customer_id": "text",
+    "provider_name": "text",
+    "emitted_at": "timestamptz",
+    "run_id": "text",
+    "hash": "bigint",
+    "errors": "jsonb",
+    "merged_into": "text",
+}
+"""Metadata columns without their prefix, in their order before the columns of the table."""
 
 
 class Batch(Protocol):

@@ -7,7 +7,7 @@ from functools import cached_property
 
 from sync_pipelines.destinations.postgres.names import checked
 from sync_pipelines.model.common_model import Column
-from sync_pipelines.model.destination import Table
+from sync_pipelines.model.destination import METADATA, Table
 from sync_pipelines.model.errors import DestinationError
 from sync_pipelines.model.naming import LONGEST_NAME
 
@@ -32,17 +32,6 @@ KEY = ("application_id", "provider_name", "customer_id")
 """Metadata columns that say whose row it is; with `id` they are the primary key."""
 
 VISIBLE = ("application_id", "customer_id", "provider_name", "emitted_at")
-METADATA = {
-    "application_id": "text",
-    "customer_id": "text",
-    "provider_name": "text",
-    "emitted_at": "timestamptz",
-    "run_id": "text",
-    "hash": "bigint",
-    "errors": "jsonb",
-    "merged_into": "text",
-}
-"""Metadata columns without their prefix, in their order before the columns of the table."""
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ from typing import Any
 from psycopg import sql
 
 from sync_pipelines.destinations.postgres.checkpoints import ids_of_reading
-from sync_pipelines.destinations.postgres.layout import METADATA, SQL_TYPES, Layout
+from sync_pipelines.destinations.postgres.layout import SQL_TYPES, Layout
 from sync_pipelines.destinations.postgres.names import identifier, in_query
+from sync_pipelines.model.destination import METADATA
 
 STAGED = ("hash", "errors", "merged_into")
 """Metadata columns that come with each row; the others are the same for a whole load."""

@@ -8,6 +8,7 @@ from typing import Final
 import pyarrow as pa
 
 from sync_pipelines.destinations.s3.names import CUSTOMER, DATE
+from sync_pipelines.model import destination
 from sync_pipelines.model.common_model import Column
 from sync_pipelines.model.destination import Table
 from sync_pipelines.model.errors import DestinationError
@@ -26,22 +27,11 @@ ARROW_TYPES: Final[Mapping[str, pa.DataType]] = {
     "jsonb": pa.string(),
 }
 
-METADATA: Final[Mapping[str, str]] = {
-    "application_id": "text",
-    "customer_id": "text",
-    "provider_name": "text",
-    "emitted_at": "timestamptz",
-    "run_id": "text",
-    "hash": "bigint",
-    "errors": "jsonb",
-    "merged_into": "text",
-    "version": "bigint",
-    "removed": "boolean",
-}
+METADATA: Final[Mapping[str, str]] = {**destination.METADATA, "version": "bigint", "removed": "boolean"}
 """Columns before those of the table. `version`: of several rows of one record the highest is the record's latest state.
 `removed`: this record is gone; a row that says so has no other values."""
 
-SHOWN: Final = tuple(name for name in METADATA if name not in ("version", "removed"))
+SHOWN: Final = tuple(destination.METADATA)
 """What a sample shows of them: the same as in Postgres."""
 
 _WIDENED: Final = {("bigint", "numeric")}
