@@ -1,13 +1,14 @@
 """Every setting, typed, in one class: the only reader of the environment."""
 
 import os
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from sync_pipelines.model.errors import ConfigurationError
@@ -79,6 +80,19 @@ class Settings(BaseSettings):
         50, gt=0, description="Calls that one token may make in a second, for long; counted by each API process"
     )
     api_burst: int = Field(200, ge=1, description="Calls that one token may make at once")
+    public_url: str = Field(
+        "", description="Where customers' browsers reach the API, for links to the connect page: https://sync.example"
+    )
+    embed_origins: str = Field(
+        "", description="Origins of pages that may embed the connect page, comma-separated; empty: none"
+    )
+    product_name: str = Field("", max_length=100, description="What the connect page calls your product")
+    connect_link_minutes: int = Field(
+        15, ge=1, le=1_440, description="How long a link to the connect page can be opened"
+    )
+    connect_session_minutes: int = Field(
+        60, ge=5, le=1_440, description="How long a browser that has opened it may use the connect page"
+    )
     log_level: str = Field("INFO", description="DEBUG shows every vendor call, without secrets")
 
     @model_validator(mode="after")
@@ -89,6 +103,26 @@ class Settings(BaseSettings):
                 "make one with `sync-pipelines key new` and put it first"
             )
         return self
+
+    @field_validator("public_url")
+    @classmethod
+    def _a_whole_url(cls, written: str) -> str:
+        if written and not re.fullmatch(r"https?://[^\s/?#@\"'<>;]+(/[A-Za-z0-9._~/-]*)?", written):
+            raise ValueError("write scheme and host, such as https://sync.example")
+        return written.rstrip("/")
+
+    @field_validator("embed_origins")
+    @classmethod
+    def _origins(cls, written: str) -> str:
+        for each in filter(None, map(str.strip, written.split(","))):
+            if not re.fullmatch(r"https?://[A-Za-z0-9.*:\[\]-]+", each):
+                raise ValueError(f"{each!r} is no origin: write such as https://app.example")
+        return written
+
+    @property
+    def may_embed(self) -> tuple[str, ...]:
+        """Origins of pages that may embed the connect page."""
+        return tuple(each.strip() for each in self.embed_origins.split(",") if each.strip())
 
     @cached_property
     def key_ring(self) -> tuple[Secret, ...]:

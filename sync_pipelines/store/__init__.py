@@ -9,6 +9,7 @@ from sync_pipelines.store.audit import Audit, AuditEntry
 from sync_pipelines.store.budgets import Budgets
 from sync_pipelines.store.completeness import Completeness, Standing
 from sync_pipelines.store.configurations import AppliedVersion, Configurations
+from sync_pipelines.store.connect_sessions import ConnectSessions
 from sync_pipelines.store.connections import Connections
 from sync_pipelines.store.credentials import CredentialsSafe, StoredCredentials
 from sync_pipelines.store.database import check_current, make_engine, store_url
@@ -50,6 +51,7 @@ class Store:
         self._safe = CredentialsSafe(KeyRing(key_ring))
         self._engine: Engine = make_engine(store_url(url))
         self.connections = Connections(self._engine, self._safe)
+        self.connect_sessions = ConnectSessions(self._engine, self._safe)
         self.mappings = Mappings(self._engine)
         self.schemas = Schemas(self._engine)
         self.runs = Runs(self._engine)

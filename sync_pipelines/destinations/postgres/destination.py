@@ -1,11 +1,12 @@
 """Postgres as a Destination: check, open, close."""
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Final
 
 from sync_pipelines.destinations.postgres.checkpoints import Checkpoints
+from sync_pipelines.destinations.postgres.erasing import rows_of_customer
 from sync_pipelines.destinations.postgres.failed import failed_counts, failed_values
 from sync_pipelines.destinations.postgres.failures import told_as_ours
 from sync_pipelines.destinations.postgres.landing import Opening, PostgresLanding
@@ -96,6 +97,13 @@ class PostgresDestination:
         place = self._place
         with told_as_ours(place), self._open_pool.lend(place) as lent:
             return failed_counts(lent.connection, Layout(place.schema, table), scopes)
+
+    def of_customer(
+        self, application_id: str, customer_id: str, provider: str | None = None, *, remove: bool = False
+    ) -> Mapping[str, int]:
+        place = self._place
+        with told_as_ours(place), self._open_pool.lend(place) as lent:
+            return rows_of_customer(lent.connection, place.schema, application_id, customer_id, provider, remove=remove)
 
     def close(self) -> None:
         if self._pool is not None:
