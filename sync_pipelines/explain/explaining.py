@@ -85,15 +85,15 @@ class _Telling:
     notices: list[str] = field(default_factory=list)
     _asking: Asking | None = None
     _refused: bool = False
+    _answered: FromVendor | None = None
 
     def explanation(self) -> Explanation:
         scene, row = self.scene, self.found.row
         there = row is not None and not row.removed
         raw = None if row is None else row.values.get(RAW)
         text = None if raw is None else _encode(raw)
-        from_vendor = None
         if self.live or (self.column is not None and text is None) or not there:
-            from_vendor = self._from_vendor()
+            self.from_vendor()
         answer = Explanation(
             sync=scene.sync.name,
             object=scene.declared.object,
@@ -103,19 +103,17 @@ class _Telling:
             id=self.id,
             column=self.column,
             type=None if self.column is None else self._type(),
-            row=row_state(scene, self.found, self.id, text, from_vendor, self.asking),
+            row=row_state(scene, self.found, self.id, text, self),
             written=None if row is None else _written(scene, row),
             mapping=_version(scene.versions[0] if scene.versions else None),
             written_with=None if row is None else _version(_version_at(scene, row.emitted_at)),
         )
         if self.column is not None:
-            answer = self._with_cell(answer, self.column, text, from_vendor)
+            answer = self._with_cell(answer, self.column, text)
         return replace(answer, notices=tuple(self.notices))
 
-    def _with_cell(
-        self, answer: Explanation, column: str, text: bytes | None, from_vendor: FromVendor | None
-    ) -> Explanation:
-        row = self.found.row
+    def _with_cell(self, answer: Explanation, column: str, text: bytes | None) -> Explanation:
+        row, from_vendor = self.found.row, self._answered
         source = STORED if text is not None else VENDOR if from_vendor is not None and from_vendor.text else None
         used = text if text is not None else from_vendor.text if from_vendor is not None else None
         tracer = self._tracer(column, self._mapping())
@@ -162,19 +160,19 @@ class _Telling:
         self._asking = None
         self.notices.append(f"{self.scene.provider.title} could not be asked: {problem}")
 
-    def _from_vendor(self) -> FromVendor | None:
-        asking = self.asking()
-        if asking is None:
-            return None
+    def from_vendor(self) -> FromVendor | None:
+        """What the vendor says of the record, asked once; None where it cannot be asked."""
+        if self._answered is not None or (asking := self.asking()) is None:
+            return self._answered
         if not asking.can_find:
             self.notices.append(f"{self.scene.provider.title} cannot be asked for one of these by its id.")
             return None
         try:
             tracer = self.scene.tracer(asking.schema, self._mapping())
-            return FromVendor(datetime.now(UTC), asking.record(self.id, tracer))
+            self._answered = FromVendor(datetime.now(UTC), asking.record(self.id, tracer))
         except SyncError as problem:
             self._cannot_ask(problem)
-            return None
+        return self._answered
 
     def _mapping(self) -> FieldMapping | None:
         return self.scene.versions[0] if self.scene.versions else None

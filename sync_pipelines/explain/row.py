@@ -1,9 +1,9 @@
 """Whether a record has a row, and if not, where it has gone: by what the destination, the runs and the vendor tell."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 
@@ -30,26 +30,25 @@ class FromVendor:
     text: bytes | None
 
 
-def row_state(
-    scene: Scene,
-    found: Found,
-    id: str,
-    text: bytes | None,
-    from_vendor: FromVendor | None,
-    asking: Callable[[], Asking | None],
-) -> RowState:
-    """`text`: the record as the row keeps it. `asking`: the vendor, for what a filter needs to know."""
+class Vendor(Protocol):
+    """Asked when something cannot be told without it; None where it cannot be asked."""
+
+    def asking(self) -> Asking | None: ...
+
+    def from_vendor(self) -> FromVendor | None: ...
+
+
+def row_state(scene: Scene, found: Found, id: str, text: bytes | None, vendor: Vendor) -> RowState:
+    """`text`: the record as the row keeps it."""
     row = found.row
     if row is None or row.removed:
-        return _absent(scene, found, id, from_vendor, asking)
+        return _absent(scene, found, id, vendor)
     if row.values.get("is_deleted") is not True:
         return RowState(state=LIVE, reason="live", message="The row is there.")
-    return _deleted(scene, found, row, text, asking)
+    return _deleted(scene, found, row, text, vendor)
 
 
-def _deleted(
-    scene: Scene, found: Found, row: StoredRow, text: bytes | None, asking: Callable[[], Asking | None]
-) -> RowState:
+def _deleted(scene: Scene, found: Found, row: StoredRow, text: bytes | None, vendor: Vendor) -> RowState:
     when = _moment(row)
     if row.merged_into is not None:
         return RowState(
@@ -63,19 +62,18 @@ def _deleted(
     if _says_deleted(scene, text):
         return RowState(state=DELETED, reason="told_by_vendor", message=f"The vendor told that it was deleted{when}.")
     if scene.declared.filter is not None:
-        verdict = _judged(scene, found, text, asking)
-        if verdict == LEFT:
+        # The row keeps the record as it was when it still fitted.
+        now = vendor.from_vendor()
+        if now is not None and now.text is not None and _judged(scene, found, now.text, vendor) == LEFT:
             return RowState(state=DELETED, reason="left_filter", message=f"{_filter(scene)}, which was noticed{when}.")
-        if verdict is None:
+        if now is None:
             message = f"The row was marked{when}: the record left the filter, or a full read did not bring it any more."
             return RowState(state=DELETED, reason="deleted", message=message)
     message = f"A full read did not bring the record any more{when}: the vendor deleted it or hides it from us."
     return RowState(state=DELETED, reason="not_in_full_read", message=message)
 
 
-def _absent(
-    scene: Scene, found: Found, id: str, vendor: FromVendor | None, asking: Callable[[], Asking | None]
-) -> RowState:
+def _absent(scene: Scene, found: Found, id: str, vendor: Vendor) -> RowState:
     if found.row is not None:
         text = f"The row was removed{_moment(found.row)}: the record was deleted, or left the filter."
         return RowState(state=REMOVED, reason="removed", message=text)
@@ -85,14 +83,15 @@ def _absent(
     rejected = _rejection(runs, id)
     if rejected is not None:
         return RowState(state=MISSING, reason="rejected", message=rejected)
-    if vendor is not None and vendor.text is not None:
-        return _not_stored(scene, found, vendor.text, asking)
+    now = vendor.from_vendor()
+    if now is not None and now.text is not None:
+        return _not_stored(scene, found, now.text, vendor)
     never = "" if runs else " No run of it is remembered."
     if found.checkpoint is None:
         text = f"This customer's {scene.declared.object} was never synced here; `sync-pipelines sync` reads it."
         return RowState(state=MISSING, reason="never_synced", message=text)
     removed = [run for run in runs if run.counts.deleted]
-    if vendor is not None:
+    if now is not None:
         seen = (
             "The vendor shows no such record now, and no row says that there was one: it was never seen"
             if scene.sync.mode != MIRROR
@@ -103,7 +102,7 @@ def _absent(
     return RowState(state=MISSING, reason="unknown", message=text)
 
 
-def _not_stored(scene: Scene, found: Found, text: bytes, asking: Callable[[], Asking | None]) -> RowState:
+def _not_stored(scene: Scene, found: Found, text: bytes, vendor: Vendor) -> RowState:
     """The vendor shows the record, and there is no row of it."""
     position = found.checkpoint
     if position is None or position.read_until is None:
@@ -112,7 +111,7 @@ def _not_stored(scene: Scene, found: Found, text: bytes, asking: Callable[[], As
     if _says_deleted(scene, text):
         message = "The vendor says that the record is deleted, and no row is made of such a one."
         return RowState(state=MISSING, reason="deleted_at_vendor", message=message)
-    verdict = _judged(scene, found, text, asking)
+    verdict = _judged(scene, found, text, vendor)
     if verdict == LEFT:
         return RowState(state=MISSING, reason="left_filter", message=f"{_filter(scene)}.")
     if verdict == PASSED:
@@ -160,12 +159,12 @@ def _says_deleted(scene: Scene, text: bytes) -> bool:
     return deleted
 
 
-def _judged(scene: Scene, found: Found, text: bytes, asking: Callable[[], Asking | None]) -> int | None:
+def _judged(scene: Scene, found: Found, text: bytes, vendor: Vendor) -> int | None:
     """LEFT, PASSED or WANTED by the filter of now; None where it could not be told."""
     try:
         if scene.declared.filter is None and scene.declared.history is None:
             return None
-        conversation = asking()
+        conversation = vendor.asking()
         if conversation is None:
             return None
         # Of a remembered field the type is not known, by which values are compared.
