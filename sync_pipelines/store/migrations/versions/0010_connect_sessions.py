@@ -1,0 +1,53 @@
+"""Links to the connect page, and the browsers that opened them."""
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects.postgresql import JSONB
+
+revision = "0010"
+down_revision = "0009"
+branch_labels = None
+depends_on = None
+
+MOMENT = sa.DateTime(timezone=True)
+
+
+def upgrade() -> None:
+    op.create_table(
+        "connect_sessions",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
+        sa.Column("customer_id", sa.Text(), nullable=False),
+        sa.Column("provider", sa.Text(), nullable=False),
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("login_url", sa.Text()),
+        sa.Column("return_url", sa.Text()),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("created_at", MOMENT, server_default=sa.func.now(), nullable=False),
+        sa.Column(
+            "link_hash", sa.Text(), nullable=False, comment="SHA-256 of the link's token; it is opened by one browser"
+        ),
+        sa.Column("link_ends_at", MOMENT, nullable=False),
+        sa.Column("browser_hash", sa.Text(), comment="SHA-256 of the cookie of the browser that opened the link"),
+        sa.Column("ends_at", MOMENT, comment="When that browser's session ends"),
+        sa.Column(
+            "handover_hash", sa.Text(), comment="SHA-256 of what an embedded page hands to the window that logs in"
+        ),
+        sa.Column("state_hash", sa.Text(), comment="SHA-256 of the state sent to the vendor; null once it came back"),
+        sa.Column("attempt_hash", sa.Text(), comment="SHA-256 of the cookie of the window that logs in"),
+        sa.Column("attempt_ends_at", MOMENT),
+        sa.Column(
+            "pending", sa.Text(), comment="Sealed tokens of another account than before, until somebody confirms it"
+        ),
+        sa.Column("pending_key_id", sa.Text()),
+        sa.Column("pending_account", JSONB()),
+        sa.PrimaryKeyConstraint("id", name="pk_connect_sessions"),
+        sa.UniqueConstraint("link_hash", name="uq_connect_sessions_link_hash"),
+        sa.UniqueConstraint("browser_hash", name="uq_connect_sessions_browser_hash"),
+        sa.UniqueConstraint("state_hash", name="uq_connect_sessions_state_hash"),
+        comment="Links to the connect page and the browsers that opened them",
+    )
+    op.create_index("ix_connect_sessions_created_at", "connect_sessions", ["created_at"])
+
+
+def downgrade() -> None:
+    op.drop_table("connect_sessions")
