@@ -9,6 +9,7 @@ from typing import Final
 from urllib.parse import urlencode
 
 from sync_pipelines.engine.connecting import revoked, tokens_by_code
+from sync_pipelines.erasing import nobody_works, rows_of_customer
 from sync_pipelines.http_client.client import VendorSession
 from sync_pipelines.model.connection import Connection, Credentials
 from sync_pipelines.model.errors import ConfigurationError, Reauthorize, SyncError
@@ -136,6 +137,17 @@ def store_connection(project: Project, session: ConnectSession, tokens: Tokens, 
     for sync in syncs_of(project, session.customer_id, session.provider):
         project.plan(sync.name)
     return connection
+
+
+def account_replaced(project: Project, session: ConnectSession, tokens: Tokens, account: Account) -> Connection:
+    """Connect another account than before: what came from the old one goes from the destinations first."""
+    with nobody_works(project, session.customer_id, session.provider):
+        for _ in rows_of_customer(project, session.customer_id, session.provider, remove=True):
+            pass
+        former = project.store.connections.find(session.customer_id, session.provider)
+        if former is not None:
+            project.store.connections.disconnect(former, actor=session.by)
+    return store_connection(project, session, tokens, account)
 
 
 def syncs_of(project: Project, customer_id: str, provider: str) -> list[Sync]:

@@ -8,10 +8,12 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 
-from sync_pipelines.api import catalogue, connections, explaining, mappings, problems, syncs, watching
+from sync_pipelines.api import catalogue, connect_sessions, connections, explaining, mappings, problems, syncs, watching
 from sync_pipelines.api.guards import Guards
 from sync_pipelines.api.pace import Pace
 from sync_pipelines.project import Project
+from sync_pipelines.web import create_pages
+from sync_pipelines.web.site import PATH
 
 PREFIX: Final = "/api/v1"
 DESCRIPTION: Final = """\
@@ -37,10 +39,11 @@ def create_app(project: Project) -> FastAPI:
     app.state.pace = Pace(project.settings.api_calls_per_second, project.settings.api_burst)
     problems.register(app)
     nouns = APIRouter(prefix=PREFIX)
-    for noun in (syncs, connections, mappings, catalogue, watching, explaining):
+    for noun in (syncs, connections, connect_sessions, mappings, catalogue, watching, explaining):
         nouns.include_router(noun.router)
     app.include_router(nouns)
     app.include_router(_alive(project))
+    app.mount(PATH, create_pages(project))
     app.add_middleware(Guards)
     app.openapi = lambda: _document(app)  # type: ignore[method-assign]
     return app

@@ -43,8 +43,11 @@ class Guards:
         async def finished(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
+                # Pages say themselves what they allow, be it a frame.
+                own = "Content-Security-Policy" in headers
                 for name, value in _HEADERS.items():
-                    headers.setdefault(name, value)
+                    if not own or name != "X-Frame-Options":
+                        headers.setdefault(name, value)
                 headers["X-Request-ID"] = number
             await send(message)
 

@@ -270,6 +270,7 @@ class Destination(Protocol):
 
         Nobody may be writing for the customer meanwhile. Ended half-way, the next one removes the rest.
         """
+        ...
 
     def find(self, scope: Scope, table: Table, id: str) -> Found:
         """One record's row, and the scope's position. Makes nothing; a place without the table has no row."""

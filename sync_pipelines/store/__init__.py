@@ -15,6 +15,7 @@ from sync_pipelines.store.credentials import CredentialsSafe, StoredCredentials
 from sync_pipelines.store.database import check_current, make_engine, store_url
 from sync_pipelines.store.due import Claim, Due, DueWork
 from sync_pipelines.store.endpoints import Endpoints
+from sync_pipelines.store.erasing import Erasing
 from sync_pipelines.store.freshness import Freshness, Late
 from sync_pipelines.store.health import Health
 from sync_pipelines.store.leases import Leases
@@ -54,6 +55,7 @@ class Store:
         self._engine: Engine = make_engine(store_url(url))
         self.connections = Connections(self._engine, self._safe)
         self.connect_sessions = ConnectSessions(self._engine, self._safe)
+        self.erasing = Erasing(self._engine)
         self.mappings = Mappings(self._engine)
         self.schemas = Schemas(self._engine)
         self.runs = Runs(self._engine)

@@ -33,3 +33,19 @@ connect_sessions = Table(
     Index("ix_connect_sessions_created_at", "created_at"),
     comment="Links to the connect page and the browsers that opened them",
 )
+
+erasures = Table(
+    "erasures",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("customer_id", Text, comment="Until everything is gone, Dagster's part too; then null"),
+    Column("salt", Text, nullable=False),
+    Column("customer_hash", Text, nullable=False, comment="SHA-256 of salt and customer id"),
+    Column("actor", Text, nullable=False),
+    Column("begun_at", Moment, nullable=False, server_default=func.now()),
+    Column("removed", JSONB, nullable=False, server_default="{}", comment="How many rows, by where they were"),
+    Column("finished_at", Moment, comment="When nothing was left in destinations and store"),
+    Column("digest", Text, comment="SHA-256 of the receipt"),
+    Index("ix_erasures_customer_id", "customer_id"),
+    comment="Receipts of erased customers, without what tells who they were",
+)

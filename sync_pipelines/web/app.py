@@ -45,7 +45,7 @@ def create_pages(project: Project) -> Starlette:
     routes = [Route(path, _page(project, endpoint, render), methods=[method]) for method, path, endpoint in ROUTES]
     routes += [Route(f"/{name}", _file(name, kind)) for name, kind in STATIC.items()]
     nowhere = _page(project, _nowhere, render)
-    return Starlette(routes=routes, exception_handlers={404: nowhere, 405: nowhere})  # type: ignore[dict-item]
+    return Starlette(routes=routes, exception_handlers={404: nowhere, 405: nowhere})
 
 
 def _renderer() -> Environment:

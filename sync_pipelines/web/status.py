@@ -1,6 +1,5 @@
 """The first page: connect, or how the connection and its syncs are."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -63,7 +62,7 @@ def home(visit: Visit) -> Page:
     return Page(template="home.html", values=values | _way_in(visit))
 
 
-def _way_in(visit: Visit) -> Mapping[str, Any]:
+def _way_in(visit: Visit) -> dict[str, Any]:
     """How to connect: by a form, by the vendor's login page, or by that in a window of its own."""
     config = visit.project.configuration.providers[visit.session.provider]
     form = visit.provider.key_form if config.auth_type == "api_key" else None

@@ -81,6 +81,8 @@ class Visit:
 
     def guard(self, *, of_attempt: bool = False) -> None:
         """Refuse a form that was not sent by one of our pages to this very browser."""
+        if not of_attempt:
+            _ = self.session
         sent, own = self.form.get("guard", ""), self.guard_text(of_attempt=of_attempt)
         if not own or not hmac.compare_digest(sent.encode(), own.encode()):
             raise Problem(403, "This page is out of date", "Open it again and repeat what you did.")

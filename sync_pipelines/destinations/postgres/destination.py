@@ -23,6 +23,7 @@ from sync_pipelines.model.errors import DestinationError
 from sync_pipelines.model.failed_value import FailedCount, FailedPlace, FailedValue
 
 OLDEST_VERSION: Final = 13
+NO_DATABASE: Final = "3D000"
 
 _RIGHTS = """
 SELECT current_setting('server_version_num')::int / 10000,
@@ -103,8 +104,16 @@ class PostgresDestination:
         self, application_id: str, customer_id: str, provider: str | None = None, *, remove: bool = False
     ) -> Mapping[str, int]:
         place = self._place
-        with told_as_ours(place), self._open_pool.lend(place) as lent:
-            return rows_of_customer(lent.connection, place.schema, application_id, customer_id, provider, remove=remove)
+        try:
+            with told_as_ours(place), self._open_pool.lend(place) as lent:
+                return rows_of_customer(
+                    lent.connection, place.schema, application_id, customer_id, provider, remove=remove
+                )
+        except DestinationError as problem:
+            if problem.detail.startswith(f"SQLSTATE {NO_DATABASE}"):
+                # A customer with a database of its own, in which nothing was ever written.
+                return {}
+            raise
 
     def find(self, scope: Scope, table: Table, id: str) -> Found:
         place = self._place

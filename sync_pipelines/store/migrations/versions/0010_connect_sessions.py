@@ -1,4 +1,4 @@
-"""Links to the connect page, and the browsers that opened them."""
+"""Links to the connect page, and the browsers that opened them; receipts of erased customers."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -47,7 +47,23 @@ def upgrade() -> None:
         comment="Links to the connect page and the browsers that opened them",
     )
     op.create_index("ix_connect_sessions_created_at", "connect_sessions", ["created_at"])
+    op.create_table(
+        "erasures",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
+        sa.Column("customer_id", sa.Text(), comment="Until everything is gone, Dagster's part too; then null"),
+        sa.Column("salt", sa.Text(), nullable=False),
+        sa.Column("customer_hash", sa.Text(), nullable=False, comment="SHA-256 of salt and customer id"),
+        sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("begun_at", MOMENT, server_default=sa.func.now(), nullable=False),
+        sa.Column("removed", JSONB(), server_default="{}", nullable=False, comment="How many rows, by where they were"),
+        sa.Column("finished_at", MOMENT, comment="When nothing was left in destinations and store"),
+        sa.Column("digest", sa.Text(), comment="SHA-256 of the receipt"),
+        sa.PrimaryKeyConstraint("id", name="pk_erasures"),
+        comment="Receipts of erased customers, without what tells who they were",
+    )
+    op.create_index("ix_erasures_customer_id", "erasures", ["customer_id"])
 
 
 def downgrade() -> None:
+    op.drop_table("erasures")
     op.drop_table("connect_sessions")
