@@ -50,6 +50,7 @@ def check(
         show_filters(project)
         problems, warnings = _asked_live(project) if live else ([], [])
         problems = [*_wrong_defaults(project), *problems]
+        warnings = [*_exposed_defaults(project), *warnings]
     for warning in warnings:
         say(f"Warning: {warning}", style="yellow")
     for problem in problems:
@@ -77,8 +78,24 @@ def _wrong_defaults(project: "Project") -> list[str]:
     return problems
 
 
+def _exposed_defaults(project: "Project") -> list[str]:
+    """Values that rules of the developer's own hide, and that are loaded all the same."""
+    from sync_pipelines.engine.exposure import exposed
+    from sync_pipelines.engine.layout import resolve_mapping
+
+    return [
+        f"{sync.name}, {item.object}: {text}"
+        for sync in project.configuration.syncs.values()
+        for item in sync.objects
+        for text in exposed(
+            item, project.crm_object(sync.name, item.object), resolve_mapping(item, sync.provider, None)[0]
+        )
+    ]
+
+
 def _asked_live(project: "Project") -> tuple[list[str], list[str]]:
     """What is wrong, and what works though perhaps not as meant."""
+    from sync_pipelines.engine.exposure import exposed
     from sync_pipelines.engine.layout import plan_fields
     from sync_pipelines.engine.mapping_check import examine
     from sync_pipelines.model.errors import SyncError
@@ -105,7 +122,10 @@ def _asked_live(project: "Project") -> tuple[list[str], list[str]]:
                     found = examine(item, sync.provider, mapping, schema)
                     problems += [f"{where}, {item.object}: {text}" for text in found.errors]
                     warnings += [f"{where}, {item.object}: {text}" for text in found.warnings]
-                    plan = plan_fields(item, project.crm_object(sync.name, item.object), schema, sync.provider, mapping)
+                    crm_object = project.crm_object(sync.name, item.object)
+                    own = exposed(item, crm_object, mapping.fields if mapping else {})
+                    warnings += [f"{where}, {item.object}: {text}" for text in own]
+                    plan = plan_fields(item, crm_object, schema, sync.provider, mapping)
                     applied += who_applies(project, sync, connection.customer_id, item, schema, plan.custom)
                 except SyncError as problem:
                     problems.append(f"{where}, {item.object}: {problem}")
