@@ -9,7 +9,8 @@ from datetime import datetime
 from typing import Any
 
 from sync_pipelines.applied import unapplied
-from sync_pipelines.config import Configuration, load_configuration
+from sync_pipelines.config import Configuration
+from sync_pipelines.config.by_api import Documents, load_documents
 from sync_pipelines.config.loading import OWN_TRANSFORMS
 from sync_pipelines.config.snapshot import parts_of
 from sync_pipelines.destinations import open_destination
@@ -33,6 +34,7 @@ from sync_pipelines.providers import provider as find_provider
 from sync_pipelines.settings import Settings, environment_variables, read_settings
 from sync_pipelines.spending import Spending
 from sync_pipelines.store import Store
+from sync_pipelines.together import Together
 
 
 def ignore(step: str) -> None:
@@ -46,10 +48,17 @@ class Project:
     """
 
     def __init__(
-        self, settings: Settings, configuration: Configuration, *, sleep: Callable[[float], None] | None = None
+        self,
+        settings: Settings,
+        configuration: Configuration,
+        *,
+        documents: Documents | None = None,
+        sleep: Callable[[float], None] | None = None,
     ) -> None:
         self.settings = settings
-        self.configuration = configuration
+        self.in_files = configuration
+        """What the files declare. `configuration` is this and the syncs that were made by API."""
+        self.together = Together(settings, configuration, documents, lambda: self.store)
         self.stops = Stops()
         self.s3_client: Callable[[], Any] | None = None
         """Gives boto3's client for buckets whose configuration has no keys; None: the surroundings' credentials."""
@@ -79,12 +88,16 @@ class Project:
             self._store.close()
             self._store = None
 
+    @property
+    def configuration(self) -> Configuration:
+        """Everything by its name: what the files declare, and the syncs made by API as they were last seen."""
+        return self.together.configuration
+
     def sync(self, name: str) -> Sync:
         """ConfigurationError naming the known ones when there is no such sync."""
         found = self.configuration.syncs.get(name)
         if found is None:
-            known = ", ".join(sorted(self.configuration.syncs)) or "none"
-            raise ConfigurationError(f"There is no sync named {name}. Known are: {known}.")
+            raise ConfigurationError(self.together.why_unknown(name))
         return found
 
     def declared(self, sync: str, object_name: str) -> SyncObject:
@@ -112,12 +125,17 @@ class Project:
 
     def _unapplied(self, name: str) -> str | None:
         self.sync(name)
-        return unapplied(self.store.configurations.newest(), parts_of(self.configuration), name)
+        if name in self.configuration.by_api:
+            return None  # the call that made it has applied it
+        return unapplied(self.store.configurations.newest(), parts_of(self.in_files), name)
 
     def mark(self, name: str) -> str:
         """A text that changes with the provider and the destination of a sync, their secrets included, and tells
         nothing of them."""
-        sync = self.sync(name)
+        return self.mark_of(self.sync(name))
+
+    def mark_of(self, sync: Sync) -> str:
+        """As `mark`, of a sync that need not be known yet."""
         provider = self.configuration.providers[sync.provider]
         destination = self.configuration.destinations[sync.destination]
         key = self.settings.key_ring[0].reveal().encode()[:64]
@@ -375,11 +393,14 @@ def open_project(
     *,
     sleep: Callable[[float], None] | None = None,
 ) -> Project:
-    """Settings from the environment, configuration from the syncs folder. ConfigurationError with all problems."""
+    """Settings from the environment, configuration from the syncs folder. ConfigurationError with all problems.
+
+    The store is asked for syncs made by API when the configuration is first used.
+    """
     settings = settings or read_settings()
     values: Mapping[str, Any] = environ if environ is not None else environment_variables()
-    configuration = load_configuration(settings.syncs_dir, values, providers=PROVIDERS, at_version=find_provider)
-    return Project(settings, configuration, sleep=sleep)
+    documents = load_documents(settings.syncs_dir, values, providers=PROVIDERS, at_version=find_provider)
+    return Project(settings, documents.configuration, documents=documents, sleep=sleep)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Every kind of change: the plan tells it, applying does exactly that, and the next runs do what was told of them."""
 
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -269,7 +270,8 @@ def test_a_destination_that_is_no_database_is_told_as_not_looked_at(settled):
     place = settled
     place.write_sync(objects=[CONTACT, "account"], schedule=EVERY_HOUR)
     project = place.project
-    project.configuration = replace(project.configuration, destinations={"warehouse": Files(name="warehouse")})
+    changed = replace(project.configuration, destinations={"warehouse": Files(name="warehouse")})
+    project.together = SimpleNamespace(configuration=changed)
     plan = planned(place)
     assert plan.tables == ()
     assert reads(plan) == {("crm", "contact", "unseen"): BOTH, ("crm", "account", "unseen"): BOTH}
