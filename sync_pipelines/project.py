@@ -1,6 +1,5 @@
 """A project opened: configuration, store and what is needed to run its syncs. Dagster and the CLI begin here."""
 
-import hashlib
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -8,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sync_pipelines.applied import unapplied
+from sync_pipelines.applied import mark_of, unapplied
 from sync_pipelines.config import Configuration
 from sync_pipelines.config.by_api import Documents, load_documents
 from sync_pipelines.config.loading import OWN_TRANSFORMS
@@ -23,7 +22,7 @@ from sync_pipelines.http_client.client import VendorSession
 from sync_pipelines.http_client.keeping import KeptSessions, kept_sessions
 from sync_pipelines.model.budget import Budget, Hold, Terms
 from sync_pipelines.model.connection import Connection
-from sync_pipelines.model.destination import Compacted, Compacts, Destination, Observer, Row, Scope, Table
+from sync_pipelines.model.destination import Destination, Observer, Row, Scope, Table
 from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.provider import CrmObject, ObjectSchema, Provider
 from sync_pipelines.model.run import SyncRun
@@ -136,12 +135,8 @@ class Project:
 
     def mark_of(self, sync: Sync) -> str:
         """As `mark`, of a sync that need not be known yet."""
-        provider = self.configuration.providers[sync.provider]
-        destination = self.configuration.destinations[sync.destination]
         key = self.settings.key_ring[0].reveal().encode()[:64]
-        secrets = "\0".join(each.reveal() for each in (provider.client.client_secret, *destination.secrets))
-        text = f"{provider!r}\0{destination!r}\0{secrets}"
-        return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), key=key, digest_size=16).hexdigest()
+        return mark_of(self.configuration, sync, key)
 
     def provider_of(self, sync: Sync) -> Provider:
         return self.providers[sync.provider]
@@ -367,16 +362,6 @@ class Project:
             sync=sync.name,
             object=declared.object,
         )
-
-    def compact(self, sync: str, object_name: str, customers: Sequence[str] = ()) -> Iterator[Compacted]:
-        """Merge the files of an object, customer by customer. ConfigurationError where the destination has no files."""
-        declared, known = self.sync(sync), self.declared(sync, object_name)
-        for connection in self.connections(sync, customers):
-            destination = self.destination(declared, connection.customer_id)
-            if not isinstance(destination, Compacts):
-                raise ConfigurationError(f"The destination {declared.destination} is not made of files.")
-            scope = self.scope_of(declared, known, connection.customer_id)
-            yield destination.compact(scope, self.table(sync, object_name))
 
     def sample(self, sync: str, object_name: str, customer_id: str, limit: int = 5) -> tuple[list[str], list[Row]]:
         """Column names and the newest rows of one customer in the destination."""
