@@ -43,6 +43,13 @@ def covers(sync: Sync, caller: Caller) -> bool:
     return caller.customer_id is None or not sync.customers or caller.customer_id in sync.customers
 
 
+def own_customer(caller: Caller, customer_id: str | None) -> str | None:
+    """The customer to look for: a bound caller finds nothing of others, and is not told that there is any."""
+    if caller.customer_id is not None and customer_id not in (None, caller.customer_id):
+        raise not_found(f"There is no customer {customer_id}.")
+    return caller.customer_id or customer_id
+
+
 def _unknown(project: Project, id: str, caller: Caller) -> Refused:
     known = {name for name, each in project.configuration.syncs.items() if covers(each, caller)}
     if caller.customer_id is None:

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Header, Path, Query, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from sync_pipelines.api.access import Caller, SyncsReader, SyncsRunner, SyncsWriter, TheProject
-from sync_pipelines.api.known_syncs import SyncId, covers, running_sync, seen_sync, stored_sync
+from sync_pipelines.api.known_syncs import SyncId, covers, own_customer, running_sync, seen_sync, stored_sync
 from sync_pipelines.api.paging import Cursor, Limit, Listed, page, position, wrong_cursor
 from sync_pipelines.api.problems import answers, not_found
 from sync_pipelines.api.shapes import ConnectionHealthShape, OneRunShape, RequestShape, RunShape
@@ -190,7 +190,7 @@ def list_runs(  # noqa: PLR0913 - each is a filter
     key = position(cursor, str, int)
     found = project.store.runs.page(
         sync=sync,
-        customer_id=_own(caller, customer_id),
+        customer_id=own_customer(caller, customer_id),
         object=object,
         status=status,
         run_id=execution_id,
@@ -228,7 +228,7 @@ def list_sync_connections(
     sync = seen_sync(project, id, caller)
     key = position(cursor, str)
     after = None if key is None else str(key[0])
-    own = _own(caller, customer_id)
+    own = own_customer(caller, customer_id)
     found = project.store.health.page(sync, own, health or STATES, after=after, limit=limit + 1)
     shown, following = page(found, limit, lambda each: (each.customer_id,))
     return Listed(items=[ConnectionHealthShape.model_validate(each) for each in shown], next_cursor=following)
@@ -238,13 +238,6 @@ def _planned(project: Project, id: str, caller: Caller) -> Sync:
     sync = running_sync(project, id, caller)
     project.plan(sync.name)
     return sync
-
-
-def _own(caller: Caller, customer_id: str | None) -> str | None:
-    """The customer to look for: a bound caller finds nothing of others, and is not told that there is any."""
-    if caller.customer_id is not None and customer_id not in (None, caller.customer_id):
-        raise not_found(f"There is no customer {customer_id}.")
-    return caller.customer_id or customer_id
 
 
 def _moment(text: str | int) -> datetime:

@@ -9,6 +9,7 @@ from sqlalchemy import Column, ColumnElement, Engine, Table, TextClause, and_, b
 from sqlalchemy.dialects.postgresql import JSONB
 
 from sync_pipelines.model.retention import Keep
+from sync_pipelines.store.outbox_tables import events
 from sync_pipelines.store.tables import IDLE, audit, budget_points, requests, runs, schema_changes
 
 AT_ONCE: Final = 5_000
@@ -107,4 +108,5 @@ def _outdated(keep: Keep, now: datetime | None) -> Mapping[str, _Outdated]:
             budget_points.c.hour,
             now - keep.budget_points,
         ),
+        "events": _Outdated(events, [events.c.id], events.c.at, now - keep.events),
     }
