@@ -20,6 +20,7 @@ from sync_pipelines.engine.side_by_side import Session, Surroundings, sync_side_
 from sync_pipelines.engine.stopping import Stops
 from sync_pipelines.http_client.client import VendorSession
 from sync_pipelines.http_client.keeping import KeptSessions, kept_sessions
+from sync_pipelines.logs import know
 from sync_pipelines.model.budget import Budget, Hold, Terms
 from sync_pipelines.model.connection import Connection
 from sync_pipelines.model.destination import Destination, Observer, Row, Scope, Table
@@ -378,11 +379,9 @@ def open_project(
     *,
     sleep: Callable[[float], None] | None = None,
 ) -> Project:
-    """Settings from the environment, configuration from the syncs folder. ConfigurationError with all problems.
-
-    The store is asked for syncs made by API when the configuration is first used.
-    """
+    """Settings from the environment, configuration from the syncs folder. ConfigurationError with all problems."""
     settings = settings or read_settings()
+    know(settings.secrets)
     values: Mapping[str, Any] = environ if environ is not None else environment_variables()
     documents = load_documents(settings.syncs_dir, values, providers=PROVIDERS, at_version=find_provider)
     return Project(settings, documents.configuration, documents=documents, sleep=sleep)
