@@ -26,6 +26,7 @@ def check(
 ) -> None:
     """Check the configuration, every problem with file, line and fix. Exit code 2 when something is wrong."""
     from sync_pipelines.project import opened
+    from sync_pipelines.sync_changes import wrong_defaults
 
     with opened() as project:
         configuration = project.configuration
@@ -49,7 +50,9 @@ def check(
         )
         show_filters(project)
         problems, warnings = _asked_live(project) if live else ([], [])
-        problems = [*_wrong_defaults(project), *problems]
+        wrong = [text for sync in configuration.syncs.values() for text in wrong_defaults(sync)]
+        aside = [f"The sync {name}, made by API, does not run: {why}" for name, why in configuration.set_aside.items()]
+        problems = [*wrong, *aside, *problems]
         warnings = [*_exposed_defaults(project), *warnings]
     for warning in warnings:
         say(f"Warning: {warning}", style="yellow")
@@ -58,24 +61,6 @@ def check(
     if problems:
         raise typer.Exit(2)
     say("The configuration is right." if not live else "The configuration is right and everything answers.")
-
-
-def _wrong_defaults(project: "Project") -> list[str]:
-    """Rules of the developer's own whose transforms can never work."""
-    from sync_pipelines.engine.transforms import check_transforms
-    from sync_pipelines.model.errors import ConfigurationError
-
-    problems: list[str] = []
-    for sync in project.configuration.syncs.values():
-        for item in sync.objects:
-            for field in item.custom_schema.fields if item.custom_schema else ():
-                rule = field.sources.get(sync.provider)
-                try:
-                    if rule is not None and rule.plain is None:
-                        check_transforms(rule.transforms, rule.sources, field.type)
-                except ConfigurationError as problem:
-                    problems.append(f"{sync.name}, {item.object}, {field.name}: {problem}")
-    return problems
 
 
 def _exposed_defaults(project: "Project") -> list[str]:

@@ -66,7 +66,8 @@ def plan_of(world: World, actor: str) -> Plan:
 def _documents(world: World) -> list[DocumentChange]:
     found = [_counted(world, change) for change in document_changes(world.before, world.after)]
     # What runs have planned of a sync that is nowhere written any more, and was in no version.
-    for name in sorted(world.planned.keys() - world.before["syncs"].keys() - world.project.configuration.syncs.keys()):
+    now = world.project.configuration
+    for name in sorted(world.planned.keys() - world.before["syncs"].keys() - now.syncs.keys() - now.set_aside.keys()):
         if not world.only or name in world.only:
             found.append(DocumentChange(kind="sync", name=name, action=REMOVED))
     return found
