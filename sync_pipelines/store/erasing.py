@@ -32,6 +32,7 @@ from sync_pipelines.store.tables import audit, due, metadata, requests
 
 HOLDS_NOTHING: Final[Mapping[str, str]] = {
     "planned": "syncs as the data team configured them: take the customer out of the configuration",
+    "api_syncs": "syncs as they were made by API, with the ids of customers named there",
     "configuration_versions": "configurations as the data team applied them, with the ids of customers named there",
     "sync_states": "what people decided about syncs",
     "erasures": "the receipts; the customer's id stands there until everything is gone",
