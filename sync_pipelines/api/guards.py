@@ -1,8 +1,9 @@
 """What holds for every call, whatever its route: size and time of its body, and the headers of its answer."""
 
 import asyncio
+import logging
+import re
 import uuid
-from contextlib import suppress
 from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -11,7 +12,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sync_pipelines.api.problems import answer, problem
 from sync_pipelines.api.waiting import Patience
+from sync_pipelines.logs import bound
 
+log = logging.getLogger(__name__)
+_A_NUMBER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,99}")
 LARGEST_BODY: Final = 1_000_000
 """Bytes."""
 
@@ -24,8 +28,21 @@ _HEADERS: Final = {
 }
 
 
+_FAILURE: Final = answer(problem(500, "The API failed; its log says why, under the X-Request-ID of this answer."))
 _TOO_LARGE: Final = answer(problem(413, f"The body is larger than {LARGEST_BODY:,} bytes: send less at once."))
 _TOO_SLOW: Final = answer(problem(408, "The body did not come in time: send it again."), {"Connection": "close"})
+
+
+def _told(scope: Scope) -> str:
+    """The call for the log. The path alone, as it came: what is asked may name people, and a decoded one break the
+    line."""
+    path = scope.get("raw_path", b"").partition(b"?")[0].decode("ascii", "backslashreplace")
+    return f"{scope['method']} {path}"
+
+
+def request_id(given: str) -> str:
+    """The number that the caller gave its call, where it can be written anywhere, else one of ours."""
+    return given if _A_NUMBER.fullmatch(given) else uuid.uuid4().hex
 
 
 class NotRead(Exception):
@@ -33,7 +50,8 @@ class NotRead(Exception):
 
 
 class Guards:
-    """Refuses bodies that are too large, whether they say so or not, or too slow, and numbers every call."""
+    """Refuses bodies that are too large, whether they say so or not, or too slow, numbers every call, and
+    answers for what fails unexpectedly."""
 
     def __init__(self, app: ASGIApp, patience: Patience) -> None:
         self._app = app
@@ -43,13 +61,21 @@ class Guards:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        number, body = uuid.uuid4().hex, _Body(receive, self._patience.body)
+        announced = Headers(scope=scope)
+        number, begun = request_id(announced.get("x-request-id", "")), False
+        body = _Body(receive, self._patience.body)
 
         async def finished(message: Message) -> None:
             if message["type"] == "http.response.start":
+                nonlocal begun
+                begun = True
+                log.info("%s -> %d", _told(scope), message["status"])
                 headers = MutableHeaders(scope=message)
+                # Pages say themselves what they allow, be it a frame.
+                own = "Content-Security-Policy" in headers
                 for name, value in _HEADERS.items():
-                    headers.setdefault(name, value)
+                    if not own or name != "X-Frame-Options":
+                        headers.setdefault(name, value)
                 headers["X-Request-ID"] = number
             await send(message)
 
@@ -58,14 +84,24 @@ class Guards:
             if body.refusal is None:
                 await finished(message)
 
-        announced = Headers(scope=scope).get("content-length", "0")
-        if announced.isdigit() and int(announced) > LARGEST_BODY:
-            body.refusal = _TOO_LARGE
-        else:
-            with suppress(NotRead):
-                await self._app(scope, body.receive, unless_refused)
-        if body.refusal is not None:
-            await body.refusal(scope, receive, finished)
+        length = announced.get("content-length", "0")
+        with bound(request_id=number):
+            if length.isdigit() and int(length) > LARGEST_BODY:
+                body.refusal = _TOO_LARGE
+            else:
+                try:
+                    await self._app(scope, body.receive, unless_refused)
+                except NotRead:
+                    pass  # answered below
+                except Exception:
+                    # One of what becomes of a body that is not read to its end is no failure: it is answered below.
+                    if body.refusal is None:
+                        log.exception("%s failed", _told(scope))
+                        if begun:
+                            raise
+                        await _FAILURE(scope, receive, finished)
+            if body.refusal is not None:
+                await body.refusal(scope, receive, finished)
 
 
 class _Body:

@@ -15,6 +15,7 @@ from sync_pipelines.engine.extracting import Path, at_path
 from sync_pipelines.engine.layout import FieldPlan, is_common
 from sync_pipelines.engine.mapping import RecordMapper
 from sync_pipelines.engine.rules import Source
+from sync_pipelines.engine.verdicts import Verdict
 from sync_pipelines.model.common_model import Column
 from sync_pipelines.model.destination import ROW_HEAD, Table
 from sync_pipelines.model.errors import RejectRecord
@@ -47,11 +48,13 @@ class PreviewField:
 @dataclass(frozen=True, kw_only=True)
 class PreviewRecord:
     """One record, its fields in the order of the table. `problem`: what is wrong with the record as a whole; one that
-    cannot be stored has no fields."""
+    cannot be stored has no fields. `verdict`: of the sync's filter and history; None where they let all records pass.
+    """
 
     id: str | None
     fields: tuple[PreviewField, ...] = ()
     problem: str | None = None
+    verdict: Verdict | None = None
 
 
 def preview_records(
@@ -114,7 +117,7 @@ def _no_id(found: Any) -> str | None:
     return None if found not in (None, "") else "It has no id, so a sync rejects it."
 
 
-def _paths(sources: Sequence[Source]) -> Iterator[Path]:
+def paths_of(sources: Sequence[Source]) -> Iterator[Path]:
     """All the way into a field's value, where a source leads there."""
     for source in sources:
         inner = source.inner or ((),) * len(source.paths)
@@ -122,21 +125,22 @@ def _paths(sources: Sequence[Source]) -> Iterator[Path]:
 
 
 def _named(sources: Sequence[Source], shape: RecordShape) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(_field_name(path, shape) for path in _paths(sources)))
+    return tuple(dict.fromkeys(field_name(path, shape) for path in paths_of(sources)))
 
 
 def _before(record: Mapping[str, Any], sources: Sequence[Source], shape: RecordShape) -> dict[str, Any]:
-    paths = _paths(sources)
-    return {_field_name(path, shape): at_path(record, path) for path in paths if _holds(record, path)}
+    paths = paths_of(sources)
+    return {field_name(path, shape): at_path(record, path) for path in paths if holds(record, path)}
 
 
-def _holds(record: Any, path: Path) -> bool:
+def holds(record: Any, path: Path) -> bool:
+    """Whether the record has anything there, be it null."""
     way = at_path(record, path[:-1])
     return type(way) is dict and path[-1] in way
 
 
-def _field_name(path: Path, shape: RecordShape) -> str:
-    """The vendor's name of a field, as a mapping names it."""
+def field_name(path: Path, shape: RecordShape) -> str:
+    """The vendor's name of the field at a path, as a mapping names it."""
     depth = len(shape.fields)
     return ".".join(path[depth:] if path[:depth] == shape.fields and len(path) > depth else path)
 

@@ -14,6 +14,9 @@ from sync_pipelines_tests.fixtures.place import ACME, BRIGHTWATER
 SCOPE_OF = {
     ("GET", "/syncs"): "syncs:read",
     ("GET", "/syncs/{id}"): "syncs:read",
+    ("POST", "/syncs"): "syncs:write",
+    ("PUT", "/syncs/{id}"): "syncs:write",
+    ("DELETE", "/syncs/{id}"): "syncs:write",
     ("POST", "/syncs/{id}/trigger"): "syncs:run",
     ("POST", "/syncs/{id}/pause"): "syncs:run",
     ("POST", "/syncs/{id}/resume"): "syncs:run",
@@ -25,6 +28,8 @@ SCOPE_OF = {
     ("GET", "/syncs/{id}/connections"): "syncs:read",
     ("GET", "/customers"): "connections:read",
     ("GET", "/customers/{customer_id}"): "connections:read",
+    ("DELETE", "/customers/{customer_id}"): "customers:erase",
+    ("POST", "/connect-sessions"): "connections:write",
     ("GET", "/connections"): "connections:read",
     ("GET", "/connections/{customer_id}/{provider}"): "connections:read",
     ("POST", "/connections/{customer_id}/{provider}/test"): "connections:write",
@@ -41,8 +46,12 @@ SCOPE_OF = {
     ("GET", "/requests/{id}"): "syncs:read",
     ("GET", "/health"): "syncs:read",
     ("GET", "/logs/audit"): "logs:read",
+    ("GET", "/syncs/{id}/explain"): "logs:read",
 }
 FOR_ALL_ONLY = {
+    ("POST", "/syncs"),
+    ("PUT", "/syncs/{id}"),
+    ("DELETE", "/syncs/{id}"),
     ("POST", "/syncs/{id}/archive"),
     ("POST", "/syncs/{id}/restore"),
     ("GET", "/destinations"),
@@ -55,8 +64,10 @@ def call(client, method, path, customer=ACME, run_id=1):
     values = {"id": "crm", "run_id": run_id, "customer_id": customer, "provider": "salesforce", "object": "contact"}
     if path.startswith("/requests/"):
         values["id"] = run_id
-    body = {"json": {"fields": {}}} if method == "PUT" else {}
-    return client.request(method, path.format(**values), **body)
+    more = {"json": {"fields": {}}} if method == "PUT" else {}
+    if path.endswith("/explain"):
+        more["params"] = {"object": "contact", "record": "1", "customer_id": customer}
+    return client.request(method, path.format(**values), **more)
 
 
 def refused(answer, status):
@@ -106,7 +117,8 @@ def test_a_token_for_one_customer_cannot_tell_another_from_none(api):
     asked = project.store.due.ask("crm", [ACME]).id
     with api.as_(customer_id=BRIGHTWATER) as client:
         for method, path in SCOPE_OF:
-            if "{customer_id}" not in path and "{run_id}" not in path and path != "/requests/{id}":
+            named = ("{customer_id}" in path, "{run_id}" in path, path == "/requests/{id}", path.endswith("/explain"))
+            if not any(named):
                 continue
             number = asked if path.startswith("/requests") else of_acme
             there = call(client, method, path, customer=ACME, run_id=number)
@@ -148,7 +160,9 @@ def test_a_token_for_one_customer_steers_that_one_alone(api):
         assert client.post("/syncs/crm/trigger").json()["customers"] == [BRIGHTWATER]
         assert client.post("/syncs/crm/pause").json() == {"customers": [BRIGHTWATER]}
         assert (lifecycle.state("crm").state, lifecycle.state("crm").paused) == ("created", 1)
-        refused(client.post("/syncs/crm/archive"), 403)
+        for method, path in FOR_ALL_ONLY:
+            body = {"json": {}} if path == "/syncs" or method == "PUT" else {}
+            refused(client.request(method, path.format(id="crm"), **body), 403)
     assert api.place.project.store.due.list("crm", ACME)[0].paused_at is None
 
 

@@ -1,13 +1,15 @@
 """Postgres as a Destination: check, open, close."""
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Final
 
 from sync_pipelines.destinations.postgres.checkpoints import Checkpoints
+from sync_pipelines.destinations.postgres.erasing import rows_of_customer
 from sync_pipelines.destinations.postgres.failed import failed_counts, failed_values
 from sync_pipelines.destinations.postgres.failures import told_as_ours
+from sync_pipelines.destinations.postgres.finding import find_row
 from sync_pipelines.destinations.postgres.landing import Opening, PostgresLanding
 from sync_pipelines.destinations.postgres.layout import Layout
 from sync_pipelines.destinations.postgres.place import Place
@@ -16,11 +18,12 @@ from sync_pipelines.destinations.postgres.ready import ready_tables
 from sync_pipelines.destinations.postgres.row_security import check_row_security
 from sync_pipelines.destinations.postgres.stocks import count_stocks
 from sync_pipelines.model.completeness import Stock
-from sync_pipelines.model.destination import Landing, Observer, Scope, Table
+from sync_pipelines.model.destination import Found, Landing, Observer, Scope, Table
 from sync_pipelines.model.errors import DestinationError
 from sync_pipelines.model.failed_value import FailedCount, FailedPlace, FailedValue
 
 OLDEST_VERSION: Final = 13
+NO_DATABASE: Final = "3D000"
 
 _RIGHTS = """
 SELECT current_setting('server_version_num')::int / 10000,
@@ -96,6 +99,26 @@ class PostgresDestination:
         place = self._place
         with told_as_ours(place), self._open_pool.lend(place) as lent:
             return failed_counts(lent.connection, Layout(place.schema, table), scopes)
+
+    def of_customer(
+        self, application_id: str, customer_id: str, provider: str | None = None, *, remove: bool = False
+    ) -> Mapping[str, int]:
+        place = self._place
+        try:
+            with told_as_ours(place), self._open_pool.lend(place) as lent:
+                return rows_of_customer(
+                    lent.connection, place.schema, application_id, customer_id, provider, remove=remove
+                )
+        except DestinationError as problem:
+            if problem.detail.startswith(f"SQLSTATE {NO_DATABASE}"):
+                # A customer with a database of its own, in which nothing was ever written.
+                return {}
+            raise
+
+    def find(self, scope: Scope, table: Table, id: str) -> Found:
+        place = self._place
+        with told_as_ours(place), self._open_pool.lend(place) as lent:
+            return find_row(lent.connection, Layout(place.schema, table), scope, id)
 
     def close(self) -> None:
         if self._pool is not None:
