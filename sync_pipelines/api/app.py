@@ -8,7 +8,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 
-from sync_pipelines.api import catalogue, connections, mappings, problems, syncs, watching
+from sync_pipelines.api import catalogue, connections, incoming, mappings, problems, syncs, watching
 from sync_pipelines.api.guards import Guards
 from sync_pipelines.api.pace import Pace
 from sync_pipelines.project import Project
@@ -41,6 +41,7 @@ def create_app(project: Project) -> FastAPI:
         nouns.include_router(noun.router)
     app.include_router(nouns)
     app.include_router(_alive(project))
+    app.include_router(incoming.router)
     app.add_middleware(Guards)
     app.openapi = lambda: _document(app)  # type: ignore[method-assign]
     return app

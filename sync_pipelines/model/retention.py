@@ -7,7 +7,7 @@ from datetime import timedelta
 @dataclass(frozen=True, kw_only=True)
 class Keep:
     """Ages at which things are forgotten. `runs` are those that changed something or failed, `idle_runs` the others;
-    `dagster_runs` are Dagster's own, with their events."""
+    `dagster_runs` are Dagster's own, with their events; `vendor_events` those that could not be applied."""
 
     runs: timedelta
     idle_runs: timedelta
@@ -15,3 +15,4 @@ class Keep:
     audit: timedelta
     budget_points: timedelta
     dagster_runs: timedelta
+    vendor_events: timedelta = timedelta(days=7)

@@ -9,7 +9,16 @@ from sqlalchemy import Column, ColumnElement, Engine, Table, TextClause, and_, b
 from sqlalchemy.dialects.postgresql import JSONB
 
 from sync_pipelines.model.retention import Keep
-from sync_pipelines.store.tables import IDLE, audit, budget_points, requests, runs, schema_changes
+from sync_pipelines.store.tables import (
+    IDLE,
+    audit,
+    budget_points,
+    requests,
+    runs,
+    schema_changes,
+    vendor_event_days,
+    vendor_events,
+)
 
 AT_ONCE: Final = 5_000
 """Rows that one transaction deletes: it takes well under a second and keeps nobody waiting."""
@@ -106,5 +115,18 @@ def _outdated(keep: Keep, now: datetime | None) -> Mapping[str, _Outdated]:
             [budget_points.c.connection_id, budget_points.c.hour],
             budget_points.c.hour,
             now - keep.budget_points,
+        ),
+        "vendor events": _Outdated(
+            vendor_events,
+            [vendor_events.c.id],
+            vendor_events.c.received_at,
+            now - keep.vendor_events,
+            (vendor_events.c.next_at.is_(None),),
+        ),
+        "vendor event days": _Outdated(
+            vendor_event_days,
+            [vendor_event_days.c.provider, vendor_event_days.c.day],
+            vendor_event_days.c.day,
+            now - keep.runs,
         ),
     }

@@ -51,7 +51,7 @@ class Runs:
             return
         try:
             with self._engine.begin() as database:
-                database.execute(_ADD, {"rows": [_row(run) for run in finished]})
+                database.execute(_ADD, {"rows": [row_of(run) for run in finished]})
                 progress.add(database, finished)
         except OperationalError as error:
             raise Retry(
@@ -109,7 +109,7 @@ class Runs:
         return found[0] if found else None
 
 
-def _row(run: SyncRun) -> dict[str, Any]:
+def row_of(run: SyncRun) -> dict[str, Any]:
     """Its columns as JSON can carry them."""
     plain = ("run_id", "sync", "object", "provider", "customer_id", "status", "full", "error_type", "vendor_calls")
     moments = {name: getattr(run, name) for name in ("started_at", "finished_at", "retry_at", "due_at")}
