@@ -15,6 +15,7 @@ from sync_pipelines.cli import (
     failed,
     fields,
     health,
+    live,
     local,
     mapping,
     metrics,
@@ -68,7 +69,7 @@ def main(
 GROUPS = (
     *(project_verbs, run, steer, verify, connect, fields, mapping, failed, schema),
     *(preview, plan, configuration),
-    *(health, budget, metrics, prune, compact, api, local),
+    *(health, budget, metrics, prune, compact, api, live, local),
 )
 for group in GROUPS:
     group.register(app)
