@@ -4,6 +4,7 @@ import hashlib
 import hmac
 
 from sync_pipelines.model.connection import Connection
+from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.secret import Secret
 from sync_pipelines.project import Project
 
@@ -11,6 +12,17 @@ from sync_pipelines.project import Project
 def address_of(project: Project, connection: Connection) -> str:
     """The path's last part for a connection: whoever knows it may tell changes of it."""
     return f"{connection.id}-{_mark(project.settings.key_ring[0], connection)}"
+
+
+def url_for(project: Project, connection: Connection) -> str:
+    """Where the connection's vendor is to send what changes: below `public_url`, where that is set."""
+    provider = project.providers.get(connection.provider)
+    if provider is None or provider.webhooks is None:
+        raise ConfigurationError(f"{connection.provider} tells nothing by itself that we could receive.")
+    path = f"/webhooks/{connection.provider}"
+    if provider.webhooks.refusal is None:
+        path = f"{path}/{address_of(project, connection)}"
+    return project.settings.public_url.rstrip("/") + path
 
 
 def connection_at(project: Project, provider: str, address: str) -> Connection | None:

@@ -57,6 +57,9 @@ class Settings(BaseSettings):
     keep_budget_points_days: int = Field(
         7, ge=1, description="How long the hourly use of each account's API calls is kept"
     )
+    keep_events_days: int = Field(
+        30, ge=1, description="How long events for endpoints and their deliveries are kept, for replay"
+    )
     keep_dagster_runs_days: int = Field(
         14, ge=1, description="How long Dagster's runs and events are kept; the newest of each partition stay"
     )
@@ -129,6 +132,7 @@ class Settings(BaseSettings):
             audit=timedelta(days=self.keep_audit_days),
             budget_points=timedelta(days=self.keep_budget_points_days),
             vendor_events=timedelta(days=self.keep_vendor_events_days),
+            events=timedelta(days=self.keep_events_days),
             dagster_runs=timedelta(days=self.keep_dagster_runs_days),
         )
 

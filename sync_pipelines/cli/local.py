@@ -9,6 +9,7 @@ import typer
 from sync_pipelines.cli.printing import console
 
 Port = Annotated[int, typer.Option(min=0, max=65535, help="Port of Dagster's pages on 127.0.0.1; 0 takes a free one.")]
+ApiPort = Annotated[int, typer.Option(min=0, max=65535, help="Port of the REST API on 127.0.0.1; 0 takes a free one.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -22,38 +23,36 @@ def demo(
     records: Annotated[int, typer.Option(min=600, help="About how many records the customers have together.")] = 20_000,
     seed: Annotated[int, typer.Option(help="Another seed, other invented records.")] = 1,
     port: Port = 3000,
+    api_port: ApiPort = 8700,
 ) -> None:
-    """Run the main job on an embedded Postgres, a CRM sandbox and Dagster. Stays up until Ctrl-C."""
+    """Run the main job on an embedded Postgres, a CRM sandbox, the API and Dagster. Stays up until Ctrl-C."""
     from sync_pipelines.cli.demo.story import tell
 
     with stopped_by_signals() as stop:
-        raise typer.Exit(tell(once=once, records=records, seed=seed, port=port, stop=stop))
+        raise typer.Exit(tell(once=once, records=records, seed=seed, port=port, api_port=api_port, stop=stop))
 
 
 def dev(
     port: Port = 3000,
-    api_port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Port of the REST API on 127.0.0.1; 0 takes a free one.")
-    ] = 8700,
+    api_port: ApiPort = 8700,
 ) -> None:
     """Dagster and the REST API with an embedded Postgres, for the configuration in syncs/. Stays up until Ctrl-C."""
-    from sync_pipelines.api.serving import serve
     from sync_pipelines.cli.stage import Stage, owner_only, require_project, state_folder
 
     require_project(Path("syncs"))
     with stopped_by_signals() as stop, Stage(owner_only(state_folder()) / "dev", port=port) as stage:
         with console.status("Starting Postgres and Dagster ..."):
             project = stage.start_postgres()
+            stage.start_api(api_port)
             stage.start_dagster()
-        with serve(project, port=api_port) as url:
-            console.print(f"Dagster      {stage.dagster.url}")
-            console.print(f"API          {url}/api/v1; `sync-pipelines token new NAME` makes a token")
-            console.print(f"warehouse    {stage.psql()}")
-            console.print(f"connections  {len(project.store.connections.list())}; connect one with these settings:")
-            for name in ("SYNC_PIPELINES_ENVIRONMENT", "SYNC_PIPELINES_STORE_URL", "SYNC_PIPELINES_ENCRYPTION_KEYS"):
-                console.print(f"  export {name}='{stage.environment[name]}'", markup=False)
-            console.print("Ctrl-C stops everything.")
-            stage.dagster.watch(stop)
+        console.print(f"Dagster      {stage.dagster.url}")
+        console.print(f"API          {stage.api_url}/api/v1; `sync-pipelines token new NAME` makes a token")
+        console.print(f"warehouse    {stage.psql()}")
+        console.print(f"connections  {len(project.store.connections.list())}; connect one with these settings:")
+        for name in ("SYNC_PIPELINES_ENVIRONMENT", "SYNC_PIPELINES_STORE_URL", "SYNC_PIPELINES_ENCRYPTION_KEYS"):
+            console.print(f"  export {name}='{stage.environment[name]}'", markup=False)
+        console.print("Ctrl-C stops everything.")
+        stage.dagster.watch(stop)
 
 
 def sandbox(

@@ -1,7 +1,8 @@
-"""What `dev` and `demo` start on this machine: an embedded Postgres with its databases, and Dagster."""
+"""What `dev` and `demo` start on this machine: an embedded Postgres with its databases, the REST API, and Dagster."""
 
 import os
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -33,7 +34,7 @@ def require_project(settings_dir: Path) -> None:
 
 
 class Stage:
-    """Postgres and Dagster for one project, below `folder`. Everything started is stopped on exit."""
+    """Postgres, the API and Dagster for one project, below `folder`. Everything started is stopped on exit."""
 
     def __init__(
         self, folder: Path, *, environment: Mapping[str, str] | None = None, due_every_seconds: int = 30, port: int = 0
@@ -45,6 +46,9 @@ class Stage:
         self._given = dict(environment or {})
         self._project: Project | None = None
         self._dagster: DagsterProcesses | None = None
+        self._serving = ExitStack()
+        self.api_url = ""
+        """Where the API answers, once it is started."""
 
     def __enter__(self) -> Self:
         return self
@@ -54,6 +58,7 @@ class Stage:
     ) -> None:
         if self._dagster is not None:
             self._dagster.stop()
+        self._serving.close()
         if self._project is not None:
             self._project.stops.set()
             self._project.close()
@@ -113,6 +118,13 @@ class Stage:
         )
         self._dagster.start()
         return self._dagster
+
+    def start_api(self, port: int) -> str:
+        """The REST API up in a thread of this process; where it answers. Port 0 takes a free one."""
+        from sync_pipelines.api.serving import serve
+
+        self.api_url = self._serving.enter_context(serve(self.project, port=port))
+        return self.api_url
 
     def psql(self) -> str:
         """The command with which a person looks into the warehouse."""

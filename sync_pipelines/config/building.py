@@ -41,20 +41,24 @@ def provider_from(document: ProviderDocument) -> ProviderConfig:
             client_secret=printed.credentials.client_secret,
             scopes=printed.oauth_scopes,
         )
-    if oauth is None:
-        raise ValueError("a validated provider document always has its app")
     return ProviderConfig(
         name=document.name or document.provider_name,
         provider_name=document.provider_name,
-        client=OAuthClient(client_id=oauth.client_id, client_secret=Secret(oauth.client_secret.get_secret_value())),
+        client=_app(oauth),
         api_version=document.api_version or None,
         auth_type=document.auth_type,
         category=document.category,
-        scopes=oauth.scopes,
+        scopes=oauth.scopes if oauth else (),
         login_url=document.login_url,
         api_url=document.api_url,
         reserve=document.reserve,
     )
+
+
+def _app(oauth: OAuthDocument | None) -> OAuthClient:
+    if oauth is None:
+        return OAuthClient()
+    return OAuthClient(client_id=oauth.client_id, client_secret=Secret(oauth.client_secret.get_secret_value()))
 
 
 def destination_from(document: PostgresDestinationDocument | S3DestinationDocument) -> AnyDestinationConfig:

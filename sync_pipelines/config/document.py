@@ -1,6 +1,6 @@
 """What every model of written configuration shares: unknown keys are refused, and no value enters an error message."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Self
 
@@ -29,10 +29,12 @@ class Document(BaseModel):
 
     EXACTLY_ONE: ClassVar[tuple[tuple[str, str], ...]] = ()
     """Pairs of keys of which one must be written, and not both."""
+    UNLESS: ClassVar[tuple[str, str] | None] = None
+    """A key and a word there with which neither of them is needed."""
 
     @model_validator(mode="after")
     def _has_exactly_one(self) -> Self:
-        given = [name for name in type(self).model_fields if getattr(self, name) is not None]
+        given = {name: value for name in type(self).model_fields if (value := getattr(self, name)) is not None}
         for _, message in wrong_pairs(type(self), given):
             raise refusing(message)
         return self
@@ -45,8 +47,10 @@ def or_text(schema: dict[str, Any]) -> None:
     schema["anyOf"] = [{"type": "string"}, whole]
 
 
-def wrong_pairs(model: type[Document], given: Collection[str]) -> Iterator[tuple[str, str]]:
+def wrong_pairs(model: type[Document], given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """(key, what is wrong) for each pair of `EXACTLY_ONE` of which the `given` keys have both or none."""
+    if model.UNLESS is not None and str(given.get(model.UNLESS[0])).casefold() == model.UNLESS[1]:
+        return
     for usual, other in model.EXACTLY_ONE:
         if usual in given and other in given:
             yield other, f"says the same as `{usual}`: keep one of them"

@@ -64,7 +64,7 @@ def validated(
 
 def _of_the_whole(source: Source, value: Any, model: type[Document], details: list[ErrorDetails]) -> list[Problem]:
     """What is wrong with the document as a whole, which pydantic only looks at when every part is right."""
-    given = [name for name in value if value[name] is not None]
+    given = {name: each for name, each in value.items() if each is not None}
     pairs = [source.problem((key,), message) for key, message in wrong_pairs(model, given)]
     whole = [str(detail["ctx"]["reason"]) for detail in details if detail["type"] == "refused" and not detail["loc"]]
     return pairs or [source.problem((), reason) for reason in whole]

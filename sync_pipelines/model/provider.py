@@ -100,12 +100,49 @@ class CrmObject:
 
 @dataclass(frozen=True, kw_only=True)
 class OAuth2:
-    """Where and how tokens are made. Paths are relative to the login host."""
+    """Where and how tokens are made. `authorize_path` is relative to the host of the vendor's login pages, `token_path`
+    to the login host. `pkce`: the authorize page takes a challenge (S256).
+
+    `own_login`: a pattern of the whole URLs at which organisations have login pages of their own.
+    """
 
     authorize_path: str
     token_path: str
     scopes: tuple[str, ...] = ()
     pkce: bool = False
+    own_login: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CodeGrant:
+    """What the vendor's login page gave to the browser, and what is needed to make tokens of it. A code works once."""
+
+    code: Secret
+    redirect_uri: str
+    verifier: Secret | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FormField:
+    """Something that a customer types. `secret`: nobody sees it again."""
+
+    name: str
+    label: str
+    hint: str = ""
+    secret: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeyForm:
+    """How a customer connects with something typed instead of the vendor's login page.
+
+    `tokens`: what it typed, by field and without blanks around it -> tokens.
+    """
+
+    title: str
+    hint: str
+    fields: tuple[FormField, ...]
+    tokens: "Callable[[Mapping[str, str]], Tokens]"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,10 +160,14 @@ class Limits:
 
 @dataclass(frozen=True, kw_only=True)
 class Hosts:
-    """Base URLs of one environment. `api` None: the token response tells it (Salesforce's instance_url)."""
+    """Base URLs of one environment. `api` None: the token response tells it (Salesforce's instance_url).
+
+    `authorize`: where people log in, where that is another host than the one that makes tokens.
+    """
 
     login: str
     api: str | None = None
+    authorize: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,6 +242,11 @@ class Provider:
     """(client id, client secret, refresh token) -> the token request."""
     token_from: Callable[[Response], Tokens]
     custom_object: Callable[[str], CrmObject]
+    exchange: Callable[[str, str, CodeGrant], Request] | None = None
+    """(client id, client secret, code) -> the token request. None: nobody connects by the vendor's login page."""
+    revoke: Callable[[str, str, Tokens], Request] | None = None
+    """(client id, client secret, tokens) -> the request after which they work no more. None: the vendor has none."""
+    key_form: KeyForm | None = None
     associate: Callable[[CrmObject], CrmObject] | None = None
     """The object whose records are the links of an object's records; None: the vendor tells none."""
     changed: Callable[[CrmObject, datetime], Flow] | None = None

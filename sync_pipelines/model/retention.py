@@ -7,12 +7,14 @@ from datetime import timedelta
 @dataclass(frozen=True, kw_only=True)
 class Keep:
     """Ages at which things are forgotten. `runs` are those that changed something or failed, `idle_runs` the others;
-    `dagster_runs` are Dagster's own, with their events; `vendor_events` those that could not be applied."""
+    `events` are those that endpoints wanted, with their deliveries; `dagster_runs` are Dagster's own, with theirs;
+    `vendor_events` those of vendors that could not be applied."""
 
     runs: timedelta
     idle_runs: timedelta
     requests: timedelta
     audit: timedelta
     budget_points: timedelta
+    events: timedelta
     dagster_runs: timedelta
     vendor_events: timedelta = timedelta(days=7)

@@ -17,7 +17,7 @@ class Where:
     schema: str
 
     def __str__(self) -> str:
-        return f"{self.destination} {self.database}.{self.schema}"
+        return f"{self.destination} {'.'.join(filter(None, (self.database, self.schema)))}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,8 +26,8 @@ class TableLook:
 
     `found`: its columns' types by name, in the destination's words; None when there is no such table. `added`,
     `retyped` ({column: (type now, type then)}) and `renamed` (columns that move aside for their new type, or back) are
-    what `statements` do to it. `left`: columns of it that nobody fills. `remade`: see model.destination.Landing.
-    `problem`: why it cannot be made ready.
+    what `statements` do to it; without statements the next load does it. `left`: columns of it that nobody fills.
+    `remade`: see model.destination.Landing. `problem`: why it cannot be made ready.
     """
 
     name: str
@@ -53,7 +53,10 @@ class Position:
 
 
 class Survey(Protocol):
-    """One database of a destination. Every call is a few statements, however many customers there are."""
+    """One database of a destination, or its bucket or folder, where a schema is a prefix.
+
+    A database is asked by a few statements, however many customers there are; of files each manifest is read, once.
+    """
 
     def tables(self, wanted: Mapping[str, Sequence[Table]]) -> dict[str, list[TableLook]]:
         """By schema, a look for each of the tables wanted there, in their order."""

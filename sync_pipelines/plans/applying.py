@@ -60,7 +60,7 @@ def apply_plan(project: Project, plan: Plan, *, actor: str = "system") -> Applie
 def _make_tables(world: World, plan: Plan) -> int:
     made = 0
     for change in plan.tables:
-        if change.action == BLOCKED:
+        if change.action == BLOCKED or not change.statements:
             continue
         for schema in change.schemas:
             where = Where(destination=change.destination, database=change.database, schema=schema)

@@ -148,8 +148,6 @@ def _notices(
     yield from failing
     for customer, reason in sorted(world.nowhere.items()):
         yield f"{customer}: {reason}"
-    for name in sorted({sync.destination for sync in world.syncs if world.database_of(sync.destination) is None}):
-        yield f"{name} is no database: its files and the positions in them were not looked at, the next runs do that."
     for change in documents:
         if change.action == RENAMED:
             yield (

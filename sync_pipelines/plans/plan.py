@@ -19,8 +19,7 @@ CREATED, REMOVED, RENAMED, CHANGED, RECORDED = "created", "removed", "renamed", 
 
 CREATE, ALTER, BLOCKED = "create", "alter", "blocked"
 
-FIRST_READ, FULL_READ, REMAP, UNSEEN = "first read", "full read", "remap", "unseen"
-"""`unseen`: what of it the next run does was not looked at."""
+FIRST_READ, FULL_READ, REMAP = "first read", "full read", "remap"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,8 +51,8 @@ class TableChange:
     """A table in all the schemas in which the same has to be done to it.
 
     `added` and `retyped` ([type now, type then]) by column. `renamed`: columns that move aside for their new type, or
-    back. `statements` are those of the first schema. `rows`: how many the table has where a type changes in place,
-    which writes each of them anew.
+    back. `statements` are those of the first schema; none where the next load makes what is missing. `rows`: how many
+    the table has where a type changes in place, which writes each of them anew.
     """
 
     destination: str
@@ -144,7 +143,8 @@ class Plan:
     @property
     def changes(self) -> bool:
         """Whether applying it would do anything."""
-        return bool(self.documents or self.tables or self.schedules or any(each.caused for each in self.reads))
+        tables = any(each.statements or each.problem for each in self.tables)
+        return bool(self.documents or tables or self.schedules or any(each.caused for each in self.reads))
 
     def sealed(self) -> "Plan":
         """The plan with its digest."""

@@ -9,7 +9,7 @@ from sync_pipelines.engine.backfill import Change
 from sync_pipelines.engine.outlook import Outlook
 from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.survey import Position
-from sync_pipelines.plans.plan import FIRST_READ, FULL_READ, REMAP, UNSEEN, Read
+from sync_pipelines.plans.plan import FIRST_READ, FULL_READ, REMAP, Read
 from sync_pipelines.plans.world import Target, World
 
 _DECIDES_ROWS = ("provider", "destination", "metadata_prefix", "mode", "overrides")
@@ -39,9 +39,6 @@ def _of_target(world: World, target: Target, reads: Reads) -> None:
         for each in world.connections[target.sync.name]
         if target.declared in target.sync.objects_of(each.customer_id) and each.customer_id not in world.nowhere
     ]
-    if world.database_of(target.sync.destination) is None:
-        _unseen(world, target, customers, reads)
-        return
     stored = world.positions.get((target.sync.name, target.declared.object), {})
     new = [each for each in customers if each not in stored]
     if new and is_new(world, target):
@@ -52,11 +49,6 @@ def _of_target(world: World, target: Target, reads: Reads) -> None:
         reads.found.append(_read(world, target, kind, whom, columns=columns, sure=sure, caused=caused))
     for reason, whom in failing.items():
         reads.problems.append(f"{target.label}, {shortened(whom)}: {reason}")
-
-
-def _unseen(world: World, target: Target, customers: Collection[str], reads: Reads) -> None:
-    if customers and (is_new(world, target) or is_touched(world, target)):
-        reads.found.append(_read(world, target, UNSEEN, customers, caused=True, sure=False))
 
 
 def _read(
@@ -78,7 +70,7 @@ def _read(
         columns=columns,
         caused=caused,
         sure=sure,
-        rows=None if kind in (FIRST_READ, UNSEEN) else world.rows_of(target, customers),
+        rows=None if kind == FIRST_READ else world.rows_of(target, customers),
     )
 
 

@@ -9,7 +9,6 @@ from sync_pipelines.plans.plan import (
     FIRST_READ,
     REMAP,
     RENAMED,
-    UNSEEN,
     DocumentChange,
     Plan,
     Read,
@@ -36,13 +35,14 @@ def _document(change: DocumentChange) -> str:
 
 
 def _table(change: TableChange) -> str:
-    many = f"{len(change.schemas):,} schemas" if len(change.schemas) > 1 else change.schemas[0]
+    many = f"{len(change.schemas):,} schemas" if len(change.schemas) > 1 else change.schemas[0] or change.database
     where = f"{change.table} in {change.destination} ({many})"
+    later = "" if change.statements else " by the next load"
     if change.problem:
         return f"table {where} cannot be made ready: {change.problem}"
     if change.action == CREATE:
-        return f"table {where} is created"
-    return f"table {where}: {'; '.join(_columns(change)) or 'its view grows'}"
+        return f"table {where} is created{later}"
+    return f"table {where}: {'; '.join(_columns(change)) or 'its view grows'}{later}"
 
 
 def _columns(change: TableChange) -> Iterator[str]:
@@ -65,10 +65,8 @@ def _read(read: Read) -> str:
         what = "is read for the first time"
     elif read.kind == REMAP:
         what = f"has {', '.join(read.columns)} made anew of stored records"
-    elif read.kind == UNSEEN:
-        what = "may be read in full or made anew, its files were not looked at,"
     rows = "" if read.rows is None else f", {read.rows:,} row(s)"
     text = f"{read.sync} {read.object} {what} for {len(read.customers):,} customer(s){rows}"
     if not read.caused:
         return f"{text} (waiting already)"
-    return text if read.sure or read.kind in (FIRST_READ, UNSEEN) else f"{text} (at most: the accounts were not asked)"
+    return text if read.sure or read.kind == FIRST_READ else f"{text} (at most: the accounts were not asked)"

@@ -54,7 +54,7 @@ def _action(look: TableLook) -> str | None:
         return BLOCKED
     if look.found is None:
         return CREATE
-    return ALTER if look.statements else None
+    return ALTER if look.statements or look.added else None
 
 
 def left_columns(world: World) -> Iterator[Stays]:

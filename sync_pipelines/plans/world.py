@@ -11,10 +11,8 @@ from typing import Any
 
 from sqlalchemy import RowMapping
 
-from sync_pipelines.config import DestinationConfig
-from sync_pipelines.config.environment import CUSTOMER_ID
 from sync_pipelines.config.snapshot import KINDS, Parts, parts_of
-from sync_pipelines.destinations import open_survey, where_of
+from sync_pipelines.destinations import is_shared, open_survey, where_of
 from sync_pipelines.engine.layout import resolve_mapping, root_of
 from sync_pipelines.model.common_model import PLAIN_COLUMNS
 from sync_pipelines.model.connection import Connection
@@ -120,17 +118,10 @@ class World:
         """By sync, its customers by where their rows land. A place that all share is there without customers too."""
         return {sync.name: self._places_of(sync) for sync in self.syncs}
 
-    def database_of(self, destination: str) -> DestinationConfig | None:
-        """The destination if it is a database. Files hold a customer's position each: they are not looked at."""
-        config: object = self.project.configuration.destinations.get(destination)
-        return config if isinstance(config, DestinationConfig) else None
-
     def _places_of(self, sync: Sync) -> dict[Where, list[str]]:
-        config = self.database_of(sync.destination)
+        config = self.project.configuration.destinations[sync.destination]
         found: dict[Where, list[str]] = {}
-        if config is None:
-            return found
-        if CUSTOMER_ID not in config.database and CUSTOMER_ID not in config.schema_name:
+        if is_shared(config):
             found[where_of(config, "")] = []
         for each in self.connections[sync.name]:
             own = sync.overrides.get(each.customer_id)
@@ -251,8 +242,8 @@ class World:
 
         None where its destination is no longer configured, or cannot be asked for all customers at once.
         """
-        config = self.database_of(target["destination"])
-        if config is None or CUSTOMER_ID in config.database or CUSTOMER_ID in config.schema_name:
+        config = self.project.configuration.destinations.get(target["destination"])
+        if config is None or not is_shared(config):
             return None
         table = Table(name=target["table"], columns=PLAIN_COLUMNS, metadata_prefix=target["prefix"])
         counted = self.rows(where_of(config, ""), table)
@@ -309,9 +300,8 @@ class World:
     def _survey(self, destination: str, database: str) -> Survey:
         key = (destination, database)
         if key not in self._surveys:
-            config = self.database_of(destination)
-            assert config is not None, "only places in databases are surveyed"
-            survey = open_survey(config, database)
+            config = self.project.configuration.destinations[destination]
+            survey = open_survey(config, database, self.project.s3_client)
             self._stack.callback(survey.close)
             self._surveys[key] = survey
         return self._surveys[key]

@@ -10,6 +10,7 @@ from sync_pipelines.sandbox import (
     hubspot_portal,
     hubspot_search,
     hubspot_writes,
+    oauth,
 )
 from sync_pipelines.sandbox.accounts import Account
 from sync_pipelines.sandbox.customers import CLIENT_ID, CLIENT_SECRET
@@ -21,17 +22,24 @@ SCOPES = (
     "oauth", "tickets", "crm.objects.contacts.read", "crm.objects.companies.read", "crm.objects.deals.read",
     "crm.objects.leads.read", "crm.objects.owners.read", "crm.objects.custom.read", "crm.schemas.custom.read",
 )  # fmt: skip
+_WRONG = {
+    "code": ("invalid_grant", "BAD_AUTH_CODE", "missing or unknown auth code"),
+    "redirect": ("invalid_request", "BAD_REDIRECT_URI", "missing or invalid redirect_uri"),
+    "verifier": ("invalid_grant", "BAD_CODE_VERIFIER", "missing or invalid code verifier"),
+}
 _DATED = ("/hubspot/oauth/v3/token", "/hubspot/oauth/2026-03/token")
 
 
 def token(call: Call) -> Answer:
     form = call.form()
-    if form.get("grant_type") != "refresh_token":
+    if form.get("grant_type") not in ("refresh_token", "authorization_code"):
         return _oauth_error(call, "unsupported_grant_type", "BAD_GRANT_TYPE", "missing or unknown grant type")
     if form.get("client_id") != CLIENT_ID:
         return _oauth_error(call, "invalid_client", "BAD_CLIENT_ID", "missing or unknown client id")
     if form.get("client_secret") != CLIENT_SECRET:
         return _oauth_error(call, "invalid_client", "BAD_CLIENT_SECRET", "missing or invalid client secret")
+    if form["grant_type"] == "authorization_code":
+        return _first_tokens(call, form)
     refusal = call.fault("refresh_refused")
     presented = form.get("refresh_token", "")
     account, state = call.world.holder(presented, "refresh")
@@ -39,15 +47,26 @@ def token(call: Call) -> Answer:
         return _oauth_error(call, "invalid_grant", str(refusal.options.get("error", "BAD_REFRESH_TOKEN")), "refused")
     if account is None or state != "valid" or account.vendor != "hubspot":
         return _oauth_error(call, "invalid_grant", "BAD_REFRESH_TOKEN", "missing or unknown refresh token")
+    if account.rotate_refresh_tokens:
+        call.world.end_token(presented)
+        presented = call.world.issue(account, "refresh")
+    return _granted(call, account, presented)
+
+
+def _first_tokens(call: Call, form: dict[str, str]) -> Answer:
+    found = oauth.redeem(call, form, "hubspot")
+    if isinstance(found, str):
+        return _oauth_error(call, *_WRONG[found])
+    return _granted(call, found, call.world.issue(found, "refresh"))
+
+
+def _granted(call: Call, account: Account, refresh_token: str) -> Answer:
     granted: dict[str, Any] = {
         "access_token": call.world.issue(account, "access"),
-        "refresh_token": presented,
+        "refresh_token": refresh_token,
         "expires_in": TOKEN_LIFE_MS["hubspot"] // 1000,
         "token_type": "bearer",
     }
-    if account.rotate_refresh_tokens:
-        granted["refresh_token"] = call.world.issue(account, "refresh")
-        call.world.revoke(presented)
     if not call.path.startswith("/hubspot/oauth/v1"):
         granted |= {"token_use": "access_token", **_holder(account)}
     return as_json(granted)
@@ -103,13 +122,20 @@ def forget_refresh_token(call: Call) -> Answer:
 
 def revoke(call: Call) -> Answer:
     call.world.revoke(call.form().get("token", ""))
-    return Answer(204, content_type=None)
+    return Answer(200, content_type=None)
 
 
 class HubSpot:
     """The vendor's half of the server."""
 
     routes = (
+        Route("GET", "/hubspot/oauth/authorize", oauth.authorize_page("hubspot", SCOPES), open=True),
+        Route(
+            "POST",
+            "/hubspot/oauth/authorize",
+            oauth.decided("hubspot", SCOPES, "The user denied the request for access"),
+            open=True,
+        ),
         Route("POST", "/hubspot/oauth/v1/token", token, open=True),
         Route("GET", "/hubspot/oauth/v1/access-tokens/{token}", access_token, open=True),
         Route("DELETE", "/hubspot/oauth/v1/refresh-tokens/{token}", forget_refresh_token, open=True),
@@ -127,6 +153,7 @@ class HubSpot:
     def identify(self, call: Call, *, open: bool) -> None:
         if open:
             call.account, _ = call.world.holder(call.form().get("refresh_token", ""), "refresh")
+            call.account = call.account or oauth.account_of_code(call, call.form().get("code", ""))
             return
         scheme, _, presented = call.headers.get("authorization", "").partition(" ")
         call.account, state = call.world.holder(presented.strip(), "access")

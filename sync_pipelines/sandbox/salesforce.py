@@ -1,6 +1,7 @@
 """Salesforce: tokens, limits, and what goes with every answer."""
 
 from sync_pipelines.sandbox import (
+    oauth,
     salesforce_bulk,
     salesforce_describe,
     salesforce_errors,
@@ -16,15 +17,24 @@ from sync_pipelines.sandbox.salesforce_describe import VERSIONED
 LOGIN = "/salesforce/login/services/oauth2"
 ORG = "/salesforce/{org}/services/oauth2"
 
+SCOPES = ("api", "refresh_token", "offline_access", "openid", "id", "profile", "email", "full", "web")
+_WRONG = {
+    "code": ("invalid_grant", "expired authorization code"),
+    "redirect": ("redirect_uri_mismatch", "redirect_uri must match configuration"),
+    "verifier": ("invalid_grant", "invalid code verifier"),
+}
+
 
 def token(call: Call) -> Answer:
     form = call.form()
-    if form.get("grant_type") != "refresh_token":
+    if form.get("grant_type") not in ("refresh_token", "authorization_code"):
         return _oauth_error("unsupported_grant_type", "grant type not supported")
     if form.get("client_id") != CLIENT_ID:
         return _oauth_error("invalid_client_id", "client identifier invalid")
     if form.get("client_secret") != CLIENT_SECRET:
         return _oauth_error("invalid_client", "invalid client credentials")
+    if form["grant_type"] == "authorization_code":
+        return _first_tokens(call, form)
     presented = form.get("refresh_token", "")
     account, state = call.world.holder(presented, "refresh")
     refusal = call.fault("refresh_refused")
@@ -32,7 +42,22 @@ def token(call: Call) -> Answer:
         return _oauth_error(str(refusal.options.get("error", "invalid_grant")), "expired access/refresh token")
     if account is None or state != "valid" or account.vendor != "salesforce":
         return _oauth_error("invalid_grant", "expired access/refresh token")
-    granted = {
+    granted = _granted(call, account)
+    if account.rotate_refresh_tokens:
+        granted["refresh_token"] = call.world.issue(account, "refresh")
+        call.world.end_token(presented)
+    return as_json(granted)
+
+
+def _first_tokens(call: Call, form: dict[str, str]) -> Answer:
+    found = oauth.redeem(call, form, "salesforce")
+    if isinstance(found, str):
+        return _oauth_error(*_WRONG[found])
+    return as_json({**_granted(call, found), "refresh_token": call.world.issue(found, "refresh")})
+
+
+def _granted(call: Call, account: Account) -> dict[str, str]:
+    return {
         "access_token": call.world.issue(account, "access"),
         "instance_url": f"{call.site}/salesforce/{account.id}" + (account.instance and f".{account.instance}"),
         "id": f"{call.site}/salesforce/login/id/{account.id}/{_user_id(account)}",
@@ -41,10 +66,6 @@ def token(call: Call) -> Answer:
         "signature": "c2FuZGJveC1zaWduYXR1cmU=",
         "scope": "api refresh_token id",
     }
-    if account.rotate_refresh_tokens:
-        granted["refresh_token"] = call.world.issue(account, "refresh")
-        call.world.revoke(presented)
-    return as_json(granted)
 
 
 def _oauth_error(error: str, description: str) -> Answer:
@@ -94,6 +115,13 @@ class Salesforce:
     """The vendor's half of the server."""
 
     routes = (
+        Route("GET", LOGIN + "/authorize", oauth.authorize_page("salesforce", SCOPES), open=True),
+        Route(
+            "POST",
+            LOGIN + "/authorize",
+            oauth.decided("salesforce", SCOPES, "end-user denied authorization"),
+            open=True,
+        ),
         Route("POST", LOGIN + "/token", token, open=True),
         Route("POST", ORG + "/token", token, open=True),
         Route("POST", LOGIN + "/revoke", revoke, open=True),
@@ -113,7 +141,7 @@ class Salesforce:
         by_path = None if org is None else call.world.account(name)
         if open:
             holder, _ = call.world.holder(call.form().get("refresh_token", ""), "refresh")
-            call.account = by_path or holder
+            call.account = by_path or holder or oauth.account_of_code(call, call.form().get("code", ""))
             return
         scheme, _, presented = call.headers.get("authorization", "").partition(" ")
         holder, state = call.world.holder(presented.strip(), "access")

@@ -53,6 +53,8 @@ class World:
         self.faults = Faults()
         self.calls = CallLog()
         self.sessions: dict[str, Any] = {}
+        self.codes: dict[str, Any] = {}
+        """Codes of the login pages that were not redeemed yet."""
         self.purged: dict[int, Row] = {}
         """As they were: results that were made before stand still and go on showing them."""
         self.next_due: int | None = None
@@ -152,6 +154,16 @@ class World:
         self.next_due = None if found is None else int(found)
 
     def revoke(self, token: str) -> None:
+        """With a refresh token the account's access tokens end too."""
+        account, _ = self.holder(token, "refresh")
+        if account is not None:
+            self.storage.execute(
+                "UPDATE tokens SET valid = 0 WHERE account = ? AND kind = 'access'", (account.customer.id,)
+            )
+        self.end_token(token)
+
+    def end_token(self, token: str) -> None:
+        """It alone works no more, as an old refresh token that a new one replaces."""
         self.storage.execute("UPDATE tokens SET valid = 0 WHERE token = ?", (token,))
 
     def description(self) -> dict[str, Any]:
@@ -221,6 +233,7 @@ class World:
         self.faults.clear()
         self.calls.clear()
         self.sessions.clear()
+        self.codes.clear()
         self.purged.clear()
         self._numbers.clear()
         self.next_due = None

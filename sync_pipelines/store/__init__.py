@@ -13,6 +13,7 @@ from sync_pipelines.store.connections import Connections
 from sync_pipelines.store.credentials import CredentialsSafe, StoredCredentials
 from sync_pipelines.store.database import check_current, make_engine, store_url
 from sync_pipelines.store.due import Claim, Due, DueWork
+from sync_pipelines.store.endpoints import Endpoints
 from sync_pipelines.store.freshness import Freshness, Late
 from sync_pipelines.store.health import Health
 from sync_pipelines.store.leases import Leases
@@ -48,7 +49,8 @@ class Store:
     """
 
     def __init__(self, url: str, key_ring: tuple[Secret, ...]) -> None:
-        self._safe = CredentialsSafe(KeyRing(key_ring))
+        ring = KeyRing(key_ring)
+        self._safe = CredentialsSafe(ring)
         self._engine: Engine = make_engine(store_url(url))
         self.connections = Connections(self._engine, self._safe)
         self.mappings = Mappings(self._engine)
@@ -56,6 +58,7 @@ class Store:
         self.runs = Runs(self._engine)
         self.budgets = Budgets(self._engine)
         self.due = Due(self._engine)
+        self.endpoints = Endpoints(self._engine, ring)
         self.completeness = Completeness(self._engine)
         self.configurations = Configurations(self._engine)
         self.freshness = Freshness(self._engine)
@@ -83,8 +86,8 @@ class Store:
         check_current(self._engine)
 
     def rotate(self) -> int:
-        """Seal all credentials with the first key of the ring; how many were sealed with another."""
-        return self._safe.reseal(self._engine)
+        """Seal all credentials and endpoints with the first key of the ring; how many were sealed with another."""
+        return self._safe.reseal(self._engine) + self.endpoints.reseal()
 
     def close(self) -> None:
         """Let go of leases and connections."""

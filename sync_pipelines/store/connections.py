@@ -11,10 +11,12 @@ from sqlalchemy.dialects.postgresql import insert
 
 from sync_pipelines.model.connection import Connection
 from sync_pipelines.model.errors import ConfigurationError
+from sync_pipelines.model.event import CONNECTION_CONNECTED, Event
 from sync_pipelines.model.naming import refusal_of_customer_id
 from sync_pipelines.model.provider import Tokens
+from sync_pipelines.store import events
 from sync_pipelines.store.audit import note
-from sync_pipelines.store.credentials import CredentialsSafe
+from sync_pipelines.store.credentials import CredentialsSafe, expired
 from sync_pipelines.store.mending import mend_connection
 from sync_pipelines.store.storable import storable
 from sync_pipelines.store.tables import connections
@@ -131,6 +133,7 @@ class Connections:
             self._safe.put(database, new, tokens)
             mend_connection(database, new.id, datetime.now(UTC))
             _note_change(database, actor, "reconnect" if old else "connect", old, new)
+            events.add(database, _connected(new, again=old is not None))
         return new
 
     def set_status(self, connection: Connection, status: str, reason: str = "", *, actor: str = "system") -> Connection:
@@ -164,12 +167,23 @@ class Connections:
             change = change.values(**values, updated_at=func.now())
             new = _connection(database.execute(change.returning(*_COLUMNS)).mappings().one())
             _note_change(database, actor, action, old, new)
+            if new.status == "expired" != old.status:
+                events.add(database, expired(new, new.status_reason))
             return new
 
 
 def subject_of(connection: Connection) -> str:
     """How the audit names a connection."""
     return f"connection {connection.customer_id}/{connection.provider}"
+
+
+def _connected(connection: Connection, *, again: bool) -> Event:
+    return Event(
+        type=CONNECTION_CONNECTED,
+        customer_id=connection.customer_id,
+        provider=connection.provider,
+        subject={"environment": connection.environment, "again": again},
+    )
 
 
 def _connection(row: RowMapping) -> Connection:

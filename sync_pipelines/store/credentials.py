@@ -12,8 +12,10 @@ from sqlalchemy.exc import OperationalError
 
 from sync_pipelines.model.connection import Connection
 from sync_pipelines.model.errors import Reauthorize, Retry
+from sync_pipelines.model.event import CONNECTION_EXPIRED, Event
 from sync_pipelines.model.provider import Tokens
 from sync_pipelines.model.secret import Secret
+from sync_pipelines.store import events
 from sync_pipelines.store.audit import note
 from sync_pipelines.store.sealing import KeyRing
 from sync_pipelines.store.storable import storable
@@ -153,9 +155,20 @@ class StoredCredentials:
                     old={"status": self._connection.status},
                     new={"status": "expired", "status_reason": reason},
                 )
+                events.add(database, expired(self._connection, storable(reason, 1_000)))
 
     def __repr__(self) -> str:
         return f"<credentials of {self._connection.customer_id} for {self._connection.provider}>"
+
+
+def expired(connection: Connection, reason: str) -> Event:
+    """That it works no more until the customer connects again."""
+    return Event(
+        type=CONNECTION_EXPIRED,
+        customer_id=connection.customer_id,
+        provider=connection.provider,
+        subject={"environment": connection.environment, "reason": reason},
+    )
 
 
 def _about(connection_id: int) -> str:

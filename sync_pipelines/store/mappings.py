@@ -10,7 +10,9 @@ from sqlalchemy.dialects.postgresql import distinct_on
 
 from sync_pipelines.config.rules import rules_from, written_rules
 from sync_pipelines.model.errors import ConfigurationError
+from sync_pipelines.model.event import MAPPING_CHANGED, Event
 from sync_pipelines.model.mapping import Mapping
+from sync_pipelines.store import events
 from sync_pipelines.store.audit import note
 from sync_pipelines.store.mending import mend_customer
 from sync_pipelines.store.tables import mappings
@@ -121,6 +123,7 @@ class Mappings:
                 old=_told(old) if old else None,
                 new={"version": version, "fields": written_rules(rules)},
             )
+            events.add(database, _changed(saved, old, actor))
         return saved
 
     def _read(self, query: Select[Any]) -> list[Mapping]:
@@ -152,3 +155,13 @@ def _mapping(row: RowMapping) -> Mapping:
 
 def _told(mapping: Mapping) -> dict[str, Any]:
     return {"version": mapping.version, "fields": written_rules(mapping.fields)}
+
+
+def _changed(new: Mapping, old: Mapping | None, actor: str) -> Event:
+    subject = {"object": new.object, "version": new.version, "old_version": old.version if old else None}
+    return Event(
+        type=MAPPING_CHANGED,
+        customer_id=new.customer_id,
+        provider=new.provider,
+        subject={**subject, "actor": actor},
+    )

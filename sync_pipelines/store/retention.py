@@ -9,16 +9,9 @@ from sqlalchemy import Column, ColumnElement, Engine, Table, TextClause, and_, b
 from sqlalchemy.dialects.postgresql import JSONB
 
 from sync_pipelines.model.retention import Keep
-from sync_pipelines.store.tables import (
-    IDLE,
-    audit,
-    budget_points,
-    requests,
-    runs,
-    schema_changes,
-    vendor_event_days,
-    vendor_events,
-)
+from sync_pipelines.store.outbox_tables import events
+from sync_pipelines.store.tables import IDLE, audit, budget_points, requests, runs, schema_changes
+from sync_pipelines.store.vendor_event_tables import vendor_event_days, vendor_events
 
 AT_ONCE: Final = 5_000
 """Rows that one transaction deletes: it takes well under a second and keeps nobody waiting."""
@@ -129,4 +122,5 @@ def _outdated(keep: Keep, now: datetime | None) -> Mapping[str, _Outdated]:
             vendor_event_days.c.day,
             now - keep.runs,
         ),
+        "events": _Outdated(events, [events.c.id], events.c.at, now - keep.events),
     }

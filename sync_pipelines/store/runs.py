@@ -11,7 +11,7 @@ from sqlalchemy.exc import OperationalError
 
 from sync_pipelines.model.errors import Retry
 from sync_pipelines.model.run import Counts, Rejection, SyncRun
-from sync_pipelines.store import progress
+from sync_pipelines.store import events, progress
 from sync_pipelines.store.storable import storable, storable_json
 from sync_pipelines.store.tables import runs
 
@@ -43,7 +43,7 @@ class Runs:
         self._engine = engine
 
     def record(self, finished: Sequence[SyncRun]) -> None:
-        """Store what became of each, and count it as progress. Long lists and texts are cut.
+        """Store what became of each, tell of it, and count it as progress. Long lists and texts are cut.
 
         Retry when the store does not answer.
         """
@@ -52,6 +52,7 @@ class Runs:
         try:
             with self._engine.begin() as database:
                 database.execute(_ADD, {"rows": [row_of(run) for run in finished]})
+                events.add_of_runs(database, finished)
                 progress.add(database, finished)
         except OperationalError as error:
             raise Retry(

@@ -12,7 +12,8 @@ from sync_pipelines.model.run import SyncRun
 from sync_pipelines.model.webhook import VendorEvent
 from sync_pipelines.store import live_runs
 from sync_pipelines.store.storable import storable
-from sync_pipelines.store.tables import connections, vendor_event_days, vendor_events
+from sync_pipelines.store.tables import connections
+from sync_pipelines.store.vendor_event_tables import vendor_event_days, vendor_events
 
 LONGEST_TEXT: Final = 20_000
 """Characters of an event that are kept."""

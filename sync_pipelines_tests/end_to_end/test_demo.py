@@ -92,7 +92,7 @@ class Demo:
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
     """A demo that stays up, for the tests of this module."""
-    running = Demo(tmp_path_factory.mktemp("demo"), "--port", "0")
+    running = Demo(tmp_path_factory.mktemp("demo"), "--port", "0", "--api-port", "0")
     try:
         running.wait_for("Everything stays up")
         yield running
@@ -113,8 +113,23 @@ def dagster(dagster_url):
 
 def test_it_shows_progress_results_and_where_to_look(demo):
     assert demo.text.count("equal  The destination equals the CRMs") == 2
+    assert demo.text.count("equal  The API tells of these runs what became of them.") == 1
     for expected in ("First sync: all history", "Incremental sync", "crm_account", "psql -h", ACME, QUILL):
         assert expected in demo.text
+
+
+def test_the_call_to_the_api_that_it_shows_works_as_printed_and_its_token_is_shown_nowhere(demo):
+    kept, url = re.search(r'curl -H "Authorization: Bearer \$\(cat (\S+)\)" (http://\S+)', demo.text).groups()
+    file = demo.folder / kept
+    token = file.read_text()
+    assert file.stat().st_mode & 0o077 == 0
+    answer = httpx.get(url, headers={"Authorization": f"Bearer {token}"}, timeout=60)
+    assert [each["id"] for each in answer.json()["items"]] == sorted(
+        file.stem for file in (ROOT / "syncs" / "syncs").glob("*.yaml")
+    )
+    assert token not in demo.text
+    logs = (demo.folder / ".sync_pipelines" / "demo" / "dagster").rglob("*.log")
+    assert not [log for log in logs if token in log.read_text(errors="replace")]
 
 
 @pytest.mark.parametrize(("asset", "customers"), ASSETS.items())

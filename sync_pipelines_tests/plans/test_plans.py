@@ -1,6 +1,6 @@
 """Every kind of change: the plan tells it, applying does exactly that, and the next runs do what was told of them."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pytest
 
@@ -255,25 +255,6 @@ def test_customers_with_schemas_of_their_own_are_told_together(unhurried):
     assert sum(each.rows for each in plan.reads) == sum(
         len(place.rows("crm_contact", schema=f"crm_{customer}")) for customer in (ACME, BRIGHTWATER, KESTREL)
     )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Files:
-    """A destination that is no database."""
-
-    name: str
-    folder: str = "/nowhere"
-
-
-def test_a_destination_that_is_no_database_is_told_as_not_looked_at(settled):
-    place = settled
-    place.write_sync(objects=[CONTACT, "account"], schedule=EVERY_HOUR)
-    project = place.project
-    project.configuration = replace(project.configuration, destinations={"warehouse": Files(name="warehouse")})
-    plan = planned(place)
-    assert plan.tables == ()
-    assert reads(plan) == {("crm", "contact", "unseen"): BOTH, ("crm", "account", "unseen"): BOTH}
-    assert any("were not looked at" in notice for notice in plan.notices)
 
 
 def test_every_change_is_a_sentence_of_the_version(settled):

@@ -1,7 +1,9 @@
 import csv
 import io
 import json
-from urllib.parse import urlencode
+from base64 import urlsafe_b64encode
+from hashlib import sha256
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import httpx
 import pytest
@@ -50,6 +52,30 @@ class StandIn:
             for ending in (".access", "-access", ".expired", "-expired"):
                 self.carried[f"Bearer {golden}{ending}"] = f"Bearer {token}"
 
+    def code(self):
+        """What the vendor's login page gives once somebody has allowed the app."""
+        path = {"salesforce": "/services/oauth2/authorize", "hubspot": "/oauth/authorize"}[self.provider]
+        form = {
+            "client_id": self.account.client_id,
+            "redirect_uri": "https://app.example/connect/callback",
+            "account": self.account.id,
+            "decision": "allow",
+        }
+        if self.provider == "salesforce":
+            digest = sha256(b"golden-verifier-golden-verifier-golden-verifier").digest()
+            challenge = urlsafe_b64encode(digest).decode().rstrip("=")
+            form |= {"code_challenge": challenge, "code_challenge_method": "S256"}
+        sent_back = httpx.post(self.account.login_url + path, data=form, trust_env=False)
+        return parse_qs(urlsplit(sent_back.headers["location"]).query)["code"][0]
+
+    def prepare(self, name):
+        """What the exchange is about, where it takes something that has to be there before."""
+        if name.startswith("token for a code") and "refused" not in name:
+            self.carried["aPrxgolden.code"] = self.carried["na1-golden-code"] = self.code()
+        if name.startswith("token revoked"):
+            fresh = self.control.new_tokens(self.account.id)["refresh_token"]
+            self.carried["5Aep861.golden.ended"] = self.carried["na1-golden-ended"] = fresh
+
     def fault(self, name):
         """Switches on what the exchange is about, where it is a fault."""
         faults = {
@@ -64,6 +90,7 @@ class StandIn:
             self.control.expire_tokens(self.account.id)
 
     def send(self, exchange):
+        self.prepare(exchange.name)
         self.fault(exchange.name)
         request = exchange.request
         root = self.account.login_url if request.get("host") == "login" else self.account.api_url
@@ -78,7 +105,7 @@ class StandIn:
             answer = client.request(
                 exchange.request["method"], root + self.path(exchange), params=params, headers=headers, content=content
             )
-        if exchange.name in ("session expired", "token expired"):
+        if exchange.name in ("session expired", "token expired") or exchange.name.startswith("token revoked"):
             self.renew_token()
         self.carry(exchange, answer)
         return answer
@@ -116,7 +143,9 @@ class StandIn:
         found = [] if answer.status_code == exchange.response["status"] else [f"status {answer.status_code}"]
         found += header_differences(exchange.response["headers"], answer.headers)
         golden = json.loads(renamed(json.dumps(exchange.response["body"])))
-        if isinstance(golden, str):
+        if golden == "":
+            found += ["a body where there is none"] if answer.content else []
+        elif isinstance(golden, str):
             found += csv_differences(golden, answer.text)
         else:
             maps = MAPS[self.provider]

@@ -1,5 +1,9 @@
 """Tokens end, are refreshed, rotated, refused and revoked as the vendors do it."""
 
+from base64 import urlsafe_b64encode
+from hashlib import sha256
+from urllib.parse import parse_qsl, urlsplit
+
 import httpx
 import pytest
 
@@ -148,3 +152,85 @@ def test_no_token_is_in_the_log_of_calls(sandbox, account, caller):
     assert REFRESH[account.vendor] in logged
     for secret in (account.access_token, account.refresh_token, account.client_secret, told["access_token"]):
         assert secret not in logged
+
+
+BACK = "https://app.example/connect/callback"
+VERIFIER = "v" * 43
+AUTHORIZE = {"salesforce": "/services/oauth2/authorize", "hubspot": "/oauth/authorize"}
+
+
+def log_in(account, decision="allow", **changes):
+    """What the login page sends the browser back with."""
+    challenge = urlsafe_b64encode(sha256(VERIFIER.encode()).digest()).decode().rstrip("=")
+    asked = {
+        "client_id": account.client_id,
+        "redirect_uri": BACK,
+        "response_type": "code",
+        "state": "the state",
+        "code_challenge": challenge,
+        "code_challenge_method": "S256",
+        **changes,
+    }
+    place = account.login_url + AUTHORIZE[account.vendor]
+    shown = httpx.get(place, params=asked, trust_env=False)
+    if shown.status_code != 200:
+        return shown
+    assert account.title in shown.text
+    return httpx.post(place, data={**asked, "account": account.id, "decision": decision}, trust_env=False)
+
+
+def told(answer):
+    assert answer.headers["location"].startswith(BACK + "?")
+    return dict(parse_qsl(urlsplit(answer.headers["location"]).query))
+
+
+def redeem(account, given, **changes):
+    form = {"grant_type": "authorization_code", "code": given, "redirect_uri": BACK, "code_verifier": VERIFIER}
+    return refresh(account, refresh_token="", **{**form, **changes})
+
+
+def test_somebody_logs_in_and_allows(account, caller):
+    back = told(log_in(account))
+    assert back["state"] == "the state"
+    tokens = redeem(account, back["code"]).json()
+    assert probe(caller, tokens["access_token"]).status_code == 200
+    assert refresh(account, refresh_token=tokens["refresh_token"]).status_code == 200
+    assert redeem(account, back["code"]).json()["error"] == "invalid_grant"
+
+
+def test_somebody_refuses(account):
+    assert told(log_in(account, decision="deny")) | {"error_description": ""} == {
+        "error": "access_denied",
+        "error_description": "",
+        "state": "the state",
+    }
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"code": "made-up"}, {"redirect_uri": BACK + "/x"}, {"code_verifier": "w" * 43}, {"client_secret": "x"}]
+)
+def test_a_code_is_worth_nothing_with_anything_else_than_it_was_given_with(account, wrong):
+    code = told(log_in(account))["code"]
+    assert redeem(account, code, **wrong).status_code == 400
+    assert redeem(account, code).status_code == 200
+
+
+def test_a_code_ends_with_the_vendors_clock(sandbox, account):
+    code = told(log_in(account))["code"]
+    sandbox.clock(advance=16 * 60)
+    assert redeem(account, code).json()["error"] == "invalid_grant"
+
+
+def test_an_app_that_nobody_knows_is_not_sent_back_to(account):
+    assert log_in(account, client_id="stranger").status_code == 400
+    assert log_in(account, redirect_uri="javascript:alert(1)").status_code == 400
+    assert told(log_in(account, scope="api everything"))["error"] == "invalid_scope"
+
+
+def test_a_revoked_refresh_token_takes_its_access_tokens_along(account, caller):
+    tokens = redeem(account, told(log_in(account))["code"]).json()
+    form = {"token": tokens["refresh_token"], "token_type_hint": "refresh_token"}
+    path = {"salesforce": "/services/oauth2/revoke", "hubspot": "/oauth/v3/token/revoke"}[account.vendor]
+    assert httpx.post(account.login_url + path, data=form, trust_env=False).status_code == 200
+    assert probe(caller, tokens["access_token"]).status_code == 401
+    assert refresh(account, refresh_token=tokens["refresh_token"]).status_code == 400

@@ -16,6 +16,7 @@ KEEP = Keep(
     requests=timedelta(days=90),
     audit=timedelta(days=365),
     budget_points=timedelta(days=7),
+    events=timedelta(days=30),
     dagster_runs=timedelta(days=14),
 )
 

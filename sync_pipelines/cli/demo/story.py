@@ -4,11 +4,12 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from sync_pipelines.cli.demo import crm, showing
+from sync_pipelines.cli.demo import asking, crm, showing
 from sync_pipelines.cli.demo.verify import differences
 from sync_pipelines.cli.printing import console
 from sync_pipelines.cli.stage import Stage, owner_only, require_project, state_folder
@@ -25,8 +26,8 @@ Pending = dict[tuple[str, str, str], SyncRun | None]
 """(sync, object, customer) -> how it ended, None while it has not."""
 
 
-def tell(*, once: bool, records: int, seed: int, port: int, stop: threading.Event) -> int:
-    """Run the demo; its exit code."""
+def tell(*, once: bool, records: int, seed: int, port: int, api_port: int, stop: threading.Event) -> int:
+    """Run the demo; its exit code. The ports are those of Dagster's pages and of the API, where it stays up."""
     require_project(Path("syncs"))
     began = time.monotonic()
     folder = owner_only(state_folder()) / "demo"
@@ -38,6 +39,9 @@ def tell(*, once: bool, records: int, seed: int, port: int, stop: threading.Even
             project = stage.project
             customers = crm.connect_customers(project, sandbox)
             console.print(f"  {len(customers)} customers connected, each with its own field mapping")
+            _step("REST API", lambda: stage.start_api(0 if once else api_port))
+            token = asking.make_token(project, folder)
+            console.print(f"  {stage.api_url}/api/v1")
             _step("Dagster: webserver, daemon, code server", lambda: stage.start_dagster())
             console.print(f"  {stage.dagster.url}")
 
@@ -48,11 +52,17 @@ def tell(*, once: bool, records: int, seed: int, port: int, stop: threading.Even
             changed = crm.change_everything(sandbox, customers, seed=seed)
             console.print(f"\n{changed} records changed, created, deleted or merged in the CRMs")
             mark = _newest(project)
-            for name in project.configuration.syncs:
-                project.store.due.request(name, actor="demo")
-            second = _wait(stage, project, "Incremental sync", since=mark)
-            showing.landed(project, "Incremental sync: only what changed", second)
-            wrong += _compare(project, sandbox)
+            with asking.caller(stage.api_url, token) as client:
+                asking.trigger_all(client)
+                second = _wait(stage, project, "Incremental sync, asked for by the API", since=mark)
+                showing.landed(project, "Incremental sync: only what changed", second)
+                wrong += _compare(project, sandbox)
+                since = datetime.fromtimestamp(mark, UTC)
+                wrong += _report(
+                    "what the API tells of these runs",
+                    asking.differences(client, second, since),
+                    "The API tells of these runs what became of them.",
+                )
 
             showing.mapped_rows(project)
             showing.where_to_look(stage, sandbox.url, once=once)
@@ -128,11 +138,17 @@ def _compare(project: Project, sandbox: Control) -> int:
     """Compare the destination with the sandbox, record by record, value by value; how much is wrong."""
     found: Mapping[str, list[str]] = differences(project, sandbox)
     wrong = sum(len(texts) for texts in found.values())
-    if wrong:
-        console.print(f"[red]{wrong} difference(s) between the destination and the CRMs:[/]")
-        for texts in found.values():
-            for text in texts[:10]:
-                console.print(f"  {text}", markup=False)
-    else:
-        console.print("[green]equal[/]  The destination equals the CRMs, record by record, value by value.")
+    shown = [text for texts in found.values() for text in texts[:10]]
+    equal = "The destination equals the CRMs, record by record, value by value."
+    _report("the destination and the CRMs", shown, equal)
     return wrong
+
+
+def _report(what: str, wrong: Sequence[str], equal: str) -> int:
+    if wrong:
+        console.print(f"[red]Differences in {what}:[/]")
+        for text in wrong:
+            console.print(f"  {text}", markup=False)
+    else:
+        console.print(f"[green]equal[/]  {equal}")
+    return len(wrong)

@@ -9,15 +9,16 @@ from typing import Final
 
 from sync_pipelines.destinations.s3.compaction import Compaction
 from sync_pipelines.destinations.s3.failed import FailedValues
+from sync_pipelines.destinations.s3.finding import find_row
 from sync_pipelines.destinations.s3.formats import Format
 from sync_pipelines.destinations.s3.landing import FilesLanding, Opening
-from sync_pipelines.destinations.s3.manifest import Chain
+from sync_pipelines.destinations.s3.manifest import Chain, same_format
 from sync_pipelines.destinations.s3.names import Place
 from sync_pipelines.destinations.s3.storage import Storage
 from sync_pipelines.destinations.s3.stored import Stored
 from sync_pipelines.model.completeness import Stock
-from sync_pipelines.model.destination import Compacted, Landing, Observer, Scope, Table
-from sync_pipelines.model.errors import DestinationError, SyncError
+from sync_pipelines.model.destination import Compacted, Found, Landing, Observer, Scope, Table
+from sync_pipelines.model.errors import SyncError
 from sync_pipelines.model.failed_value import FailedCount, FailedPlace, FailedValue
 
 log = logging.getLogger(__name__)
@@ -54,7 +55,7 @@ class S3Destination:
                 observe=observe,
             )
         )
-        self._same_format(landing)
+        same_format(landing.head.manifest, self._form.name, self.name)
         observe("destination.table_ready")
         observe("destination.opened")
         yield landing
@@ -73,6 +74,10 @@ class S3Destination:
 
     def failed_counts(self, scopes: Sequence[Scope], table: Table) -> list[FailedCount]:
         return FailedValues(self._storage, self._form, scopes, table.name).counts()
+
+    def find(self, scope: Scope, table: Table, id: str) -> Found:
+        chain = Chain(self._storage, Place.of(scope, table.name))
+        return find_row(chain, Stored(self._storage, chain.place, self._form), scope, id)
 
     def compact(self, scope: Scope, table: Table) -> Compacted:
         """See model.destination.Compacts."""
@@ -94,14 +99,6 @@ class S3Destination:
             return Stock(live=manifest.live)
         keys = Stored(self._storage, chain.place, self._form).keys(manifest)
         return Stock(live=manifest.live, lately=keys.changed_since(until - lately), read_until=until)
-
-    def _same_format(self, landing: FilesLanding) -> None:
-        there = landing.head.manifest.format
-        if there != self._form.name:
-            raise DestinationError(
-                f"The files of {landing.head.manifest.place.table} are {there}, and the destination {self.name} asks "
-                f"for {self._form.name}: keep the format, or give the destination another prefix."
-            )
 
     def _compact_if_due(self, compaction: Compaction, landing: FilesLanding) -> None:
         if not compaction.is_due(landing.head.manifest, datetime.now(UTC)):

@@ -110,24 +110,7 @@ class Chain:
 
     def read(self) -> Head | None:
         """None where nothing was ever stored."""
-        found = self.storage.get(self.place.manifest)
-        if found is None:
-            return None
-        content, tag = found
-        try:
-            form = msgspec.json.decode(content, type=_Form).form
-            if form != FORM:
-                raise DestinationError(
-                    f"{self.place.manifest} was written by a newer release (form {form}, this one knows {FORM}): "
-                    "upgrade this installation."
-                )
-            return Head(msgspec.json.decode(content, type=Manifest), tag)
-        except msgspec.MsgspecError as problem:
-            raise DestinationError(
-                f"{self.place.manifest} is not a manifest: restore it, or move it and {self.place.rows_folder} away; "
-                "then everything is read and written anew.",
-                detail=str(problem),
-            ) from problem
+        return head_at(self.storage, self.place.manifest)
 
     def follow(self, head: Head, manifest: Manifest) -> Head:
         """Make `manifest` the one after `head`. Overtaken when somebody else has been quicker."""
@@ -150,6 +133,36 @@ class Chain:
 
 class _Form(msgspec.Struct):
     form: int
+
+
+def head_at(storage: Storage, key: str) -> Head | None:
+    """The manifest with this key; None where there is none."""
+    found = storage.get(key)
+    if found is None:
+        return None
+    content, tag = found
+    try:
+        form = msgspec.json.decode(content, type=_Form).form
+        if form != FORM:
+            raise DestinationError(
+                f"{key} was written by a newer release (form {form}, this one knows {FORM}): upgrade this installation."
+            )
+        return Head(msgspec.json.decode(content, type=Manifest), tag)
+    except msgspec.MsgspecError as problem:
+        raise DestinationError(
+            f"{key} is not a manifest: restore it, or move it and the customer's data files of the table away; then "
+            "everything is read and written anew.",
+            detail=str(problem),
+        ) from problem
+
+
+def same_format(manifest: Manifest, wanted: str, destination: str) -> None:
+    """DestinationError where files are there that are of another format."""
+    if manifest.format != wanted:
+        raise DestinationError(
+            f"The files of {manifest.place.table} are {manifest.format}, and the destination {destination} asks for "
+            f"{wanted}: keep the format, or give the destination another prefix."
+        )
 
 
 def new_commit() -> str:

@@ -10,6 +10,9 @@ from sync_pipelines.model.destination import Scope
 CUSTOMER, DATE = "sync_customer", "sync_date"
 """Names of the partitions. They have a prefix so that they never hide a column of the same name."""
 
+MANIFESTS = "_manifests/"
+"""Where the manifests of all places lie."""
+
 LONGEST_PART = 150
 """Bytes of one name in a path. File systems take 255, and a digest and a version come behind."""
 
@@ -34,7 +37,7 @@ class Place:
 
     @property
     def manifest(self) -> str:
-        return f"_manifests/{self.table}/{in_path(self.customer_id)}-{self.digest}.json"
+        return f"{MANIFESTS}{self.table}/{in_path(self.customer_id)}-{self.digest}.json"
 
     @property
     def rows_folder(self) -> str:

@@ -18,13 +18,14 @@ def open_files(config: S3DestinationConfig, customer_id: str, client: Callable[[
     """One customer's place in a bucket or folder. Nothing is sent yet."""
     return S3Destination(
         config.name,
-        _storage(config, in_path(customer_id), client),
+        storage_of(config, in_path(customer_id), client),
         Format(config.format, config.compression),
         config.grace,
     )
 
 
-def _storage(config: S3DestinationConfig, customer: str, client: Callable[[], Any] | None) -> "Storage":
+def storage_of(config: S3DestinationConfig, customer: str, client: Callable[[], Any] | None) -> "Storage":
+    """`customer`: as it stands in paths."""
     if config.folder:
         from sync_pipelines.destinations.s3.folder import Folder
 

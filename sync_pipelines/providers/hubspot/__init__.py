@@ -15,9 +15,30 @@ from sync_pipelines.model.budget import Quota
 from sync_pipelines.model.common_model import Addresses, Compute, Emails, FirstOf, Label, Phones, Rule, Take
 from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.flow import Flow
-from sync_pipelines.model.provider import CrmObject, Hosts, Limits, OAuth2, Provider, ReadPlan, RecordShape
+from sync_pipelines.model.provider import (
+    CrmObject,
+    FormField,
+    Hosts,
+    KeyForm,
+    Limits,
+    OAuth2,
+    Provider,
+    ReadPlan,
+    RecordShape,
+    Tokens,
+)
+from sync_pipelines.model.secret import Secret
 from sync_pipelines.model.webhook import Webhooks
-from sync_pipelines.providers.hubspot.answers import DAILY_PAUSE, classify, token_from, token_request, usage, window
+from sync_pipelines.providers.hubspot.answers import (
+    DAILY_PAUSE,
+    classify,
+    code_request,
+    revoke_request,
+    token_from,
+    token_request,
+    usage,
+    window,
+)
 from sync_pipelines.providers.hubspot.associations import read_associations, read_associations_of
 from sync_pipelines.providers.hubspot.conditions import pushed
 from sync_pipelines.providers.hubspot.counting import changed, count
@@ -203,17 +224,26 @@ def _read_ids(paths: Paths, plan: ReadPlan, ids: Sequence[str]) -> Flow:
     return read_associations_of(paths, plan, ids) if with_links else read_ids(paths, plan, ids)
 
 
+PRIVATE_APP: Final = KeyForm(
+    title="Private app",
+    hint="In HubSpot: Settings, Integrations, Private Apps. The app needs the scopes to read what is synced.",
+    fields=(FormField(name="access_token", label="Access token", hint="It begins with pat-", secret=True),),
+    tokens=lambda typed: Tokens(access_token=Secret(typed["access_token"])),
+)
+"""The token of a private app works until it is rotated there; there is nothing to refresh it with."""
+
+
 def hubspot(version: str = "v3") -> Provider:
     """The provider over one of the vendor's path families: "v3" (what all its SDKs speak) or "2026-03"."""
     paths = paths_of(version)
-    host = Hosts(login="https://api.hubapi.com", api="https://api.hubapi.com")
+    host = Hosts(login="https://api.hubapi.com", api="https://api.hubapi.com", authorize="https://app.hubspot.com")
     return Provider(
         name="hubspot",
         title="HubSpot",
         # A sandbox is a portal of its own on the same host.
         environments={"production": host, "sandbox": host},
         auth=OAuth2(
-            authorize_path="https://app.hubspot.com/oauth/authorize",
+            authorize_path="/oauth/authorize",
             token_path=paths.oauth,
             scopes=(
                 "oauth",
@@ -239,6 +269,9 @@ def hubspot(version: str = "v3") -> Provider:
         identify=partial(identify, paths),
         classify=classify,
         refresh=partial(token_request, paths.oauth),
+        exchange=partial(code_request, paths.oauth),
+        revoke=partial(revoke_request, paths.revoke),
+        key_form=PRIVATE_APP,
         token_from=token_from,
         custom_object=custom_object,
         associate=associate,

@@ -15,14 +15,14 @@ from sync_pipelines.model.errors import (
     Wait,
 )
 from sync_pipelines.model.flow import Request, Response
-from sync_pipelines.model.provider import Tokens
+from sync_pipelines.model.provider import CodeGrant, Tokens
 from sync_pipelines.model.secret import Secret
 
 DAILY_PAUSE: Final = timedelta(hours=1)
 """The daily limit ends at midnight in the portal's time zone, which the refusal does not tell."""
 WINDOWS: Final = {"SECONDLY": timedelta(seconds=1), "TEN_SECONDLY_ROLLING": timedelta(seconds=10)}
 """The short limits by the name of their policy, and after how long a call is allowed again."""
-REVOKED: Final = frozenset({"invalid_grant", "access_denied", "BAD_REFRESH_TOKEN", "BAD_HUB"})
+REVOKED: Final = frozenset({"invalid_grant", "access_denied", "BAD_REFRESH_TOKEN", "BAD_AUTH_CODE", "BAD_HUB"})
 REFUSED_APP: Final = frozenset({"BAD_CLIENT_ID", "BAD_CLIENT_SECRET", "BAD_REDIRECT_URI", "invalid_client"})
 SCOPE_KEYS: Final = ("requiredScopes", "requiredGranularScopes")
 MALFORMED_TOKEN: Final = 530
@@ -97,7 +97,9 @@ def _missing_scopes(told: Mapping[str, Any]) -> list[str]:
 def _token_refusal(told: Mapping[str, Any]) -> SyncError | None:
     codes = {str(told.get("status", "")), str(told.get("error", ""))}
     if codes & REFUSED_APP:
-        return ConfigurationError("HubSpot refuses the app: check the provider's client id and client secret.")
+        return ConfigurationError(
+            "HubSpot refuses the app: check the provider's client id, client secret and redirect URL."
+        )
     if codes & REVOKED:
         return Reauthorize("HubSpot has withdrawn our access: the customer must connect again.")
     return None
@@ -110,6 +112,33 @@ def token_request(path: str, client_id: str, client_secret: str, refresh_token: 
         "client_id": client_id,
         "client_secret": client_secret,
         "refresh_token": refresh_token.reveal(),
+    }
+    return Request(method="POST", path=path, form=form, host="login", authorized=False)
+
+
+def code_request(path: str, client_id: str, client_secret: str, grant: CodeGrant) -> Request:
+    """The first tokens, for a code."""
+    form = {
+        "grant_type": "authorization_code",
+        "client_id": client_id,
+        "client_secret": client_secret,
+        "redirect_uri": grant.redirect_uri,
+        "code": grant.code.reveal(),
+    }
+    return Request(method="POST", path=path, form=form, host="login", authorized=False)
+
+
+def revoke_request(path: str, client_id: str, client_secret: str, tokens: Tokens) -> Request:
+    """The refresh token works no more; access tokens end within half an hour. The app stays installed."""
+    token, kind = (
+        tokens.refresh_token or tokens.access_token,
+        "refresh_token" if tokens.refresh_token else "access_token",
+    )
+    form = {
+        "token": token.reveal(),
+        "token_type_hint": kind,
+        "client_id": client_id,
+        "client_secret": client_secret,
     }
     return Request(method="POST", path=path, form=form, host="login", authorized=False)
 

@@ -18,6 +18,7 @@ class Paths:
     owners: str
     account: str
     oauth: str
+    revoke: str
     lists: str
 
     def of(self, template: str, name: str, to: str = "") -> str:
@@ -33,6 +34,8 @@ VERSIONS: Final = {
         owners="/crm/v3/owners",
         account="/account-info/v3/details",
         oauth="/oauth/v1/token",
+        # The older way has the token in the URL, where logs keep it.
+        revoke="/oauth/v3/token/revoke",
         lists="/crm/v3/lists",
     ),
     "2026-03": Paths(
@@ -43,6 +46,7 @@ VERSIONS: Final = {
         owners="/crm/owners/2026-03",
         account="/account-info/2026-03/details",
         oauth="/oauth/2026-03/token",
+        revoke="/oauth/2026-03/token/revoke",
         lists="/crm/lists/2026-03",
     ),
 }

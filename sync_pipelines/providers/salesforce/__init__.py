@@ -17,7 +17,15 @@ from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.flow import Flow
 from sync_pipelines.model.provider import CrmObject, Hosts, Limits, OAuth2, Provider, ReadPlan, RecordShape
 from sync_pipelines.model.webhook import Webhooks
-from sync_pipelines.providers.salesforce.answers import OAUTH_PATH, classify, token_from, token_request, usage
+from sync_pipelines.providers.salesforce.answers import (
+    OAUTH_PATH,
+    classify,
+    code_request,
+    revoke_request,
+    token_from,
+    token_request,
+    usage,
+)
 from sync_pipelines.providers.salesforce.associations import read_associations, read_associations_of
 from sync_pipelines.providers.salesforce.campaigns import members
 from sync_pipelines.providers.salesforce.conditions import pushed
@@ -196,6 +204,8 @@ def salesforce(version: str = API_VERSION) -> Provider:
             token_path=OAUTH_PATH,
             scopes=("api", "refresh_token", "openid"),
             pkce=True,
+            # My Domain, and that of a sandbox (Salesforce Help, "My Domain URL Formats").
+            own_login=r"https://[a-z0-9][a-z0-9-]*(\.(sandbox|develop|scratch|trailblaze))?\.my\.salesforce\.com",
         ),
         # No limit per second; a developer org takes 5 long requests at once, others 25.
         limits=Limits(requests={}, concurrent=5),
@@ -212,6 +222,8 @@ def salesforce(version: str = API_VERSION) -> Provider:
         identify=identify,
         classify=classify,
         refresh=token_request,
+        exchange=code_request,
+        revoke=revoke_request,
         token_from=token_from,
         custom_object=custom_object,
         associate=associate,

@@ -17,10 +17,11 @@ from sync_pipelines.model.errors import (
     Wait,
 )
 from sync_pipelines.model.flow import Request, Response
-from sync_pipelines.model.provider import Tokens
+from sync_pipelines.model.provider import CodeGrant, Tokens
 from sync_pipelines.model.secret import Secret
 
 OAUTH_PATH: Final = "/services/oauth2/token"
+REVOKE_PATH: Final = "/services/oauth2/revoke"
 QUOTA_PAUSE: Final = timedelta(hours=1)
 """The daily quota is a rolling 24 hours, so an hour later some of it is back."""
 _USAGE: Final = re.compile(r"\bapi-usage=(\d+)/(\d+)")
@@ -29,7 +30,9 @@ _NO_COLUMN: Final = re.compile(r"No such column '([^']+)'")
 BUSY: Final = frozenset({"QUERY_TIMEOUT", "UNABLE_TO_LOCK_ROW", "SERVER_UNAVAILABLE", "UNKNOWN_EXCEPTION"})
 GONE: Final = frozenset({"NOT_FOUND", "INVALID_TYPE", "INVALID_TYPE_FOR_OPERATION"})
 REVOKED: Final = frozenset({"invalid_grant", "inactive_user", "inactive_org"})
-REFUSED_APP: Final = frozenset({"invalid_client", "invalid_client_id", "invalid_client_credentials"})
+REFUSED_APP: Final = frozenset(
+    {"invalid_client", "invalid_client_id", "invalid_client_credentials", "redirect_uri_mismatch"}
+)
 
 
 def usage(headers: Mapping[str, str]) -> tuple[int, int] | None:
@@ -97,7 +100,8 @@ def _token_refusal(response: Response) -> SyncError | None:
         return Reauthorize("Salesforce has withdrawn our access: the customer must connect again.", detail=code)
     if code in REFUSED_APP:
         return ConfigurationError(
-            "Salesforce refuses the connected app: check the provider's client id and client secret.", detail=code
+            "Salesforce refuses the connected app: check the provider's client id, client secret and callback URL.",
+            detail=code,
         )
     return None
 
@@ -108,6 +112,27 @@ def token_request(client_id: str, client_secret: str, refresh_token: Secret) -> 
     if client_secret:
         form["client_secret"] = client_secret
     return Request(method="POST", path=OAUTH_PATH, form=form, host="login", authorized=False)
+
+
+def code_request(client_id: str, client_secret: str, grant: CodeGrant) -> Request:
+    """The first tokens, for a code; a public client (PKCE) has no secret to send."""
+    form = {
+        "grant_type": "authorization_code",
+        "client_id": client_id,
+        "redirect_uri": grant.redirect_uri,
+        "code": grant.code.reveal(),
+    }
+    if client_secret:
+        form["client_secret"] = client_secret
+    if grant.verifier is not None:
+        form["code_verifier"] = grant.verifier.reveal()
+    return Request(method="POST", path=OAUTH_PATH, form=form, host="login", authorized=False)
+
+
+def revoke_request(client_id: str, client_secret: str, tokens: Tokens) -> Request:
+    """With a refresh token its access tokens end too."""
+    token = tokens.refresh_token or tokens.access_token
+    return Request(method="POST", path=REVOKE_PATH, form={"token": token.reveal()}, host="login", authorized=False)
 
 
 def token_from(response: Response) -> Tokens:

@@ -1,18 +1,23 @@
 """Conversations made of golden exchanges: each drives one provider and checks what comes out. Run by several suites."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
+from sync_pipelines.engine.connecting import revoked, tokens_by_code
+from sync_pipelines.model.connection import OAuthClient
 from sync_pipelines.model.errors import ProtocolError, Reauthorize, SkipObject, Wait
 from sync_pipelines.model.filter import AllOf, AnyOf, Test
 from sync_pipelines.model.flow import Notice, Page
-from sync_pipelines.model.provider import ReadPlan, VendorField
+from sync_pipelines.model.provider import CodeGrant, ReadPlan, Tokens, VendorField
+from sync_pipelines.model.secret import Secret
 from sync_pipelines_tests.providers.golden.exchanges import exchanges
 from sync_pipelines_tests.providers.golden.playback import Step, play, wallet
 
 SINCE = datetime(2026, 5, 1, tzinfo=UTC)
 UNTIL = datetime(2027, 1, 1, tzinfo=UTC)
+CLIENT = OAuthClient(client_id="golden-client", client_secret=Secret("golden-secret"))
 NOTHING_MORE = {"totalSize": 0, "done": True, "records": []}
 
 
@@ -212,6 +217,35 @@ def salesforce_tells_when_the_refresh_is_refused(declared):
     assert credentials.expired
 
 
+GRANT = CodeGrant(
+    code=Secret("aPrxgolden.code"),
+    redirect_uri="https://app.example/connect/callback",
+    verifier=Secret("golden-verifier-golden-verifier-golden-verifier"),
+)
+
+
+def salesforce_makes_tokens_of_a_code(declared):
+    session, transport = play(declared, ["token for a code"])
+    tokens = session.ask(tokens_by_code(declared, CLIENT, GRANT))
+    everything_was_played(transport)
+    assert tokens.refresh_token.reveal() == "5Aep861.golden.first"
+    assert tokens.api_url == "https://acme.my.salesforce.com"
+
+
+def salesforce_tells_when_a_code_is_refused(declared):
+    session, transport = play(declared, ["token for a code refused"])
+    old = replace(GRANT, code=Secret("aPrxgolden.old"))
+    refusal(Reauthorize, lambda: session.ask(tokens_by_code(declared, CLIENT, old)))
+    everything_was_played(transport)
+
+
+def salesforce_revokes(declared):
+    session, transport = play(declared, ["token revoked"])
+    ended = Tokens(access_token=Secret("unused-access"), refresh_token=Secret("5Aep861.golden.ended"))
+    session.ask(revoked(declared, CLIENT, ended))
+    everything_was_played(transport)
+
+
 COUNTING = {"q": None, "path": "/services/data/v67.0/queryAll"}
 
 
@@ -239,6 +273,9 @@ SALESFORCE = (
     salesforce_leaves_a_vanished_field_out,
     salesforce_refreshes_an_expired_session,
     salesforce_tells_when_the_refresh_is_refused,
+    salesforce_makes_tokens_of_a_code,
+    salesforce_tells_when_a_code_is_refused,
+    salesforce_revokes,
     _salesforce_error("describe unknown object", SkipObject, lambda p: p.describe(p.find_object("Unicorn__c"))),
     _salesforce_error("request limit exceeded", Wait, lambda p: p.describe(p.find_object("Contact"))),
     _salesforce_error("malformed query", ProtocolError, lambda p: p.count(p.find_object("Contact")), **COUNTING),
@@ -488,6 +525,34 @@ def hubspot_tells_when_the_refresh_is_refused(declared):
     assert credentials.expired
 
 
+def of_version(declared, name):
+    return f"{name} v1" if version_of(declared) == "v3" else f"{name} 2026-03"
+
+
+def hubspot_makes_tokens_of_a_code(declared):
+    session, transport = hubspot_play(declared, [of_version(declared, "token for a code")])
+    grant = replace(GRANT, code=Secret("na1-golden-code"), verifier=None)
+    tokens = session.ask(tokens_by_code(declared, CLIENT, grant))
+    everything_was_played(transport)
+    assert tokens.refresh_token.reveal() == "na1-golden-first"
+    assert 1700 < (tokens.expires_at - datetime.now(UTC)).total_seconds() <= 1800
+
+
+def hubspot_tells_when_a_code_is_refused(declared):
+    session, transport = hubspot_play(declared, [of_version(declared, "token for a code refused")])
+    old = replace(GRANT, code=Secret("na1-golden-old"), verifier=None)
+    refusal(Reauthorize, lambda: session.ask(tokens_by_code(declared, CLIENT, old)))
+    everything_was_played(transport)
+
+
+def hubspot_revokes(declared):
+    name = "token revoked v3" if version_of(declared) == "v3" else "token revoked 2026-03"
+    session, transport = hubspot_play(declared, [name])
+    ended = Tokens(access_token=Secret("unused-access"), refresh_token=Secret("na1-golden-ended"))
+    session.ask(revoked(declared, CLIENT, ended))
+    everything_was_played(transport)
+
+
 def hubspot_waits_ten_seconds(declared):
     session, transport = hubspot_play(declared, ["rate limited ten secondly"])
     refused = refusal(Wait, lambda: session.ask(declared.describe(declared.find_object("contacts"))))
@@ -535,6 +600,9 @@ HUBSPOT = (
     hubspot_reads_associations_as_records,
     hubspot_refreshes_an_expired_token,
     hubspot_tells_when_the_refresh_is_refused,
+    hubspot_makes_tokens_of_a_code,
+    hubspot_tells_when_a_code_is_refused,
+    hubspot_revokes,
     hubspot_waits_ten_seconds,
     hubspot_waits_for_another_day,
     hubspot_skips_what_it_may_not_read,

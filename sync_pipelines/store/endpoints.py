@@ -1,0 +1,278 @@
+"""Endpoints: who wants to know what, and whether they can be reached. URLs and signing secrets are sealed."""
+
+import base64
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+from urllib.parse import urlsplit
+from uuid import UUID, uuid4
+
+from sqlalchemy import Connection as Database
+from sqlalchemy import Engine, RowMapping, delete, func, insert, select, tuple_, update
+
+from sync_pipelines.model.errors import ConfigurationError
+from sync_pipelines.model.event import EVENT_TYPES
+from sync_pipelines.model.naming import refusal_of_customer_id
+from sync_pipelines.model.secret import Secret
+from sync_pipelines.store.audit import note
+from sync_pipelines.store.outbox_tables import endpoints
+from sync_pipelines.store.sealing import KeyRing
+from sync_pipelines.store.storable import storable
+
+WEBHOOK: Final = "webhook"
+SLACK: Final = "slack"
+ZAPIER: Final = "zapier"
+KINDS: Final = (WEBHOOK, SLACK, ZAPIER)
+
+LONGEST_OVERLAP: Final = timedelta(days=7)
+_RESEALED_AT_ONCE: Final = 500
+
+
+class NoEndpoint(ConfigurationError):
+    """There is none of this id."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Endpoint:
+    """`customer_id` None: events of all customers, and those of no customer. `shown_url` tells no secret. `failures`:
+    failed attempts in a row since `failing_since`. `held_until`: nothing is sent before. `former_until`: the secret
+    before the current one signs too."""
+
+    id: UUID
+    customer_id: str | None
+    kind: str
+    shown_url: str
+    description: str
+    events: tuple[str, ...]
+    enabled: bool
+    disabled_reason: str
+    failures: int
+    failing_since: datetime | None
+    held_until: datetime | None
+    delivered_at: datetime | None
+    former_until: datetime | None
+    actor: str
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Address:
+    """What is sealed of an endpoint: where it is, and with what it is signed, newest first (webhooks alone)."""
+
+    url: Secret
+    signing: tuple[Secret, ...] = ()
+
+
+_COLUMNS = [endpoints.c[field.name] for field in fields(Endpoint)]
+_TOLD = ("kind", "shown_url", "description", "events", "enabled", "customer_id")
+
+
+class Endpoints:
+    """Every change is audited. NoEndpoint for an id that there is not."""
+
+    def __init__(self, engine: Engine, ring: KeyRing) -> None:
+        self._engine = engine
+        self._ring = ring
+
+    def create(
+        self,
+        url: str,
+        events: Sequence[str],
+        *,
+        kind: str = WEBHOOK,
+        customer_id: str | None = None,
+        description: str = "",
+        actor: str = "system",
+    ) -> tuple[Endpoint, Secret | None]:
+        """A new one, and its signing secret, which is told this once; None for the kinds that are not signed.
+
+        The URL is taken as it is: `notify.subscribing` looks at it first.
+        """
+        if customer_id is not None and (reason := refusal_of_customer_id(customer_id)):
+            raise ConfigurationError(f"This cannot be a customer's id: {reason}.")
+        id, secret = uuid4(), new_secret() if kind == WEBHOOK else None
+        address = Address(url=Secret(url), signing=(secret,) if secret else ())
+        values = {
+            "id": id,
+            "customer_id": customer_id,
+            "kind": kind,
+            "shown_url": _shown(url, kind),
+            "description": storable(description, 1_000),
+            "events": _event_types(events),
+            "actor": actor,
+            **self._sealed(id, address),
+        }
+        with self._engine.begin() as database:
+            made = _endpoint(database.execute(insert(endpoints).values(values).returning(*_COLUMNS)).mappings().one())
+            _note(database, actor, "create", None, made)
+        return made, secret
+
+    def page(
+        self,
+        *,
+        customer_id: str | None = None,
+        kind: str | None = None,
+        after: tuple[datetime, UUID] | None = None,
+        limit: int = 1_000,
+    ) -> list[Endpoint]:
+        """In the order in which they were made. `customer_id`: the customer's own. `after`: behind the one that was
+        made then."""
+        query = select(*_COLUMNS).order_by(endpoints.c.created_at, endpoints.c.id).limit(limit)
+        for column, wanted in ((endpoints.c.customer_id, customer_id), (endpoints.c.kind, kind)):
+            if wanted is not None:
+                query = query.where(column == wanted)
+        if after is not None:
+            query = query.where(tuple_(endpoints.c.created_at, endpoints.c.id) > tuple_(*after))
+        with self._engine.connect() as database:
+            return [_endpoint(row) for row in database.execute(query).mappings()]
+
+    def get(self, id: UUID) -> Endpoint:
+        with self._engine.connect() as database:
+            return _one(database, id)
+
+    def addresses(self, ids: Sequence[UUID]) -> Mapping[UUID, Address]:
+        """Where they are and with what they are signed now. An older secret counts until its time is over."""
+        columns = [endpoints.c[name] for name in ("id", "sealed", "key_id", "former_until")]
+        query = select(*columns).where(endpoints.c.id == func.any(list(ids)))
+        with self._engine.connect() as database:
+            return {row["id"]: self._address(row) for row in database.execute(query).mappings()}
+
+    def update(
+        self,
+        id: UUID,
+        *,
+        url: str | None = None,
+        events: Sequence[str] | None = None,
+        description: str | None = None,
+        enabled: bool | None = None,
+        actor: str = "system",
+    ) -> Endpoint:
+        """Change what is given. Enabling begins anew: earlier failures are forgotten, and what waits is sent."""
+        values: dict[str, Any] = {}
+        if events is not None:
+            values["events"] = _event_types(events)
+        if description is not None:
+            values["description"] = storable(description, 1_000)
+        if enabled is not None:
+            values |= {"enabled": enabled, "disabled_reason": "" if enabled else f"by {actor}"}
+            values |= {"failures": 0, "failing_since": None, "held_until": None} if enabled else {}
+        with self._engine.begin() as database:
+            old = _one(database, id, lock=True)
+            if url is not None:
+                opened = self._locked_address(database, id)
+                values["shown_url"] = _shown(url, old.kind)
+                values |= self._sealed(id, Address(url=Secret(url), signing=opened.signing))
+            return _changed(database, old, values, actor, "update") if values else old
+
+    def rotate(self, id: UUID, overlap: timedelta, *, actor: str = "system") -> Secret:
+        """A new signing secret, which is told this once. The one before it signs as well, until the overlap is over.
+
+        ConfigurationError for an endpoint that is not signed.
+        """
+        if not timedelta() <= overlap <= LONGEST_OVERLAP:
+            raise ConfigurationError(f"Two secrets can hold for at most {LONGEST_OVERLAP.days} days.")
+        secret = new_secret()
+        with self._engine.begin() as database:
+            old = _one(database, id, lock=True)
+            if old.kind != WEBHOOK:
+                raise ConfigurationError(f"What is sent to an endpoint of kind {old.kind} is not signed.")
+            known = self._locked_address(database, id)
+            address = Address(url=known.url, signing=(secret, *known.signing[:1]))
+            values = {**self._sealed(id, address), "former_until": datetime.now(UTC) + overlap}
+            _changed(database, old, values, actor, "rotate")
+        return secret
+
+    def delete(self, id: UUID, *, actor: str = "system") -> None:
+        """With its deliveries."""
+        with self._engine.begin() as database:
+            old = _one(database, id, lock=True)
+            database.execute(delete(endpoints).where(endpoints.c.id == id))
+            _note(database, actor, "delete", old, None)
+
+    def reseal(self) -> int:
+        """Seal everything with the first key that is not sealed with it yet; how many endpoints that were."""
+        count = 0
+        stale = select(endpoints.c.id).where(endpoints.c.key_id != self._ring.sealing_key).order_by(endpoints.c.id)
+        while True:
+            with self._engine.begin() as database:
+                ids = database.execute(stale.limit(_RESEALED_AT_ONCE).with_for_update()).scalars().all()
+                for id in ids:
+                    sealed = self._sealed(id, self._locked_address(database, id))
+                    database.execute(update(endpoints).where(endpoints.c.id == id).values(**sealed))
+            if not ids:
+                return count
+            count += len(ids)
+
+    def _locked_address(self, database: Database, id: UUID) -> Address:
+        columns = [endpoints.c[name] for name in ("id", "sealed", "key_id", "former_until")]
+        query = select(*columns).where(endpoints.c.id == id).with_for_update()
+        return self._address(database.execute(query).mappings().one())
+
+    def _address(self, row: RowMapping) -> Address:
+        opened = json.loads(self._ring.open(row["sealed"], key_id=row["key_id"], about=_about(row["id"])))
+        signing = tuple(Secret(each) for each in opened["signing"])
+        overlaps = row["former_until"] is not None and row["former_until"] > datetime.now(UTC)
+        return Address(url=Secret(opened["url"]), signing=signing if overlaps else signing[:1])
+
+    def _sealed(self, id: UUID, address: Address) -> dict[str, str]:
+        written = json.dumps({"url": address.url.reveal(), "signing": [each.reveal() for each in address.signing]})
+        return {"sealed": self._ring.seal(written, about=_about(id)), "key_id": self._ring.sealing_key}
+
+
+def new_secret() -> Secret:
+    """For HMAC-SHA256, as Standard Webhooks writes it."""
+    return Secret("whsec_" + base64.b64encode(secrets.token_bytes(32)).decode())
+
+
+def _about(id: UUID) -> str:
+    return f"endpoint {id}"
+
+
+def _shown(url: str, kind: str) -> str:
+    """Of a webhook all but its query; of Slack and Zapier the host: there the path is the secret."""
+    parts = urlsplit(url)
+    host = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+    if kind != WEBHOOK:
+        return storable(f"{host}/***", 500)
+    return storable(f"{host}{parts.path}{'?***' if parts.query else ''}", 500)
+
+
+def _event_types(wanted: Sequence[str]) -> list[str]:
+    if unknown := sorted(set(wanted) - EVENT_TYPES.keys()):
+        raise ConfigurationError(f"There is no event {', '.join(unknown)}: use {', '.join(EVENT_TYPES)}.")
+    if not wanted:
+        raise ConfigurationError(f"An endpoint wants some event: give it some of {', '.join(EVENT_TYPES)}.")
+    return sorted(set(wanted))
+
+
+def _one(database: Database, id: UUID, *, lock: bool = False) -> Endpoint:
+    query = select(*_COLUMNS).where(endpoints.c.id == id)
+    row = database.execute(query.with_for_update() if lock else query).mappings().one_or_none()
+    if row is None:
+        raise NoEndpoint(f"There is no endpoint {id}: `sync-pipelines webhook list` shows them.")
+    return _endpoint(row)
+
+
+def _changed(database: Database, old: Endpoint, values: Mapping[str, Any], actor: str, action: str) -> Endpoint:
+    change = update(endpoints).where(endpoints.c.id == old.id).values(**values, updated_at=func.now())
+    new = _endpoint(database.execute(change.returning(*_COLUMNS)).mappings().one())
+    _note(database, actor, action, old, new)
+    return new
+
+
+def _note(database: Database, actor: str, action: str, old: Endpoint | None, new: Endpoint | None) -> None:
+    before = {name: getattr(old, name) for name in _TOLD} if old else None
+    after = {name: getattr(new, name) for name in _TOLD} if new else None
+    if before is not None and after is not None:
+        differ = [name for name in _TOLD if before[name] != after[name]]
+        before, after = ({name: side[name] for name in differ} for side in (before, after))
+    id = (new or old).id if (new or old) else ""  # type: ignore[union-attr]
+    note(database, actor=actor, action=action, subject=f"endpoint {id}", old=before, new=after)
+
+
+def _endpoint(row: RowMapping) -> Endpoint:
+    return Endpoint(**{**row, "events": tuple(row["events"])})
