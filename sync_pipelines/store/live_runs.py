@@ -1,4 +1,4 @@
-"""Outcomes of what vendors told, folded: of an object of a connection one run in ten minutes, however many events."""
+"""Outcomes of what vendors told, folded: of an object of a connection one run in five minutes, however many events."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -12,7 +12,7 @@ from sync_pipelines.model.run import Counts, SyncRun
 from sync_pipelines.store.runs import row_of
 from sync_pipelines.store.tables import runs as runs_table
 
-MINUTES: Final = 10
+MINUTES: Final = 5
 PREFIX: Final = "live-"
 """Run ids that begin so are of changes that vendors told."""
 
@@ -61,7 +61,7 @@ _PROGRESS: Final = text(
 
 
 def run_id_at(moment: datetime) -> str:
-    """Of the ten minutes that a moment lies in."""
+    """Of the five minutes that a moment lies in."""
     begun = moment.astimezone(UTC)
     begun = begun.replace(minute=begun.minute // MINUTES * MINUTES, second=0, microsecond=0)
     return f"{PREFIX}{begun:%Y%m%dT%H%M}"

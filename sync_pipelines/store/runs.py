@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Engine, RowMapping, bindparam, select, text, tuple_
+from sqlalchemy import Engine, RowMapping, bindparam, func, select, text, tuple_
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import OperationalError
 
@@ -97,6 +97,16 @@ class Runs:
             query = query.where(tuple_(runs.c.finished_at, runs.c.id) < tuple_(*before))
         with self._engine.connect() as database:
             return [RecordedRun(id=row["id"], run=_run(row)) for row in database.execute(query).mappings()]
+
+    def of_executions(
+        self, run_ids: "Sequence[str]", *, after: tuple[str, int], limit: int = 100
+    ) -> "Sequence[RecordedRun]":
+        """Runs of these executions by execution and number, those behind `after`."""
+        key = tuple_(runs.c.run_id.collate("C"), runs.c.id)
+        query = select(runs).where(runs.c.run_id == func.any(list(run_ids)), key > tuple_(*after))
+        with self._engine.connect() as database:
+            rows = database.execute(query.order_by(runs.c.run_id.collate("C"), runs.c.id).limit(limit)).mappings()
+            return [RecordedRun(id=row["id"], run=_run(row)) for row in rows]
 
     def get(self, id: int) -> RecordedRun | None:
         """The run of this number, None where there is none (any more)."""
