@@ -21,6 +21,7 @@ from sync_pipelines.engine.side_by_side import Session, Surroundings, sync_side_
 from sync_pipelines.engine.stopping import Stops
 from sync_pipelines.http_client.client import VendorSession
 from sync_pipelines.http_client.keeping import KeptSessions, kept_sessions
+from sync_pipelines.logs import know
 from sync_pipelines.model.budget import Budget, Hold, Terms
 from sync_pipelines.model.connection import Connection
 from sync_pipelines.model.destination import Compacted, Compacts, Destination, Observer, Row, Scope, Table
@@ -378,6 +379,7 @@ def open_project(
 ) -> Project:
     """Settings from the environment, configuration from the syncs folder. ConfigurationError with all problems."""
     settings = settings or read_settings()
+    know(settings.secrets)
     values: Mapping[str, Any] = environ if environ is not None else environment_variables()
     configuration = load_configuration(settings.syncs_dir, values, providers=PROVIDERS, at_version=find_provider)
     return Project(settings, configuration, sleep=sleep)

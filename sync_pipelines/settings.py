@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
+from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -14,15 +15,25 @@ from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.retention import Keep
 from sync_pipelines.model.secret import Secret
 
+Kind = TypeVar("Kind", bound=BaseSettings)
 DEVELOPMENT_KEY = "insecure-development-key-do-not-use-outside-development"
 
 
-class Settings(BaseSettings):
-    """Read from variables that begin with SYNC_PIPELINES_, then from `.env`, then from these defaults."""
+class LogSettings(BaseSettings):
+    """How a process logs; read apart, so that a verb can log before it is known whether all else is right."""
 
     model_config = SettingsConfigDict(
         env_prefix="SYNC_PIPELINES_", env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True
     )
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="DEBUG shows every vendor call, without secrets; verbs that end by themselves show WARNING"
+    )
+    log_format: Literal["text", "json"] = Field("text", description="Lines for people, or a JSON object a line")
+
+
+class Settings(LogSettings):
+    """Read from variables that begin with SYNC_PIPELINES_, then from `.env`, then from these defaults."""
 
     environment: str = Field("production", description="development or production; development allows default secrets")
     store_url: SecretStr = Field(
@@ -94,7 +105,6 @@ class Settings(BaseSettings):
         50, gt=0, description="Calls that one token may make in a second, for long; counted by each API process"
     )
     api_burst: int = Field(200, ge=1, description="Calls that one token may make at once")
-    log_level: str = Field("INFO", description="DEBUG shows every vendor call, without secrets")
 
     @model_validator(mode="after")
     def _refuse_default_secrets(self) -> "Settings":
@@ -136,6 +146,14 @@ class Settings(BaseSettings):
             dagster_runs=timedelta(days=self.keep_dagster_runs_days),
         )
 
+    @property
+    def secrets(self) -> tuple[Secret, ...]:
+        """All that the settings hold, to be kept out of logs: keys, and the passwords in URLs."""
+        keys = (*self.encryption_keys.get_secret_value().split(","), self.hash_key.get_secret_value())
+        urls = (self.store_url, self.celery_broker_url, self.celery_backend_url)
+        passwords = [text for url in urls for text in _passwords(url.get_secret_value())]
+        return tuple(Secret(text) for each in (*keys, *passwords) if (text := each.strip()))
+
     def require_store_url(self) -> str:
         """The store's URL. ConfigurationError when it is not set."""
         url = self.store_url.get_secret_value()
@@ -157,10 +175,28 @@ class Settings(BaseSettings):
         return broker, self.celery_backend_url.get_secret_value() or broker
 
 
+def _passwords(url: str) -> set[str]:
+    """The password in a URL, as it is written and as it is meant."""
+    try:
+        written = urlsplit(url).password
+    except ValueError:
+        return set()
+    return {written, unquote(written)} if written else set()
+
+
 def read_settings() -> Settings:
     """The settings that the environment gives. ConfigurationError naming every variable that is wrong."""
+    return _read(Settings)
+
+
+def read_log_settings() -> LogSettings:
+    """How to log, whatever else the environment says. ConfigurationError as in `read_settings`."""
+    return _read(LogSettings)
+
+
+def _read(kind: type[Kind]) -> Kind:
     try:
-        return Settings()
+        return kind()
     except ValidationError as problem:
         wrong = "\n".join(f"  {_variable(error)}{error['msg']}" for error in problem.errors(include_input=False))
         raise ConfigurationError(f"The settings are wrong (in .env or the environment):\n{wrong}") from None

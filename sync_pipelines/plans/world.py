@@ -195,6 +195,10 @@ class World:
 
     def remade(self, target: Target, customer: str) -> Mapping[str, int]:
         """Columns of the customer's table that stand in the place of others."""
+        position = self.positions.get((target.sync.name, target.declared.object), {}).get(customer)
+        if position is not None and position.remade is not None:
+            columns = {column.name for column in target.table.columns}
+            return {name: number for name, number in position.remade.items() if name in columns}
         where = self._home.get((target.sync.name, customer))
         look = self.looks.get((where, target.table.name)) if where is not None else None
         return look.remade if look is not None else {}
