@@ -65,6 +65,7 @@ def _caller(request: Request, given: Annotated[HTTPAuthorizationCredentials | No
             headers={**_CHALLENGE, "WWW-Authenticate": f'{_CHALLENGE["WWW-Authenticate"]}, error="invalid_token"'},
         )
     request.app.state.pace.take(token.id)
+    project_of(request).together.refresh()
     return Caller(token)
 
 

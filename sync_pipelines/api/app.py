@@ -8,7 +8,17 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 
-from sync_pipelines.api import catalogue, connections, explaining, incoming, mappings, problems, syncs, watching
+from sync_pipelines.api import (
+    catalogue,
+    connections,
+    explaining,
+    incoming,
+    mappings,
+    problems,
+    sync_documents,
+    syncs,
+    watching,
+)
 from sync_pipelines.api.guards import Guards
 from sync_pipelines.api.pace import Pace
 from sync_pipelines.project import Project
@@ -37,7 +47,7 @@ def create_app(project: Project) -> FastAPI:
     app.state.pace = Pace(project.settings.api_calls_per_second, project.settings.api_burst)
     problems.register(app)
     nouns = APIRouter(prefix=PREFIX)
-    for noun in (syncs, connections, mappings, catalogue, watching, explaining):
+    for noun in (syncs, sync_documents, connections, mappings, catalogue, watching, explaining):
         nouns.include_router(noun.router)
     app.include_router(nouns)
     app.include_router(_alive(project))
@@ -77,7 +87,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
         schemas = document["components"]["schemas"]
         for name in ("HTTPValidationError", "ValidationError"):
             schemas.pop(name, None)
-        schemas |= _schemas_of_problems()
+        schemas |= _schemas_of_problems() | sync_documents.described_documents()
         app.openapi_schema = document
     return app.openapi_schema
 

@@ -1,10 +1,11 @@
-"""What is remembered between runs: connections, sealed credentials, mappings, runs, API budgets, due work, leases and
-the audit."""
+"""What is remembered between runs: connections, sealed credentials, mappings, syncs made by API, runs, API budgets, due
+work, leases and the audit."""
 
 from sqlalchemy import Engine
 
 from sync_pipelines.model.connection import Connection
 from sync_pipelines.model.secret import Secret
+from sync_pipelines.store.api_syncs import ApiSync, ApiSyncs
 from sync_pipelines.store.audit import Audit, AuditEntry
 from sync_pipelines.store.budgets import Budgets
 from sync_pipelines.store.completeness import Completeness, Standing
@@ -29,6 +30,7 @@ from sync_pipelines.store.tokens import ApiTokens
 from sync_pipelines.store.vendor_events import VendorEvents
 
 __all__ = [
+    "ApiSync",
     "AppliedVersion",
     "AuditEntry",
     "Claim",
@@ -54,6 +56,7 @@ class Store:
         self._engine: Engine = make_engine(store_url(url))
         self.connections = Connections(self._engine, self._safe)
         self.mappings = Mappings(self._engine)
+        self.api_syncs = ApiSyncs(self._engine)
         self.schemas = Schemas(self._engine)
         self.runs = Runs(self._engine)
         self.budgets = Budgets(self._engine)
