@@ -12,6 +12,7 @@ from sync_pipelines.cli import (
     compact,
     configuration,
     connect,
+    erase,
     explain,
     failed,
     fields,
@@ -65,7 +66,7 @@ def main(
 
 
 GROUPS = (
-    *(project_verbs, run, steer, verify, connect, fields, mapping, failed, schema, explain),
+    *(project_verbs, run, steer, verify, connect, erase, fields, mapping, failed, schema, explain),
     *(preview, plan, configuration),
     *(health, budget, metrics, prune, compact, api, live, local),
 )

@@ -24,7 +24,7 @@ def targets_of(project: Project, connection: Connection, object_name: str) -> li
     return [
         (sync, declared)
         for sync in project.configuration.syncs.values()
-        if sync.provider == connection.provider and sync.direction == INBOUND and sync.name not in still
+        if sync.provider == connection.provider and sync.direction == "inbound" and sync.name not in still
         if not sync.customers or connection.customer_id in sync.customers
         for declared in _objects(sync, connection.customer_id)
         if provider.find_object(declared.object).name == wanted
