@@ -27,6 +27,7 @@ _NOT_PUBLIC: Final = tuple(
         "192.88.99.0/24",
         "64:ff9b::/96",  # translates to IPv4 addresses of any kind
         "64:ff9b:1::/48",
+        "fec0::/10",
     )
 )
 
