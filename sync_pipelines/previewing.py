@@ -85,15 +85,15 @@ def preview(
     declared = _declared(project, project.sync(sync), object_name)
     (connection,) = project.connections(sync, [customer_id])
     provider = project.providers[connection.provider]
-    _refuse_if_resting(project, provider, connection)
+    refuse_if_resting(project, provider, connection)
     saved = project.store.mappings.current(customer_id, provider.name, declared.object)
     candidate = saved if changes is None else _laid_over(saved, changes, connection, declared)
-    with _counted_session(project, connection) as session:
+    with counted_session(project, connection) as session:
         schema = session.ask(provider.describe(project.crm_object(sync, declared.object)))
-        look = _Look(project, project.sync(sync), declared, schema)
+        look = Look(project, project.sync(sync), declared, schema)
         plan = look.plan(candidate)
         before = _plan_if_it_fits(look, saved) if changes is not None else None
-        texts, notices = _one_page(session, look.flow([plan, *([before] if before else [])], limit, record), limit)
+        texts, notices = one_page(session, look.flow([plan, *([before] if before else [])], limit, record), limit)
     return Preview(
         sync=sync,
         object=declared.object,
@@ -117,7 +117,7 @@ def _about_the_sample(sync: Sync, declared: SyncObject, customer_id: str) -> lis
 
 
 @dataclass(frozen=True)
-class _Look:
+class Look:
     """An object of a sync, as one account describes it."""
 
     project: Project
@@ -172,7 +172,7 @@ def _declared(project: Project, sync: Sync, name: str) -> SyncObject:
     return by_vendor[0] if len(by_vendor) == 1 else project.declared(sync.name, name)
 
 
-def _refuse_if_resting(project: Project, provider: Provider, connection: Connection) -> None:
+def refuse_if_resting(project: Project, provider: Provider, connection: Connection) -> None:
     if connection.status == "expired":
         raise Reauthorize(
             f"The connection of {connection.customer_id} to {provider.title} has expired: the customer must reconnect."
@@ -195,7 +195,7 @@ def _laid_over(
     )
 
 
-def _plan_if_it_fits(look: _Look, saved: FieldMapping | None) -> FieldPlan | None:
+def _plan_if_it_fits(look: Look, saved: FieldMapping | None) -> FieldPlan | None:
     """None where the saved mapping does not work, which the candidate may be about to mend."""
     try:
         return look.plan(saved)
@@ -203,7 +203,7 @@ def _plan_if_it_fits(look: _Look, saved: FieldMapping | None) -> FieldPlan | Non
         return None
 
 
-def _one_page(session: VendorSession, flow: Flow, limit: int) -> tuple[list[bytes], list[str]]:
+def one_page(session: VendorSession, flow: Flow, limit: int) -> tuple[list[bytes], list[str]]:
     """The records of the first page that has any, and what was told on the way."""
     notices: list[str] = []
     for step in session.read(flow):
@@ -214,7 +214,7 @@ def _one_page(session: VendorSession, flow: Flow, limit: int) -> tuple[list[byte
 
 
 @contextmanager
-def _counted_session(project: Project, connection: Connection) -> Iterator[VendorSession]:
+def counted_session(project: Project, connection: Connection) -> Iterator[VendorSession]:
     """A session whose calls are remembered in the account's budget, however it ends."""
     session = project.session(connection)
     try:

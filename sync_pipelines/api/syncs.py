@@ -71,7 +71,7 @@ def list_syncs(project: TheProject, caller: SyncsReader) -> Listed[SyncShape]:
 @router.get("/{id}", responses=answers(404))
 def get_sync(id: SyncId, project: TheProject, caller: SyncsReader) -> SyncShape:
     """One sync."""
-    return _shape(project, _found(project, id, caller), project.store.lifecycle.state(id), caller)
+    return _shape(project, found_sync(project, id, caller), project.store.lifecycle.state(id), caller)
 
 
 @router.post("/{id}/trigger", status_code=202, responses=answers(404, 409))
@@ -85,7 +85,7 @@ def trigger(
 ) -> RequestShape:
     """Run it now, besides its schedule. The answer is the request; it begins within the sensor's interval."""
     wanted = wanted or Trigger()
-    sync = _found(project, id, caller)
+    sync = found_sync(project, id, caller)
     customers = caller.only(wanted.customers)
     objects = [project.declared(sync.name, name).object for name in wanted.objects or ()]
     project.store.lifecycle.refuse_archived(sync.name)
@@ -158,11 +158,11 @@ def list_runs(  # noqa: PLR0913 - each is a filter
     cursor: Cursor = None,
 ) -> Listed[RunShape]:
     """Its runs, newest first: one for each object and customer."""
-    sync = _found(project, id, caller)
+    sync = found_sync(project, id, caller)
     key = position(cursor, str, int)
     found = project.store.runs.page(
         sync=sync.name,
-        customer_id=_own(caller, customer_id),
+        customer_id=own_customer(caller, customer_id),
         object=object,
         status=status,
         run_id=execution_id,
@@ -179,7 +179,7 @@ def get_run(
     id: SyncId, run_id: Annotated[int, Path(ge=1, lt=2**63)], project: TheProject, caller: SyncsReader
 ) -> OneRunShape:
     """One run, with the records that could not be written."""
-    sync = _found(project, id, caller)
+    sync = found_sync(project, id, caller)
     found = project.store.runs.get(run_id)
     if found is None or found.run.sync != sync.name or not caller.sees(found.run.customer_id):
         raise not_found(f"The sync {sync.name} has no run {run_id} (any more).")
@@ -197,16 +197,17 @@ def list_sync_connections(
     cursor: Cursor = None,
 ) -> Listed[ConnectionHealthShape]:
     """Its connections and how they are, by customer."""
-    sync = _found(project, id, caller)
+    sync = found_sync(project, id, caller)
     key = position(cursor, str)
     after = None if key is None else str(key[0])
-    own = _own(caller, customer_id)
+    own = own_customer(caller, customer_id)
     found = project.store.health.page(sync.name, own, health or STATES, after=after, limit=limit + 1)
     shown, following = page(found, limit, lambda each: (each.customer_id,))
     return Listed(items=[ConnectionHealthShape.model_validate(each) for each in shown], next_cursor=following)
 
 
-def _found(project: Project, id: str, caller: Caller) -> Sync:
+def found_sync(project: Project, id: str, caller: Caller) -> Sync:
+    """The sync of this name. Refused where there is none, or where it does not cover the caller's customer."""
     sync = project.configuration.syncs.get(id)
     if sync is None or not _covers(sync, caller):
         known = sorted(name for name, each in project.configuration.syncs.items() if _covers(each, caller))
@@ -215,7 +216,7 @@ def _found(project: Project, id: str, caller: Caller) -> Sync:
 
 
 def _planned(project: Project, id: str, caller: Caller) -> Sync:
-    sync = _found(project, id, caller)
+    sync = found_sync(project, id, caller)
     project.plan(sync.name)
     return sync
 
@@ -224,7 +225,7 @@ def _covers(sync: Sync, caller: Caller) -> bool:
     return caller.customer_id is None or not sync.customers or caller.customer_id in sync.customers
 
 
-def _own(caller: Caller, customer_id: str | None) -> str | None:
+def own_customer(caller: Caller, customer_id: str | None) -> str | None:
     """The customer to look for: a bound caller finds nothing of others, and is not told that there is any."""
     if caller.customer_id is not None and customer_id not in (None, caller.customer_id):
         raise not_found(f"There is no customer {customer_id}.")

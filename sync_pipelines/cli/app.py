@@ -12,6 +12,7 @@ from sync_pipelines.cli import (
     compact,
     configuration,
     connect,
+    explain,
     failed,
     fields,
     health,
@@ -66,7 +67,7 @@ def main(
 
 
 GROUPS = (
-    *(project_verbs, run, steer, verify, connect, fields, mapping, failed, schema),
+    *(project_verbs, run, steer, verify, connect, fields, mapping, failed, schema, explain),
     *(preview, plan, configuration),
     *(health, budget, metrics, prune, compact, api, local),
 )

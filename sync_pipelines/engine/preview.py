@@ -114,7 +114,7 @@ def _no_id(found: Any) -> str | None:
     return None if found not in (None, "") else "It has no id, so a sync rejects it."
 
 
-def _paths(sources: Sequence[Source]) -> Iterator[Path]:
+def paths_of(sources: Sequence[Source]) -> Iterator[Path]:
     """All the way into a field's value, where a source leads there."""
     for source in sources:
         inner = source.inner or ((),) * len(source.paths)
@@ -122,21 +122,22 @@ def _paths(sources: Sequence[Source]) -> Iterator[Path]:
 
 
 def _named(sources: Sequence[Source], shape: RecordShape) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(_field_name(path, shape) for path in _paths(sources)))
+    return tuple(dict.fromkeys(field_name(path, shape) for path in paths_of(sources)))
 
 
 def _before(record: Mapping[str, Any], sources: Sequence[Source], shape: RecordShape) -> dict[str, Any]:
-    paths = _paths(sources)
-    return {_field_name(path, shape): at_path(record, path) for path in paths if _holds(record, path)}
+    paths = paths_of(sources)
+    return {field_name(path, shape): at_path(record, path) for path in paths if holds(record, path)}
 
 
-def _holds(record: Any, path: Path) -> bool:
+def holds(record: Any, path: Path) -> bool:
+    """Whether the record has anything there, be it null."""
     way = at_path(record, path[:-1])
     return type(way) is dict and path[-1] in way
 
 
-def _field_name(path: Path, shape: RecordShape) -> str:
-    """The vendor's name of a field, as a mapping names it."""
+def field_name(path: Path, shape: RecordShape) -> str:
+    """The vendor's name of the field at a path, as a mapping names it."""
     depth = len(shape.fields)
     return ".".join(path[depth:] if path[:depth] == shape.fields and len(path) > depth else path)
 

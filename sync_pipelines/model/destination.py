@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from sync_pipelines.model.checkpoint import Checkpoint
@@ -80,6 +80,34 @@ class StoredRecord(NamedTuple):
     id: str
     deleted: bool
     raw: bytes | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredRow:
+    """One record's row as it is stored. `values`: by column, as in a Row but for jsonb, which is decoded; a column that
+    the table does not have yet is left out. `errors`: by column, see FailedValue.
+
+    `removed`: the row says that its record is gone for good, and holds nothing else.
+    """
+
+    emitted_at: datetime | None
+    run_id: str | None
+    errors: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    merged_into: str | None = None
+    values: Mapping[str, Any] = field(default_factory=dict)
+    removed: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What a destination holds of one record: its row, None where there is none, and the position of its scope.
+
+    `remade`: see Landing.
+    """
+
+    checkpoint: Checkpoint | None = None
+    row: StoredRow | None = None
+    remade: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,6 +260,10 @@ class Destination(Protocol):
 
     def failed_counts(self, scopes: Sequence[Scope], table: Table) -> list[FailedCount]:
         """How many there are of `failed` for each customer, column and reason, by these, the most first."""
+        ...
+
+    def find(self, scope: Scope, table: Table, id: str) -> Found:
+        """One record's row, and the scope's position. Makes nothing; a place without the table has no row."""
         ...
 
     def close(self) -> None:

@@ -41,6 +41,7 @@ SCOPE_OF = {
     ("GET", "/requests/{id}"): "syncs:read",
     ("GET", "/health"): "syncs:read",
     ("GET", "/logs/audit"): "logs:read",
+    ("GET", "/syncs/{id}/explain"): "logs:read",
 }
 FOR_ALL_ONLY = {
     ("POST", "/syncs/{id}/archive"),
@@ -55,8 +56,10 @@ def call(client, method, path, customer=ACME, run_id=1):
     values = {"id": "crm", "run_id": run_id, "customer_id": customer, "provider": "salesforce", "object": "contact"}
     if path.startswith("/requests/"):
         values["id"] = run_id
-    body = {"json": {"fields": {}}} if method == "PUT" else {}
-    return client.request(method, path.format(**values), **body)
+    more = {"json": {"fields": {}}} if method == "PUT" else {}
+    if path.endswith("/explain"):
+        more["params"] = {"object": "contact", "record": "1", "customer_id": customer}
+    return client.request(method, path.format(**values), **more)
 
 
 def refused(answer, status):
@@ -106,7 +109,8 @@ def test_a_token_for_one_customer_cannot_tell_another_from_none(api):
     asked = project.store.due.ask("crm", [ACME]).id
     with api.as_(customer_id=BRIGHTWATER) as client:
         for method, path in SCOPE_OF:
-            if "{customer_id}" not in path and "{run_id}" not in path and path != "/requests/{id}":
+            named = ("{customer_id}" in path, "{run_id}" in path, path == "/requests/{id}", path.endswith("/explain"))
+            if not any(named):
                 continue
             number = asked if path.startswith("/requests") else of_acme
             there = call(client, method, path, customer=ACME, run_id=number)

@@ -8,6 +8,7 @@ from typing import Final
 from sync_pipelines.destinations.postgres.checkpoints import Checkpoints
 from sync_pipelines.destinations.postgres.failed import failed_counts, failed_values
 from sync_pipelines.destinations.postgres.failures import told_as_ours
+from sync_pipelines.destinations.postgres.finding import find_row
 from sync_pipelines.destinations.postgres.landing import Opening, PostgresLanding
 from sync_pipelines.destinations.postgres.layout import Layout
 from sync_pipelines.destinations.postgres.place import Place
@@ -16,7 +17,7 @@ from sync_pipelines.destinations.postgres.ready import ready_tables
 from sync_pipelines.destinations.postgres.row_security import check_row_security
 from sync_pipelines.destinations.postgres.stocks import count_stocks
 from sync_pipelines.model.completeness import Stock
-from sync_pipelines.model.destination import Landing, Observer, Scope, Table
+from sync_pipelines.model.destination import Found, Landing, Observer, Scope, Table
 from sync_pipelines.model.errors import DestinationError
 from sync_pipelines.model.failed_value import FailedCount, FailedPlace, FailedValue
 
@@ -96,6 +97,11 @@ class PostgresDestination:
         place = self._place
         with told_as_ours(place), self._open_pool.lend(place) as lent:
             return failed_counts(lent.connection, Layout(place.schema, table), scopes)
+
+    def find(self, scope: Scope, table: Table, id: str) -> Found:
+        place = self._place
+        with told_as_ours(place), self._open_pool.lend(place) as lent:
+            return find_row(lent.connection, Layout(place.schema, table), scope, id)
 
     def close(self) -> None:
         if self._pool is not None:

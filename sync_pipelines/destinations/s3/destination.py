@@ -9,6 +9,7 @@ from typing import Final
 
 from sync_pipelines.destinations.s3.compaction import Compaction
 from sync_pipelines.destinations.s3.failed import FailedValues
+from sync_pipelines.destinations.s3.finding import find_row
 from sync_pipelines.destinations.s3.formats import Format
 from sync_pipelines.destinations.s3.landing import FilesLanding, Opening
 from sync_pipelines.destinations.s3.manifest import Chain, same_format
@@ -16,7 +17,7 @@ from sync_pipelines.destinations.s3.names import Place
 from sync_pipelines.destinations.s3.storage import Storage
 from sync_pipelines.destinations.s3.stored import Stored
 from sync_pipelines.model.completeness import Stock
-from sync_pipelines.model.destination import Compacted, Landing, Observer, Scope, Table
+from sync_pipelines.model.destination import Compacted, Found, Landing, Observer, Scope, Table
 from sync_pipelines.model.errors import SyncError
 from sync_pipelines.model.failed_value import FailedCount, FailedPlace, FailedValue
 
@@ -73,6 +74,10 @@ class S3Destination:
 
     def failed_counts(self, scopes: Sequence[Scope], table: Table) -> list[FailedCount]:
         return FailedValues(self._storage, self._form, scopes, table.name).counts()
+
+    def find(self, scope: Scope, table: Table, id: str) -> Found:
+        chain = Chain(self._storage, Place.of(scope, table.name))
+        return find_row(chain, Stored(self._storage, chain.place, self._form), scope, id)
 
     def compact(self, scope: Scope, table: Table) -> Compacted:
         """See model.destination.Compacts."""

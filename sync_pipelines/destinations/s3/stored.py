@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import IO, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from sync_pipelines.destinations.s3 import formats
 from sync_pipelines.destinations.s3.keys import Key, Keys, KeysCache, as_file, from_file, keys_of
@@ -80,6 +81,17 @@ class Stored:
             rows = (row for table in tables for row in rows_of(table))
             result.update(zip((id for _, id in places), rows, strict=True))
         return result
+
+    def removal(self, manifest: Manifest, id: str, layout: Layout) -> FileRow | None:
+        """The row that says that this record is gone for good, where compaction has left one."""
+        for file in reversed(manifest.files):
+            if not file.gone:
+                continue
+            keys = from_file(self._content(file.keys))
+            places = pc.indices_nonzero(pc.and_(pc.equal(keys["id"], id), keys["removed"])).to_pylist()
+            if places:
+                return next(row for table in self.read(file, layout, places) for row in rows_of(table))
+        return None
 
     def seen(self, position: Position) -> pa.Array:
         """Ids that the full read under way has brought."""
