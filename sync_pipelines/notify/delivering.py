@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from datetime import UTC, datetime
-from typing import Final, Protocol
+from typing import Final
 
 from sqlalchemy.exc import DBAPIError
 from standardwebhooks.webhooks import Webhook
@@ -20,6 +20,7 @@ from sync_pipelines.notify.addresses import Terms
 from sync_pipelines.notify.bodies import body_of, flat_body_of, message_id, written
 from sync_pipelines.notify.schedule import hold, next_attempt
 from sync_pipelines.notify.sending import Answer, send
+from sync_pipelines.notify.subscribing import HasStore
 from sync_pipelines.settings import Settings
 from sync_pipelines.store import Store
 from sync_pipelines.store.deliveries import Attempt, Claimed
@@ -33,15 +34,6 @@ STORE_SECONDS: Final = 5.0
 """How long a store that does not answer is left alone."""
 KEPT_ANSWER: Final = 500
 """Characters of an answer that the log of deliveries keeps."""
-
-
-class HasStore(Protocol):
-    """An opened project, as far as delivering needs it."""
-
-    settings: Settings
-
-    @property
-    def store(self) -> Store: ...
 
 
 def deliver_until(project: HasStore, stop: threading.Event) -> None:

@@ -22,8 +22,9 @@ BETWEEN_MESSAGES: Final = timedelta(seconds=60)
 """What happens meanwhile is told in the next one. Slack itself takes one a second."""
 LINES: Final = 10
 NAMED: Final = 5
-LONGEST_LINE: Final = 250
-"""Slack takes 3,000 characters in one block."""
+LONGEST_LINE: Final = 200
+LONGEST_LINK: Final = 300
+"""Slack takes 3,000 characters in one block, and a sign may become five."""
 
 _TITLES: Final = {
     SYNC_COMPLETED: ":white_check_mark: Completed",
@@ -72,14 +73,14 @@ def _line(events: Sequence[Event], dagster_url: str) -> str:
 def _place(event: Event) -> str:
     subject = event.subject
     if "sync" in subject:
-        return _cut(f"{subject['sync']} {subject.get('object', '')}".strip(), 100)
+        return _cut(f"{subject['sync']} {subject.get('object', '')}".strip(), 80)
     if event.type == WEBHOOK_DISABLED:
         return _cut(str(subject.get("url", "")), 100)
     return _cut(f"{event.provider or ''} {subject.get('object', '')}".strip() or event.type, 100)
 
 
 def _whose(events: Sequence[Event]) -> str:
-    customers = list(dict.fromkeys(_cut(event.customer_id or "all customers", 60) for event in events))
+    customers = list(dict.fromkeys(_cut(event.customer_id or "all customers", 40) for event in events))
     named = ", ".join(customers[:NAMED])
     more = f" and {len(customers) - NAMED:,} more customers" if len(customers) > NAMED else ""
     return f"{named}{more}" + (f" ({len(events):,} times)" if len(events) > 1 else "")
@@ -91,7 +92,8 @@ def _link(event: Event, dagster_url: str) -> str:
         return ""
     key = "/".join(quote(str(subject[name]), safe="") for name in ("sync", "object"))
     partition = quote(event.customer_id or "", safe="")
-    return f"{dagster_url.rstrip('/')}/assets/{key}?view=partitions&amp;partition={partition}"
+    link = f"{dagster_url.rstrip('/')}/assets/{key}?view=partitions&amp;partition={partition}"
+    return link if len(link) <= LONGEST_LINK else ""
 
 
 def escaped(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Messages to Slack: one for however many events, with what a person wants to know, and its answers as Slack means them."""
+"""Messages to Slack: one for however many events, with what a person wants to know, and what answers mean."""
 
 import json
 
@@ -27,7 +27,8 @@ def test_a_message_says_what_failed_for_whom_and_why_and_links_to_it(post, recei
     text, (line,) = texts(request)
     assert text == "Failed: crm contact, acme"
     assert line == (
-        "*:x: Failed*: <https://dagster.example/assets/crm/contact?view=partitions&amp;partition=acme|crm contact>, acme\n"
+        "*:x: Failed*: <https://dagster.example/assets/crm/contact?view=partitions&amp;partition=acme|crm contact>, "
+        "acme\n"
         ">Salesforce does not answer; it is tried again."
     )
     assert "webhook-signature" not in request.headers
@@ -64,7 +65,7 @@ def test_hostile_texts_are_neither_links_nor_mentions_nor_too_long(post, receive
     text, (line,) = texts(receiver.received[0])
     assert len(line) < 3_000
     for part in (text, line):
-        assert not {"<!channel>", "<!here>", "<@U1>", "<https://evil"} & {word for word in part.split()}
+        assert not {"<!channel>", "<!here>", "<@U1>", "<https://evil"} & set(part.split())
         assert "<!" not in part
         assert "<@" not in part
         assert "*bold*" not in part
