@@ -27,6 +27,7 @@ from sync_pipelines.cli import (
     schema,
     steer,
     verify,
+    webhooks,
 )
 from sync_pipelines.cli.printing import plain
 from sync_pipelines.model.errors import SyncError
@@ -69,7 +70,7 @@ def main(
 GROUPS = (
     *(project_verbs, run, steer, verify, connect, fields, mapping, failed, schema, explain),
     *(preview, plan, configuration),
-    *(health, budget, metrics, prune, compact, api, local),
+    *(health, budget, metrics, prune, compact, api, webhooks, local),
 )
 for group in GROUPS:
     group.register(app)

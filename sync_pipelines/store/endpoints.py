@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 from sqlalchemy import Connection as Database
-from sqlalchemy import Engine, RowMapping, delete, func, insert, select, tuple_, update
+from sqlalchemy import Engine, RowMapping, delete, func, insert, or_, select, tuple_, update
 
 from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.event import EVENT_TYPES
@@ -136,6 +136,12 @@ class Endpoints:
     def get(self, id: UUID) -> Endpoint:
         with self._engine.connect() as database:
             return _one(database, id)
+
+    def unwell(self) -> Sequence[Endpoint]:
+        """Those that fail or are disabled, the longest first."""
+        query = select(*_COLUMNS).where(or_(endpoints.c.failures > 0, ~endpoints.c.enabled))
+        with self._engine.connect() as database:
+            return [_endpoint(row) for row in database.execute(query.order_by(endpoints.c.failing_since)).mappings()]
 
     def some(self, ids: Sequence[UUID]) -> Sequence[Endpoint]:
         """Those of these ids that there are."""
