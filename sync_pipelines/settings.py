@@ -1,28 +1,40 @@
 """Every setting, typed, in one class: the only reader of the environment."""
 
 import os
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
+from urllib.parse import unquote, urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.retention import Keep
 from sync_pipelines.model.secret import Secret
 
+Kind = TypeVar("Kind", bound=BaseSettings)
 DEVELOPMENT_KEY = "insecure-development-key-do-not-use-outside-development"
 
 
-class Settings(BaseSettings):
-    """Read from variables that begin with SYNC_PIPELINES_, then from `.env`, then from these defaults."""
+class LogSettings(BaseSettings):
+    """How a process logs; read apart, so that a verb can log before it is known whether all else is right."""
 
     model_config = SettingsConfigDict(
         env_prefix="SYNC_PIPELINES_", env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True
     )
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="DEBUG shows every vendor call, without secrets; verbs that end by themselves show WARNING"
+    )
+    log_format: Literal["text", "json"] = Field("text", description="Lines for people, or a JSON object a line")
+
+
+class Settings(LogSettings):
+    """Read from variables that begin with SYNC_PIPELINES_, then from `.env`, then from these defaults."""
 
     environment: str = Field("production", description="development or production; development allows default secrets")
     store_url: SecretStr = Field(
@@ -89,7 +101,19 @@ class Settings(BaseSettings):
     dagster_url: str = Field(
         "", description="Where people open Dagster, for links in messages: https://dagster.example"
     )
-    log_level: str = Field("INFO", description="DEBUG shows every vendor call, without secrets")
+    public_url: str = Field(
+        "", description="Where customers' browsers reach the API, for links to the connect page: https://sync.example"
+    )
+    embed_origins: str = Field(
+        "", description="Origins of pages that may embed the connect page, comma-separated; empty: none"
+    )
+    product_name: str = Field("", max_length=100, description="What the connect page calls your product")
+    connect_link_minutes: int = Field(
+        15, ge=1, le=1_440, description="How long a link to the connect page can be opened"
+    )
+    connect_session_minutes: int = Field(
+        60, ge=5, le=1_440, description="How long a browser that has opened it may use the connect page"
+    )
 
     @model_validator(mode="after")
     def _refuse_default_secrets(self) -> "Settings":
@@ -99,6 +123,26 @@ class Settings(BaseSettings):
                 "make one with `sync-pipelines key new` and put it first"
             )
         return self
+
+    @field_validator("public_url")
+    @classmethod
+    def _a_whole_url(cls, written: str) -> str:
+        if written and not re.fullmatch(r"https?://[^\s/?#@\"'<>;]+(/[A-Za-z0-9._~/-]*)?", written):
+            raise ValueError("write scheme and host, such as https://sync.example")
+        return written.rstrip("/")
+
+    @field_validator("embed_origins")
+    @classmethod
+    def _origins(cls, written: str) -> str:
+        for each in filter(None, map(str.strip, written.split(","))):
+            if not re.fullmatch(r"https?://[A-Za-z0-9.*:\[\]-]+", each):
+                raise ValueError(f"{each!r} is no origin: write such as https://app.example")
+        return written
+
+    @property
+    def may_embed(self) -> tuple[str, ...]:
+        """Origins of pages that may embed the connect page."""
+        return tuple(each.strip() for each in self.embed_origins.split(",") if each.strip())
 
     @cached_property
     def key_ring(self) -> tuple[Secret, ...]:
@@ -130,6 +174,14 @@ class Settings(BaseSettings):
             dagster_runs=timedelta(days=self.keep_dagster_runs_days),
         )
 
+    @property
+    def secrets(self) -> tuple[Secret, ...]:
+        """All that the settings hold, to be kept out of logs: keys, and the passwords in URLs."""
+        keys = (*self.encryption_keys.get_secret_value().split(","), self.hash_key.get_secret_value())
+        urls = (self.store_url, self.celery_broker_url, self.celery_backend_url)
+        passwords = [text for url in urls for text in _passwords(url.get_secret_value())]
+        return tuple(Secret(text) for each in (*keys, *passwords) if (text := each.strip()))
+
     def require_store_url(self) -> str:
         """The store's URL. ConfigurationError when it is not set."""
         url = self.store_url.get_secret_value()
@@ -151,10 +203,28 @@ class Settings(BaseSettings):
         return broker, self.celery_backend_url.get_secret_value() or broker
 
 
+def _passwords(url: str) -> set[str]:
+    """The password in a URL, as it is written and as it is meant."""
+    try:
+        written = urlsplit(url).password
+    except ValueError:
+        return set()
+    return {written, unquote(written)} if written else set()
+
+
 def read_settings() -> Settings:
     """The settings that the environment gives. ConfigurationError naming every variable that is wrong."""
+    return _read(Settings)
+
+
+def read_log_settings() -> LogSettings:
+    """How to log, whatever else the environment says. ConfigurationError as in `read_settings`."""
+    return _read(LogSettings)
+
+
+def _read(kind: type[Kind]) -> Kind:
     try:
-        return Settings()
+        return kind()
     except ValidationError as problem:
         wrong = "\n".join(f"  {_variable(error)}{error['msg']}" for error in problem.errors(include_input=False))
         raise ConfigurationError(f"The settings are wrong (in .env or the environment):\n{wrong}") from None

@@ -2,12 +2,15 @@
 
 import logging
 import os
+import sys
+import threading
 from collections import OrderedDict
 
 import pytest
 from hypothesis import settings
 
 from sync_pipelines.http_client import pace
+from sync_pipelines.logs.setup import OURS, StandardError
 
 pytest_plugins = [
     "sync_pipelines_tests.fixtures.postgres",
@@ -68,9 +71,15 @@ def unknown_accounts(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def own_logging():
-    """The levels that a command line gives to other libraries' loggers end with the test that ran it."""
-    loggers = [logging.getLogger(name) for name in ("", *QUIETED)]
-    levels = [logger.level for logger in loggers]
+    """What a command line sets up of logging ends with the test that ran it: a later test sees what is really said."""
+    loggers = [logging.getLogger(name) for name in ("", OURS, *QUIETED)]
+    before = [(logger.level, list(logger.handlers)) for logger in loggers]
+    hooks = logging.getLogRecordFactory(), sys.excepthook, threading.excepthook
     yield
-    for logger, level in zip(loggers, levels, strict=True):
+    for logger, (level, handlers) in zip(loggers, before, strict=True):
         logger.setLevel(level)
+        for handler in [each for each in logger.handlers if isinstance(each, StandardError)]:
+            if handler not in handlers:
+                logger.removeHandler(handler)
+    logging.setLogRecordFactory(hooks[0])
+    sys.excepthook, threading.excepthook = hooks[1:]

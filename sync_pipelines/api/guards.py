@@ -1,14 +1,18 @@
 """What holds for every call, whatever its route: its size, and the headers of its answer."""
 
+import logging
+import re
 import uuid
-from contextlib import suppress
 from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sync_pipelines.api.problems import answer, problem
+from sync_pipelines.logs import bound
 
+log = logging.getLogger(__name__)
+_A_NUMBER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,99}")
 LARGEST_BODY: Final = 1_000_000
 """Bytes."""
 
@@ -21,7 +25,20 @@ _HEADERS: Final = {
 }
 
 
+_failure: Final = answer(problem(500, "The API failed; its log says why, under the X-Request-ID of this answer."))
 _refusal: Final = answer(problem(413, f"The body is larger than {LARGEST_BODY:,} bytes: send less at once."))
+
+
+def _told(scope: Scope) -> str:
+    """The call for the log. The path alone, as it came: what is asked may name people, and a decoded one break the
+    line."""
+    path = scope.get("raw_path", b"").partition(b"?")[0].decode("ascii", "backslashreplace")
+    return f"{scope['method']} {path}"
+
+
+def request_id(given: str) -> str:
+    """The number that the caller gave its call, where it can be written anywhere, else one of ours."""
+    return given if _A_NUMBER.fullmatch(given) else uuid.uuid4().hex
 
 
 class TooLarge(Exception):
@@ -29,7 +46,8 @@ class TooLarge(Exception):
 
 
 class Guards:
-    """Refuses bodies that are too large, whether they say so or not, and numbers every call."""
+    """Refuses bodies that are too large, whether they say so or not, numbers every call, and
+    answers for what fails unexpectedly."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -38,13 +56,20 @@ class Guards:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        number, read = uuid.uuid4().hex, 0
+        announced = Headers(scope=scope)
+        number, read, begun = request_id(announced.get("x-request-id", "")), 0, False
 
         async def finished(message: Message) -> None:
             if message["type"] == "http.response.start":
+                nonlocal begun
+                begun = True
+                log.info("%s -> %d", _told(scope), message["status"])
                 headers = MutableHeaders(scope=message)
+                # Pages say themselves what they allow, be it a frame.
+                own = "Content-Security-Policy" in headers
                 for name, value in _HEADERS.items():
-                    headers.setdefault(name, value)
+                    if not own or name != "X-Frame-Options":
+                        headers.setdefault(name, value)
                 headers["X-Request-ID"] = number
             await send(message)
 
@@ -61,11 +86,19 @@ class Guards:
             if read <= LARGEST_BODY:
                 await finished(message)
 
-        announced = Headers(scope=scope).get("content-length", "0")
-        if announced.isdigit() and int(announced) > LARGEST_BODY:
-            read = int(announced)
-        else:
-            with suppress(TooLarge):
-                await self._app(scope, counted, unless_too_large)
-        if read > LARGEST_BODY:
-            await _refusal(scope, receive, finished)
+        length = announced.get("content-length", "0")
+        with bound(request_id=number):
+            if length.isdigit() and int(length) > LARGEST_BODY:
+                read = int(length)
+            else:
+                try:
+                    await self._app(scope, counted, unless_too_large)
+                except TooLarge:
+                    pass  # answered below
+                except Exception:
+                    log.exception("%s failed", _told(scope))
+                    if begun:
+                        raise
+                    await _failure(scope, receive, finished)
+            if read > LARGEST_BODY:
+                await _refusal(scope, receive, finished)

@@ -12,13 +12,16 @@ from pydantic import BaseModel, Field
 from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 
+from sync_pipelines.config import ConfigurationProblems
+from sync_pipelines.logs import without_known
 from sync_pipelines.model.errors import Abort, ConfigurationError, SyncError
+from sync_pipelines.store.api_syncs import SyncHeld, SyncMoved
 from sync_pipelines.store.mappings import MappingMoved
 from sync_pipelines.store.requests import KeyUsed
 
 log = logging.getLogger(__name__)
 
-_STATUSES: Final = {KeyUsed: 409, MappingMoved: 412}
+_STATUSES: Final = {KeyUsed: 409, SyncHeld: 409, MappingMoved: 412, SyncMoved: 412}
 MEDIA_TYPE: Final = "application/problem+json"
 
 
@@ -72,7 +75,6 @@ def register(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(SyncError, _sync_error)
     app.add_exception_handler(DBAPIError, _store_away)
-    app.add_exception_handler(Exception, _unexpected)
 
 
 def answer(problem: Problem, headers: Mapping[str, str] | None = None) -> JSONResponse:
@@ -112,10 +114,15 @@ def _http(request: Request, error: Exception) -> JSONResponse:
 def _sync_error(request: Request, error: Exception) -> JSONResponse:
     """Wrong requests of the caller are 409 or 422; what a vendor or a destination did is 502 or 503."""
     assert isinstance(error, SyncError)
+    if isinstance(error, ConfigurationProblems):
+        parts = [Part(at=f"body.{each.field}".rstrip("."), message=each.message) for each in error.problems]
+        first = "; ".join(f"{part.at}: {part.message}" for part in parts[:5])
+        return answer(problem(422, f"The sync is not as it should be. {first}.", parts=parts[:50]))
+    told = without_known(str(error))
     if isinstance(error, ConfigurationError):
         status = next((status for kind, status in _STATUSES.items() if isinstance(error, kind)), 422)
-        return answer(problem(status, str(error), error_type=error.error_type))
-    return answer(problem(502 if isinstance(error, Abort) else 503, str(error), error_type=error.error_type))
+        return answer(problem(status, told, error_type=error.error_type))
+    return answer(problem(502 if isinstance(error, Abort) else 503, told, error_type=error.error_type))
 
 
 def _store_away(request: Request, error: Exception) -> JSONResponse:
@@ -123,8 +130,3 @@ def _store_away(request: Request, error: Exception) -> JSONResponse:
     log.error("The store failed: %s", type(error.orig).__name__)
     text = "The store does not answer. Nothing was changed; try again in a moment."
     return answer(problem(503, text), {"Retry-After": "5"})
-
-
-def _unexpected(request: Request, error: Exception) -> JSONResponse:
-    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return answer(problem(500, "The API failed; its log says why."))

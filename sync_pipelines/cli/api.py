@@ -25,8 +25,11 @@ def api(
     """Serve the REST API until Ctrl-C. It asks for work in the store; Dagster's sensor starts it."""
     from sync_pipelines.api.serving import serve
     from sync_pipelines.cli.local import stopped_by_signals
+    from sync_pipelines.logs import configure_server
     from sync_pipelines.project import opened
+    from sync_pipelines.settings import read_log_settings
 
+    configure_server(read_log_settings())
     with opened(with_store=True) as project, stopped_by_signals() as stop, serve(project, host=host, port=port) as url:
         say(f"API      {url}/api/v1   (its description: {url}/api/v1/openapi.json)")
         say("Tokens   sync-pipelines token new NAME --scope ...")

@@ -12,6 +12,7 @@ from sync_pipelines.cli import (
     compact,
     configuration,
     connect,
+    erase,
     explain,
     failed,
     fields,
@@ -30,7 +31,9 @@ from sync_pipelines.cli import (
     webhooks,
 )
 from sync_pipelines.cli.printing import plain
+from sync_pipelines.logs import configure, masked, without_known
 from sync_pipelines.model.errors import SyncError
+from sync_pipelines.settings import read_log_settings
 
 
 class Application(typer.Typer):
@@ -40,9 +43,9 @@ class Application(typer.Typer):
         try:
             return super().__call__(*args, **kwargs)
         except SyncError as problem:
-            typer.secho(plain(str(problem)), fg="red", err=True)
+            typer.secho(plain(without_known(str(problem))), fg="red", err=True)
             if problem.detail and logging.getLogger().isEnabledFor(logging.DEBUG):
-                typer.secho(plain(problem.detail), err=True)
+                typer.secho(plain(masked(problem.detail)), err=True)
             sys.exit(2)
 
 
@@ -59,16 +62,11 @@ app = Application(
 def main(
     debug: Annotated[bool, typer.Option("--debug", help="Show every step and vendor call, never secrets.")] = False,
 ) -> None:
-    logging.basicConfig(
-        level=logging.DEBUG if debug else logging.WARNING,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
-    for noisy in ("httpcore", "httpx", "sqlalchemy", "alembic", "asyncio", "hpack"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    configure(read_log_settings(), level="DEBUG" if debug else "WARNING")
 
 
 GROUPS = (
-    *(project_verbs, run, steer, verify, connect, fields, mapping, failed, schema, explain),
+    *(project_verbs, run, steer, verify, connect, erase, fields, mapping, failed, schema, explain),
     *(preview, plan, configuration),
     *(health, budget, metrics, prune, compact, api, webhooks, local),
 )

@@ -4,6 +4,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import copy_context
 from itertools import chain, islice
 from typing import Final, Generic, TypeVar
 
@@ -60,7 +61,9 @@ def read_ahead(
     ends; it is closed then, after the call that is under way.
     """
     items: _Queue[Item] = _Queue(most)
-    thread = threading.Thread(target=_produce, args=(source, size_of, items), name="read ahead", daemon=True)
+    # With this thread's context, so that what it logs says whose work it is.
+    run = copy_context().run
+    thread = threading.Thread(target=run, args=(_produce, source, size_of, items), name="read ahead", daemon=True)
     thread.start()
     try:
         yield _taken(items)

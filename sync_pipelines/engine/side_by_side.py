@@ -18,6 +18,7 @@ from typing import Any, Final, Protocol, TypeAlias
 from sync_pipelines.engine.inbound import Describe, Tally, Vendor, Work, sync_object
 from sync_pipelines.engine.schema_policy import SchemaMemory
 from sync_pipelines.engine.stopping import Stops
+from sync_pipelines.logs import bound, without_known
 from sync_pipelines.model.budget import Hold
 from sync_pipelines.model.destination import Destination, Observer
 from sync_pipelines.model.errors import Reauthorize, SkipObject, Stopped, SyncError, Wait
@@ -92,7 +93,7 @@ def sync_side_by_side(
     unrecorded: dict[int, SyncRun] = {}
 
     def next_one() -> tuple[int, SyncRun]:
-        with turns.one() as at:
+        with turns.one() as at, bound(**_fields(work[at])):
             return at, sync_one(work[at], around)
 
     with ThreadPoolExecutor(max_workers=min(at_once, len(work)), thread_name_prefix="sync") as pool:
@@ -114,6 +115,17 @@ def sync_side_by_side(
             _rescue(list(unrecorded.values()), around)
             raise
     return [outcomes[at] for at in range(len(work))]
+
+
+def _fields(work: Work) -> dict[str, str]:
+    """Whose work it is, for every line of the log."""
+    return {
+        "run_id": work.run_id,
+        "sync": work.sync.name,
+        "object": work.declared.object,
+        "provider": work.provider.name,
+        "customer_id": work.connection.customer_id,
+    }
 
 
 def _next_few(ended: _Ended, most: int) -> Iterator[tuple[int, SyncRun]]:
@@ -268,7 +280,7 @@ def _outcome(
         full=tally.full,
         counts=tally.counts,
         error_type=error.error_type if error else None,
-        error_message=str(error) if error else message,
+        error_message=without_known(str(error)) if error else message,
         retry_at=error.until if isinstance(error, Wait) else None,
         notices=tuple(tally.notices),
         rejections=tuple(tally.rejections),

@@ -262,6 +262,16 @@ class Destination(Protocol):
         """How many there are of `failed` for each customer, column and reason, by these, the most first."""
         ...
 
+    def of_customer(
+        self, application_id: str, customer_id: str, provider: str | None = None, *, remove: bool = False
+    ) -> Mapping[str, int]:
+        """By table, how many rows the customer has here, whichever sync wrote them, positions and all that is kept
+        besides; `remove`: how many it had, and none is left. `provider`: only what came from there.
+
+        Nobody may be writing for the customer meanwhile. Ended half-way, the next one removes the rest.
+        """
+        ...
+
     def find(self, scope: Scope, table: Table, id: str) -> Found:
         """One record's row, and the scope's position. Makes nothing; a place without the table has no row."""
         ...

@@ -1,5 +1,6 @@
 """A text that never prints itself."""
 
+import weakref
 from typing import Final
 
 MASK: Final = "***"
@@ -8,10 +9,11 @@ MASK: Final = "***"
 class Secret:
     """Wraps a secret text; `reveal()` is the only way to it, so a search finds every use."""
 
-    __slots__ = ("_text",)
+    __slots__ = ("__weakref__", "_text")
 
     def __init__(self, text: str) -> None:
         self._text = text
+        _known[id(self)] = self
 
     def reveal(self) -> str:
         return self._text
@@ -29,3 +31,12 @@ class Secret:
 
     def __reduce__(self) -> str | tuple[object, ...]:
         raise TypeError("a Secret is not pickled")
+
+
+_known: Final[weakref.WeakValueDictionary[int, Secret]] = weakref.WeakValueDictionary()
+"""By identity: equal ones end at different times."""
+
+
+def known_texts() -> set[str]:
+    """The texts of all that are in use, so that they can be kept out of what is told."""
+    return {secret.reveal() for secret in list(_known.values())}

@@ -43,13 +43,17 @@ class TableLook:
 
 @dataclass(frozen=True, kw_only=True)
 class Position:
-    """Where one customer's object of a sync stands, in one schema."""
+    """Where one customer's object of a sync stands, in one schema.
+
+    `remade`: columns of the customer's own files, see model.destination.Landing; None where the table is everybody's.
+    """
 
     schema: str
     sync: str
     object: str
     customer_id: str
     checkpoint: Checkpoint
+    remade: Mapping[str, int] | None = None
 
 
 class Survey(Protocol):

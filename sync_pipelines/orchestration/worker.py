@@ -6,11 +6,15 @@ stops it at once.
 
 import logging
 
+from sync_pipelines.logs import configure
 from sync_pipelines.orchestration import definitions  # noqa: F401
 from sync_pipelines.orchestration.celery_steps import worker_app
-from sync_pipelines.settings import read_settings
+from sync_pipelines.settings import read_log_settings, read_settings
 
 app = worker_app(read_settings())
+
+# Celery writes the lines, of whatever logger.
+configure(read_log_settings(), logger=None)
 
 for chatty in ("httpx", "alembic"):
     # A line for every call to a vendor would bury everything else.

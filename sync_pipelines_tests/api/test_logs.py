@@ -1,4 +1,11 @@
-"""What happened to a record, over HTTP."""
+"""What happened to a record, over HTTP; and what the API's process says of itself."""
+
+import json
+import os
+import subprocess
+import sys
+
+import httpx
 
 from sync_pipelines_tests.fixtures.place import ACME, BRIGHTWATER
 
@@ -43,3 +50,32 @@ def test_a_cell_that_there_is_not(everything):
 def without(asked, **more):
     """The same question, and whose record it is left out."""
     return {name: value for name, value in {**asked, **more}.items() if name != "customer_id"}
+
+
+def test_the_process_writes_lines_of_json_under_the_callers_number_and_without_secrets(place, command_line, tmp_path):
+    _, token = place.project.store.tokens.create("caller", ["syncs:read"])
+    command_line.at(place).set(SYNC_PIPELINES_LOG_FORMAT="json", SYNC_PIPELINES_LOG_LEVEL="DEBUG")
+    command = [sys.executable, "-c", "from sync_pipelines.cli import app; app()", "api", "--port", "0"]
+    with (
+        (tmp_path / "log").open("wb") as log,
+        subprocess.Popen(command, env=dict(os.environ), stdout=subprocess.PIPE, stderr=log, text=True) as process,
+    ):
+        try:
+            url = process.stdout.readline().split()[1]
+            headers = {"Authorization": f"Bearer {token.reveal()}", "X-Request-ID": "call-17"}
+            with httpx.Client(headers=headers, timeout=60) as client:
+                assert client.get(f"{url}/syncs", params={"access_token": token.reveal()}).status_code == 200
+                with place.store.connect() as connection:
+                    connection.execute("ALTER TABLE sync_states RENAME TO moved_away")
+                assert client.get(f"{url}/syncs").status_code == 503
+        finally:
+            process.terminate()
+    said = (tmp_path / "log").read_text()
+    lines = [json.loads(line) for line in said.splitlines()]
+    told = [(line["level"], line["message"]) for line in lines if line.get("request_id") == "call-17"]
+    assert told == [
+        ("INFO", "GET /api/v1/syncs -> 200"),
+        ("ERROR", "The store failed: UndefinedTable"),
+        ("INFO", "GET /api/v1/syncs -> 503"),
+    ]
+    assert token.reveal() not in said

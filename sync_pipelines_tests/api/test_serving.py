@@ -82,6 +82,30 @@ def test_a_store_that_is_away_is_told_as_such(api, everything, postgres_server):
     assert everything.get("/syncs").status_code == 200
 
 
+def test_a_call_keeps_the_number_that_its_caller_gave_it_where_it_can_be_written(everything):
+    given = {"checkout-7f3.retry:2": True, "a b": False, "x" * 101: False, "-x": False, "": False}
+    for number, kept in given.items():
+        answer = everything.get("/syncs", headers={"X-Request-ID": number})
+        assert (answer.headers["x-request-id"] == number) is kept
+
+
+def test_what_fails_unexpectedly_is_told_to_the_log_under_its_number_and_to_the_caller_not_at_all(
+    api, everything, monkeypatch, caplog
+):
+    def broken():
+        raise RuntimeError("something of the inside")
+
+    monkeypatch.setattr(api.place.project.store.lifecycle, "list", broken)
+    answer = everything.get("/syncs", headers={"X-Request-ID": "call-17"})
+    assert "log says why" in refused(answer, 500)
+    assert "inside" not in answer.text
+    assert answer.headers["x-request-id"] == "call-17"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    (record,) = [each for each in caplog.records if each.levelname == "ERROR"]
+    assert record.getMessage() == "GET /api/v1/syncs failed"
+    assert "something of the inside" in caplog.text
+
+
 def test_alive_and_ready_need_no_token(api):
     assert httpx.get(f"{api.url}/healthz").json() == {"status": "ok"}
     assert httpx.get(f"{api.url}/readyz").json() == {"status": "ok"}

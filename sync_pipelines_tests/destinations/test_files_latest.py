@@ -122,7 +122,7 @@ def comparable(rows):
 
 @pytest.mark.parametrize(
     ("kind", "runs", "customers"),
-    [("folder", 30, CUSTOMERS), ("lines", 30, CUSTOMERS), ("bucket", 12, CUSTOMERS[:2])],
+    [("folder", 30, CUSTOMERS), ("lines", 30, CUSTOMERS), ("bucket", 30, CUSTOMERS[:2])],
     ids=["folder", "lines", "bucket"],
 )
 def test_after_random_runs_the_latest_view_equals_the_table(

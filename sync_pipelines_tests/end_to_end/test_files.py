@@ -64,6 +64,18 @@ def test_files_hold_what_the_warehouse_holds(place, lake):
     sync_both(place, full=True)
     place.map(ACME, "salesforce", "account", annual_revenue="ARR__c", tier="Name")
     sync_both(place)
+    same_in_both(place, lake)
+    renewal, *others = reversed(CUSTOM_SCHEMA["fields"])
+    for version, kind in enumerate(("text", "date"), start=2):
+        fields = [*others, {**renewal, "type": kind}]
+        account = {"object": "account", "custom_schema": {"version": version, "fields": fields}}
+        for name, destination in (("crm", "warehouse"), ("files", "lake")):
+            place.write_sync(name=name, objects=["contact", account], destination=destination)
+        sync_both(place)
+        same_in_both(place, lake)
+
+
+def same_in_both(place, lake):
     for table in ("crm_contact", "crm_account"):
         expected = comparable(place.rows(table))
         assert len(expected) > 20

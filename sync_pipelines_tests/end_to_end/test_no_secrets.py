@@ -6,6 +6,7 @@ import re
 import shlex
 import traceback
 
+import dagster as dg
 import httpx
 import pytest
 from typer.testing import CliRunner
@@ -13,11 +14,14 @@ from typer.testing import CliRunner
 from sync_pipelines.cli import app
 from sync_pipelines.http_client.client import VendorSession
 from sync_pipelines.http_client.wire import Wire
+from sync_pipelines.logs import configure
+from sync_pipelines.logs.setup import OURS
 from sync_pipelines.model.connection import OAuthClient
 from sync_pipelines.model.errors import SyncError
 from sync_pipelines.model.secret import Secret
-from sync_pipelines.settings import DEVELOPMENT_KEY
-from sync_pipelines_tests.fixtures.place import ACME, LUMEN, QUILL
+from sync_pipelines.orchestration.assembly import definitions_of
+from sync_pipelines.settings import DEVELOPMENT_KEY, LogSettings
+from sync_pipelines_tests.fixtures.place import ACME, BRIGHTWATER, LUMEN, QUILL
 from sync_pipelines_tests.http_client.scripted import answered_by
 
 PASSWORD = "warehouse-password-of-this-test"
@@ -198,3 +202,48 @@ def shell_of(place):
         "SYNC_PIPELINES_SYNCS_DIR": str(place.folder),
         **place.environ,
     }
+
+
+def test_a_run_of_dagster_tells_no_secret_in_its_events_and_output(place, heard, monkeypatch, capfd):
+    """One vendor answers with what it was sent; on the way to the other one a bug raises an error with all of it."""
+    project = place.write_sync()
+    place.connect(ACME, BRIGHTWATER)
+    monkeypatch.setattr(
+        Wire, "handle_request", echoing_or_broken(Wire.handle_request, place.control.account(BRIGHTWATER).access_token)
+    )
+    for name, value in shell_of(place).items():
+        monkeypatch.setenv(name, value)
+    configure(LogSettings(log_level="DEBUG"), logger=OURS)
+    definitions = definitions_of(project)
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions("salesforce_connections", [ACME, BRIGHTWATER])
+        result = dg.materialize(
+            list(definitions.assets),
+            instance=instance,
+            resources=definitions.resources,
+            run_config={"ops": {"objects_of_crm": {"config": {"connections": [ACME, BRIGHTWATER]}}}},
+            raise_on_error=False,
+        )
+        events = "".join(entry.to_json() for entry in instance.all_logs(result.run_id))
+    written = capfd.readouterr()
+    runs = place.project.store.runs.list()
+    assert not result.success
+    assert {run.status for run in runs} == {"error"}
+    assert "An unexpected error (RuntimeError)" in events
+    assert "it broke" in written.err
+    everything = events + written.out + written.err + said(heard) + repr(runs)
+    assert leaked(everything, secrets_of(place.control)) == []
+
+
+def echoing_or_broken(usual, broken):
+    """`broken`: the token of those who meet the bug."""
+
+    def handle(transport, request):
+        sent = request.headers.get("authorization", "")
+        if "/query" not in request.url.path:
+            return usual(transport, request)
+        if broken in sent:
+            raise RuntimeError(f"it broke: postgresql://u:{broken}@db, sent {sent} and {broken}")
+        return httpx.Response(500, json=[{"errorCode": sent, "message": f"{sent} {request.url}"}], request=request)
+
+    return handle

@@ -18,6 +18,7 @@ BOTH = {ACME, BRIGHTWATER}
 EVERY_HOUR = {"every": "1 hour"}
 PHONE, SIZE = SCHEMA["fields"]
 TITLE = {"name": "title", "sources": {"salesforce": "Title"}}
+SIZE_TEXT = {**SIZE, "type": "text"}
 MOBILE = {"name": "phone_text", "sources": {"salesforce": "MobilePhone"}}
 
 
@@ -106,12 +107,25 @@ def test_every_change_of_files_does_what_its_plan_says(settled_files, unhurried)
     assert run(place) == {("contact", "remap"): BOTH, ("account", None): BOTH}
     assert (planned(place).tables, planned(place).reads) == ((), ())
 
+    write(place, objects=[contact(PHONE, SIZE_TEXT, TITLE), "account"])
+    plan = planned(place)
+    (retyped,) = plan.tables
+    assert {name: tuple(pair) for name, pair in retyped.retyped.items()} == {"size": ("bigint", "text")}
+    assert dict(retyped.renamed) == {"size": "size__was_bigint"}
+    assert any("what it held stays as size__was_bigint" in each for each in summary(plan))
+    assert [(each.kind, set(each.customers), each.columns) for each in plan.reads] == [("remap", BOTH, ("size",))]
+    assert apply(place, plan).tables == 1
+    assert all("size__was_bigint" in entry for entry in latest(settled_files))
+    assert [(each.caused, each.columns) for each in planned(place).reads] == [(False, ("size",))]
+    assert run(place) == {("contact", "remap"): BOTH, ("account", None): BOTH}
+    assert (planned(place).tables, planned(place).reads) == ((), ())
+
     place.map(BRIGHTWATER, "salesforce", "contact", phone_text="Phone")
-    write(place, objects=[contact(MOBILE, SIZE, TITLE), "account"])
+    write(place, objects=[contact(MOBILE, SIZE_TEXT, TITLE), "account"])
     (read,) = planned(place).reads
     assert (read.kind, set(read.customers), read.rows) == ("remap", {ACME}, stored[ACME])
 
-    write(place, objects=[contact(SIZE, TITLE), "account"], mode="mirror")
+    write(place, objects=[contact(SIZE_TEXT, TITLE), "account"], mode="mirror")
     plan = planned(place)
     (columns,) = plan.stays
     assert (columns.what, columns.table, columns.columns) == ("columns", "lake crm_contact", ("phone_text",))

@@ -12,7 +12,7 @@ from typing import TypeAlias
 from psycopg import sql
 
 from sync_pipelines.config import RowLevelSecurity
-from sync_pipelines.destinations.postgres.former import TAKEN_IN, remade, renames
+from sync_pipelines.destinations.postgres.former import remade, renames
 from sync_pipelines.destinations.postgres.layout import CHECKPOINTS, SEEN, SQL_TYPES, VISIBLE, Layout
 from sync_pipelines.destinations.postgres.names import identifier
 from sync_pipelines.destinations.postgres.pool import Connection
@@ -23,6 +23,7 @@ from sync_pipelines.destinations.postgres.row_security import (
 )
 from sync_pipelines.model.common_model import Column
 from sync_pipelines.model.errors import DestinationError
+from sync_pipelines.model.former import TAKEN_IN
 
 _INLINE_BYTES = 4080
 """Where the server has no lz4, rows up to this size stay uncompressed: the old compression costs more than all else."""

@@ -1,6 +1,6 @@
 """Fewer, fuller files: small ones and those of mostly old rows are written anew, and the old ones go after a while."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -29,6 +29,9 @@ MOST_WASTE: Final = 10_000
 
 ORPHANS_STAY: Final = timedelta(hours=1)
 """Files that no manifest names may belong to a commit that is under way."""
+
+LONG_AGO: Final = datetime(2000, 1, 1, tzinfo=UTC)
+"""When files count as replaced that nobody shall go on reading: they call a column otherwise than the new ones."""
 
 MOST_TRIES: Final = 5
 
@@ -72,9 +75,13 @@ class Compaction:
         merged = self._to_merge(before, everything=everything)
         if merged:
             layout = layout_of(before)
-            made = self.stored.make(self._rows(before, merged, layout), layout, coming)
+            rows = self._rows(before, merged, layout)
+            if merged[0].names:
+                # Other values than in the old files, so that they have to be the newer ones while both are there.
+                rows = (_of_version(table, layout, coming.version) for table in rows)
+            made = self.stored.make(rows, layout, coming)
             kept = tuple(file for file in before.files if file not in merged)
-            replaced = tuple(Replaced(key=file.key, keys=file.keys, version=file.version, since=now) for file in merged)
+            replaced = tuple(_replaced(file, LONG_AGO if file.names else now) for file in merged)
             coming = msgspec.structs.replace(
                 coming,
                 files=(*kept, made.file) if made else kept,
@@ -93,6 +100,8 @@ class Compaction:
         return Compacted(merged=len(merged), removed=removed)
 
     def _to_merge(self, manifest: Manifest, *, everything: bool) -> list[File]:
+        if renamed := [file for file in manifest.files if file.names]:
+            return _worth(renamed)
         if not everything and not _is_scattered(manifest):
             return []
         counting = {version: len(rows) for version, rows in self.stored.keys(manifest).by_file().items()}
@@ -139,6 +148,27 @@ def layout_of(manifest: Manifest) -> Layout:
     columns = tuple(Column(name, kind) for name, kind in manifest.columns.items())
     table = Table(name=manifest.place.table, columns=columns, metadata_prefix=manifest.metadata_prefix)
     return Layout.of(table, manifest.columns, manifest.metadata_prefix)
+
+
+def _worth(files: Iterable[File]) -> list[File]:
+    """The first of these, as many as are worth one large file."""
+    chosen, worth = [], 0
+    for file in files:
+        chosen.append(file)
+        worth += file.size
+        if worth >= LARGE:
+            break
+    return chosen
+
+
+def _replaced(file: File, since: datetime) -> Replaced:
+    return Replaced(key=file.key, keys=file.keys, version=file.version, since=since)
+
+
+def _of_version(table: pa.Table, layout: Layout, version: int) -> pa.Table:
+    name = layout.meta("version")
+    place = table.schema.get_field_index(name)
+    return table.set_column(place, table.schema.field(place), pa.array([version] * table.num_rows, pa.int64()))
 
 
 def _oldest(manifest: Manifest) -> int:

@@ -1,16 +1,18 @@
 """A bucket or folder as a Destination: check, open, count, compact, close."""
 
 import logging
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from sync_pipelines.destinations.s3.compaction import Compaction
+from sync_pipelines.destinations.s3.erasing import records_of_customer
 from sync_pipelines.destinations.s3.failed import FailedValues
 from sync_pipelines.destinations.s3.finding import find_row
 from sync_pipelines.destinations.s3.formats import Format
+from sync_pipelines.destinations.s3.former import made_ready
 from sync_pipelines.destinations.s3.landing import FilesLanding, Opening
 from sync_pipelines.destinations.s3.manifest import Chain, same_format
 from sync_pipelines.destinations.s3.names import Place
@@ -44,6 +46,7 @@ class S3Destination:
     def open(self, scope: Scope, table: Table, run_id: str, observe: Observer) -> Iterator[Landing]:
         chain = Chain(self._storage, Place.of(scope, table.name))
         stored = Stored(self._storage, chain.place, self._form)
+        compaction = Compaction(chain, stored, self._grace)
         landing = FilesLanding(
             Opening(
                 chain=chain,
@@ -53,13 +56,14 @@ class S3Destination:
                 format=self._form.name,
                 run_id=run_id,
                 observe=observe,
-            )
+            ),
+            made_ready(chain, table, compaction),
         )
         same_format(landing.head.manifest, self._form.name, self.name)
         observe("destination.table_ready")
         observe("destination.opened")
         yield landing
-        self._compact_if_due(Compaction(chain, stored, self._grace), landing)
+        self._compact_if_due(compaction, landing)
 
     def stocks(self, scopes: Sequence[Scope], table: Table, lately: timedelta) -> list[Stock]:
         if not scopes:
@@ -82,7 +86,14 @@ class S3Destination:
     def compact(self, scope: Scope, table: Table) -> Compacted:
         """See model.destination.Compacts."""
         chain = Chain(self._storage, Place.of(scope, table.name))
-        return Compaction(chain, Stored(self._storage, chain.place, self._form), self._grace).run(everything=True)
+        compaction = Compaction(chain, Stored(self._storage, chain.place, self._form), self._grace)
+        made_ready(chain, table, compaction)
+        return compaction.run(everything=True)
+
+    def of_customer(
+        self, application_id: str, customer_id: str, provider: str | None = None, *, remove: bool = False
+    ) -> Mapping[str, int]:
+        return records_of_customer(self._storage, application_id, customer_id, provider, remove=remove)
 
     def close(self) -> None:
         """Clients belong to the process: others go on with them."""

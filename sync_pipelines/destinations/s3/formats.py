@@ -12,8 +12,10 @@ import msgspec
 import pyarrow as pa
 from pyarrow import parquet
 
-from sync_pipelines.destinations.s3.layout import Layout
+from sync_pipelines.destinations.s3.layout import Layout, schema_of
+from sync_pipelines.destinations.s3.manifest import File
 from sync_pipelines.destinations.s3.values import in_layout, table_of
+from sync_pipelines.model.common_model import Column
 
 GROUP_ROWS: Final = 20_000
 """Rows of one group in a Parquet file: so many are in memory while a file is written or read."""
@@ -49,29 +51,32 @@ class Format:
             _write_lines(file, layout, tables, self.compression)
 
 
-def read(key: str, content: bytes, layout: Layout, rows: Sequence[int] | None = None) -> Iterator[pa.Table]:
+def read(file: File, content: bytes, layout: Layout, rows: Sequence[int] | None = None) -> Iterator[pa.Table]:
     """A data file's rows of these numbers (ascending; None: all) with the layout's columns, group by group."""
-    if key.endswith(".parquet"):
-        yield from _read_parquet(content, layout, rows)
-        return
-    ending = next((name for name, suffix in _SUFFIXES.items() if suffix and key.endswith(suffix)), None)
+    tables = _read_parquet(content, rows) if file.key.endswith(".parquet") else _read_lines(file, content, layout, rows)
+    for table in tables:
+        yield in_layout(table, layout, file.names)
+
+
+def _read_lines(file: File, content: bytes, layout: Layout, rows: Sequence[int] | None) -> Iterator[pa.Table]:
+    columns = layout.called_by(file.names)
+    ending = next((name for name, suffix in _SUFFIXES.items() if suffix and file.key.endswith(suffix)), None)
     with pa.input_stream(io.BytesIO(content), compression=ending) as stream:
         lines = stream.read().splitlines()
     wanted = lines if rows is None else [lines[row] for row in rows]
     for start in range(0, len(wanted), GROUP_ROWS):
-        yield _of_lines(b"\n".join(wanted[start : start + GROUP_ROWS]), layout)
+        yield _of_lines(b"\n".join(wanted[start : start + GROUP_ROWS]), columns)
 
 
-def _read_parquet(content: bytes, layout: Layout, rows: Sequence[int] | None) -> Iterator[pa.Table]:
+def _read_parquet(content: bytes, rows: Sequence[int] | None) -> Iterator[pa.Table]:
     with parquet.ParquetFile(io.BytesIO(content)) as file:
         first = start = 0
         for group in range(file.num_row_groups):
             end = first + file.metadata.row_group(group).num_rows
             if rows is None:
-                yield in_layout(file.read_row_group(group), layout)
+                yield file.read_row_group(group)
             elif (stop := bisect_left(rows, end, start)) > start:
-                table = in_layout(file.read_row_group(group), layout)
-                yield table.take([row - first for row in rows[start:stop]])
+                yield file.read_row_group(group).take([row - first for row in rows[start:stop]])
                 start = stop
             first = end
 
@@ -105,9 +110,9 @@ def _json(text: str) -> msgspec.Raw:
 _JSON_MAKERS: Final[dict[str, Callable[[Any], Any]]] = {"jsonb": _json}
 
 
-def _of_lines(content: bytes, layout: Layout) -> pa.Table:
-    lines = _decoder(layout).decode_lines(content)
-    documents = [place for place, column in enumerate(layout.columns) if column.type == "jsonb"]
+def _of_lines(content: bytes, columns: Sequence[Column]) -> pa.Table:
+    lines = _decoder(columns).decode_lines(content)
+    documents = [place for place, column in enumerate(columns) if column.type == "jsonb"]
     rows = []
     for line in lines:
         row = list(msgspec.structs.astuple(line))
@@ -115,13 +120,13 @@ def _of_lines(content: bytes, layout: Layout) -> pa.Table:
             if row[place] is not None:
                 row[place] = bytes(row[place]).decode()
         rows.append(tuple(row))
-    return table_of(layout, rows)
+    return table_of(columns, schema_of(columns), rows)
 
 
-def _decoder(layout: Layout) -> msgspec.json.Decoder[Any]:
-    names = {f"c{place}": column.name for place, column in enumerate(layout.columns)}
+def _decoder(columns: Sequence[Column]) -> msgspec.json.Decoder[Any]:
+    names = {f"c{place}": column.name for place, column in enumerate(columns)}
     fields: list[tuple[str, Any, Any]] = []
-    for place, column in enumerate(layout.columns):
+    for place, column in enumerate(columns):
         kind = _JSON_TYPES[column.type]
         # Of a document `null` is a value too: it is told apart from a document that is not there.
         fields.append((f"c{place}", kind if kind is msgspec.Raw else kind | None, None))

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from types import MappingProxyType
 from typing import Any, Final, Generic, TypeVar
 
 import msgspec
@@ -64,15 +63,14 @@ class FilesLanding:
     """See model.destination.Landing. Used by one thread at a time."""
 
     checkpoint: Checkpoint | None
-    remade: Mapping[str, int] = MappingProxyType({})
-    """No column is ever made anew: files that are there cannot be changed, so another type is refused."""
+    remade: Mapping[str, int]
 
-    def __init__(self, opening: Opening) -> None:
+    def __init__(self, opening: Opening, head: Head | None) -> None:
         self._opening = opening
         self._chain = opening.chain
         self._stored = opening.stored
         self._observe = opening.observe
-        self._refresh()
+        self._refresh(head)
 
     @property
     def head(self) -> Head:
@@ -180,10 +178,10 @@ class FilesLanding:
         found = [tuple(read(row[place]) for read, place in zip(readers, places, strict=True)) for row in rows[:limit]]
         return columns, found
 
-    def _refresh(self) -> None:
-        """Take the newest manifest as it is."""
+    def _refresh(self, head: Head | None = None) -> None:
+        """Take the newest manifest as it is; `head` if it was just read."""
         opening = self._opening
-        found = self._chain.read() or self._left_behind()
+        found = head or self._chain.read() or self._left_behind()
         if found is None:
             first = Manifest(
                 place=self._chain.place, metadata_prefix=opening.table.metadata_prefix, format=opening.format
@@ -196,6 +194,8 @@ class FilesLanding:
         self._head = head
         known = head.manifest
         self._layout = Layout.of(self._opening.table, known.columns, known.metadata_prefix if head.tag else None)
+        names = [column.name for column in self._layout.table.columns]
+        self.remade = {name: known.remade[name] for name in names if name in known.remade}
         self._position = known.position(self._opening.scope)
         self.checkpoint = self._position.checkpoint if self._position else None
 
@@ -258,7 +258,7 @@ class FilesLanding:
         return Merging(self._stored, self._head.manifest, self._layout, coming, self._observe)
 
     def _tables(self, rows: Sequence[FileRow]) -> Sequence[pa.Table]:
-        return [table_of(self._layout, rows)] if rows else ()
+        return [table_of(self._layout.columns, self._layout.schema, rows)] if rows else ()
 
     def _left_behind(self) -> Head | None:
         """Versions begin at 1 in a new place: what an older chain left there would be newer than all that comes."""

@@ -1,6 +1,6 @@
 """Columns of an object's files, their types in Arrow, and what a table may not be called."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
@@ -11,7 +11,8 @@ from sync_pipelines.destinations.s3.names import CUSTOMER, DATE
 from sync_pipelines.model import destination
 from sync_pipelines.model.common_model import Column
 from sync_pipelines.model.destination import Table
-from sync_pipelines.model.errors import DestinationError
+from sync_pipelines.model.errors import DestinationBusy, DestinationError
+from sync_pipelines.model.former import TAKEN_IN
 
 OWN_PREFIX: Final = "_sync_"
 NUMBER: Final = pa.decimal128(38, 18)
@@ -34,9 +35,6 @@ METADATA: Final[Mapping[str, str]] = {**destination.METADATA, "version": "bigint
 SHOWN: Final = tuple(destination.METADATA)
 """What a sample shows of them: the same as in Postgres."""
 
-_WIDENED: Final = {("bigint", "numeric")}
-"""(narrow, wide): every narrow value is a wide one."""
-
 
 @dataclass(frozen=True)
 class Layout:
@@ -47,7 +45,11 @@ class Layout:
 
     @classmethod
     def of(cls, table: Table, known: Mapping[str, str], prefix: str | None) -> "Layout":
-        """Over files that have the columns `known` ({name: type}) already. DestinationError where both do not fit."""
+        """Over files that have the columns `known` ({name: type}) already.
+
+        DestinationError where both do not fit. That types fit is seen to before (see `former`); DestinationBusy where
+        somebody else has changed one since.
+        """
         _check_names(table)
         if prefix is not None and prefix != table.metadata_prefix:
             raise DestinationError(
@@ -58,11 +60,10 @@ class Layout:
         columns = []
         for column in table.columns:
             kind = known.get(column.name, column.type)
-            if kind != column.type and (kind, column.type) not in _WIDENED and (column.type, kind) not in _WIDENED:
-                raise DestinationError(
-                    f"The column {column.name} of {table.name} has the type {kind} in the files that are there, but "
-                    f"{column.type} is to be written: change the field's type in the custom schema, or give the object "
-                    "another table."
+            if not is_taken_in(kind, column.type):
+                raise DestinationBusy(
+                    f"Another run has made the column {column.name} of {table.name} {kind} meanwhile, and "
+                    f"{column.type} was to be written; the sync is tried again by itself."
                 )
             columns.append(Column(column.name, "numeric" if kind != column.type else kind, column.description))
         declared = {column.name for column in columns}
@@ -86,12 +87,31 @@ class Layout:
 
     @cached_property
     def schema(self) -> pa.Schema:
-        return pa.schema([pa.field(column.name, ARROW_TYPES[column.type]) for column in self.columns])
+        return schema_of(self.columns)
+
+    def called_by(self, names: Mapping[str, str]) -> tuple[Column, ...]:
+        """The columns as a file has them that calls some otherwise ({its name: ours}); without those it lacks."""
+        own = {now: was for was, now in names.items()}
+        return tuple(
+            replace(column, name=own.get(column.name, column.name))
+            for column in self.columns
+            if column.name in own or column.name not in names
+        )
 
     @cached_property
     def places(self) -> Mapping[str, int]:
         """Where each column stands in a row of the files."""
         return {column.name: place for place, column in enumerate(self.columns)}
+
+
+def is_taken_in(there: str, wanted: str) -> bool:
+    """Whether values of the type `wanted` can go on in a column of the type `there`, be it made a wider one."""
+    return there == wanted or (there, wanted) in TAKEN_IN or (wanted, there) in TAKEN_IN
+
+
+def schema_of(columns: Sequence[Column]) -> pa.Schema:
+    """Of files with these columns."""
+    return pa.schema([pa.field(column.name, ARROW_TYPES[column.type]) for column in columns])
 
 
 def _check_names(table: Table) -> None:

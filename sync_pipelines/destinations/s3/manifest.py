@@ -14,14 +14,14 @@ from sync_pipelines.model.checkpoint import Checkpoint
 from sync_pipelines.model.destination import Scope
 from sync_pipelines.model.errors import DestinationError
 
-FORM: Final = 1
-"""Of the manifest itself. A newer one is refused, not guessed at."""
+FORM: Final = 2
+"""Of the manifest itself. A newer one is refused, not guessed at. The first one knows no `names` of files."""
 
 
 class File(msgspec.Struct, frozen=True, kw_only=True):
     """A data file. `version`: of the manifest that brought it. `keys`: the file that lists its rows' ids and hashes.
 
-    `gone`: how many of its rows say that a record is gone.
+    `gone`: how many of its rows say that a record is gone. `names`: columns that it calls otherwise, {its name: ours}.
     """
 
     key: str
@@ -30,6 +30,7 @@ class File(msgspec.Struct, frozen=True, kw_only=True):
     rows: int
     gone: int
     size: int
+    names: Mapping[str, str] = {}
 
 
 class Replaced(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,17 +63,20 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """One version of a place. `commit` names it; `records`: how many are stored, `live`: of them not deleted.
 
     `staged`: where the newest of `files` lies until it has its final name. None: it had it before this version.
+    `remade`: columns that stand in the place of others, with the version that made them. `form`: see FORM; a manifest
+    that needs nothing of the newest one stays readable for older releases.
     """
 
     place: Place
     metadata_prefix: str
     format: str
-    form: int = FORM
+    form: int = 1
     version: int = 0
     commit: str = ""
     run_id: str = ""
     written_at: datetime | None = None
     columns: Mapping[str, str] = {}
+    remade: Mapping[str, int] = {}
     records: int = 0
     live: int = 0
     files: tuple[File, ...] = ()
@@ -139,7 +143,7 @@ def head_at(storage: Storage, key: str) -> Head | None:
     content, tag = found
     try:
         form = msgspec.json.decode(content, type=_Form).form
-        if form != FORM:
+        if form > FORM:
             raise DestinationError(
                 f"{key} was written by a newer release (form {form}, this one knows {FORM}): upgrade this installation."
             )

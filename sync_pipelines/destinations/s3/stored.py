@@ -66,7 +66,7 @@ class Stored:
 
     def read(self, file: File, layout: Layout, rows: Sequence[int] | None = None) -> Iterator[pa.Table]:
         """Rows of a data file by their numbers (ascending; None: all), part by part."""
-        return formats.read(file.key, self._content(file.key), layout, rows)
+        return formats.read(file, self._content(file.key), layout, rows)
 
     def rows(self, manifest: Manifest, found: dict[str, Key], layout: Layout) -> dict[str, FileRow]:
         """The rows of these keys, by id."""

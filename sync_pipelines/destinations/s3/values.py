@@ -1,7 +1,7 @@
 """Rows between Python and Arrow."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, TypeAlias
 
@@ -18,24 +18,28 @@ FileRow: TypeAlias = tuple[Any, ...]
 _TOO_LONG = "has more than 20 digits before or 18 behind the point, which the number columns of files cannot hold"
 
 
-def table_of(layout: Layout, rows: Sequence[FileRow]) -> pa.Table:
+def table_of(columns: Sequence[Column], schema: pa.Schema, rows: Sequence[FileRow]) -> pa.Table:
     """RefusedValue for a value that is none of its column's type."""
-    columns = list(zip(*rows, strict=True)) if rows else [()] * len(layout.columns)
+    every = list(zip(*rows, strict=True)) if rows else [()] * len(columns)
     arrays = []
-    for column, values in zip(layout.columns, columns, strict=True):
+    for column, values in zip(columns, every, strict=True):
         try:
-            arrays.append(pa.array(values, layout.schema.field(column.name).type))
+            arrays.append(pa.array(values, schema.field(column.name).type))
         except (UnicodeError, OverflowError, pa.ArrowInvalid, pa.ArrowTypeError) as problem:
             raise RefusedValue(f"A value of the column {column.name} cannot be stored: {problem}.") from problem
-    return pa.table(arrays, schema=layout.schema)
+    return pa.table(arrays, schema=schema)
 
 
 def rows_of(table: pa.Table) -> list[FileRow]:
     return list(zip(*(column.to_pylist() for column in table.columns), strict=True))
 
 
-def in_layout(table: pa.Table, layout: Layout) -> pa.Table:
-    """A file's table with exactly the layout's columns: what it does not have is null, what was narrower is wide."""
+def in_layout(table: pa.Table, layout: Layout, names: Mapping[str, str]) -> pa.Table:
+    """A file's table with exactly the layout's columns: what it does not have is null, what was narrower is wide.
+
+    `names`: what the file calls otherwise, {its name: ours}.
+    """
+    table = table.rename_columns([names.get(name, name) for name in table.column_names])
     columns = []
     for field in layout.schema:
         place = table.schema.get_field_index(field.name)
