@@ -14,6 +14,7 @@ from sync_pipelines.api import (
     connections,
     explaining,
     hooks,
+    incoming,
     mappings,
     problems,
     sync_documents,
@@ -56,6 +57,7 @@ def create_app(project: Project) -> FastAPI:
         nouns.include_router(noun.router)
     app.include_router(nouns)
     app.include_router(_alive(project))
+    app.include_router(incoming.router)
     app.mount(PATH, create_pages(project))
     app.add_middleware(Guards)
     app.openapi = lambda: _document(app)  # type: ignore[method-assign]

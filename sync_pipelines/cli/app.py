@@ -17,6 +17,7 @@ from sync_pipelines.cli import (
     failed,
     fields,
     health,
+    live,
     local,
     mapping,
     metrics,
@@ -68,7 +69,7 @@ def main(
 GROUPS = (
     *(project_verbs, run, steer, verify, connect, erase, fields, mapping, failed, schema, explain),
     *(preview, plan, configuration),
-    *(health, budget, metrics, prune, compact, api, webhooks, local),
+    *(health, budget, metrics, prune, compact, api, webhooks, live, local),
 )
 for group in GROUPS:
     group.register(app)

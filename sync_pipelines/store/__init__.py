@@ -30,6 +30,7 @@ from sync_pipelines.store.runs import Runs
 from sync_pipelines.store.schemas import Schemas
 from sync_pipelines.store.sealing import KeyRing
 from sync_pipelines.store.tokens import ApiTokens
+from sync_pipelines.store.vendor_events import VendorEvents
 
 __all__ = [
     "ApiSync",
@@ -77,6 +78,7 @@ class Store:
         self.audit = Audit(self._engine)
         self.health = Health(self._engine)
         self.retention = Retention(self._engine)
+        self.vendor_events = VendorEvents(self._engine)
 
     def credentials(self, connection: Connection) -> StoredCredentials:
         """One connection's tokens."""
