@@ -89,6 +89,11 @@ class Settings(LogSettings):
     celery_queue_per_provider: bool = Field(
         False, description="A queue provider_<name> for each provider instead of one queue, dagster, for all"
     )
+    code_server: str = Field(
+        "",
+        description="Where Dagster's code server of this project listens, as host:port or the path of a socket: it is "
+        "asked to load anew when syncs were made by API",
+    )
     api_calls_per_second: float = Field(
         50, gt=0, description="Calls that one token may make in a second, for long; counted by each API process"
     )
