@@ -53,6 +53,7 @@ def check(
         wrong = [text for sync in configuration.syncs.values() for text in wrong_defaults(sync)]
         aside = [f"The sync {name}, made by API, does not run: {why}" for name, why in configuration.set_aside.items()]
         problems = [*wrong, *aside, *problems]
+        warnings = [*_exposed_defaults(project), *warnings]
     for warning in warnings:
         say(f"Warning: {warning}", style="yellow")
     for problem in problems:
@@ -62,8 +63,24 @@ def check(
     say("The configuration is right." if not live else "The configuration is right and everything answers.")
 
 
+def _exposed_defaults(project: "Project") -> list[str]:
+    """Values that rules of the developer's own hide, and that are loaded all the same."""
+    from sync_pipelines.engine.exposure import exposed
+    from sync_pipelines.engine.layout import resolve_mapping
+
+    return [
+        f"{sync.name}, {item.object}: {text}"
+        for sync in project.configuration.syncs.values()
+        for item in sync.objects
+        for text in exposed(
+            item, project.crm_object(sync.name, item.object), resolve_mapping(item, sync.provider, None)[0]
+        )
+    ]
+
+
 def _asked_live(project: "Project") -> tuple[list[str], list[str]]:
     """What is wrong, and what works though perhaps not as meant."""
+    from sync_pipelines.engine.exposure import exposed
     from sync_pipelines.engine.layout import plan_fields
     from sync_pipelines.engine.mapping_check import examine
     from sync_pipelines.model.errors import SyncError
@@ -90,7 +107,10 @@ def _asked_live(project: "Project") -> tuple[list[str], list[str]]:
                     found = examine(item, sync.provider, mapping, schema)
                     problems += [f"{where}, {item.object}: {text}" for text in found.errors]
                     warnings += [f"{where}, {item.object}: {text}" for text in found.warnings]
-                    plan = plan_fields(item, project.crm_object(sync.name, item.object), schema, sync.provider, mapping)
+                    crm_object = project.crm_object(sync.name, item.object)
+                    own = exposed(item, crm_object, mapping.fields if mapping else {})
+                    warnings += [f"{where}, {item.object}: {text}" for text in own]
+                    plan = plan_fields(item, crm_object, schema, sync.provider, mapping)
                     applied += who_applies(project, sync, connection.customer_id, item, schema, plan.custom)
                 except SyncError as problem:
                     problems.append(f"{where}, {item.object}: {problem}")

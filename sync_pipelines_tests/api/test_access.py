@@ -28,6 +28,8 @@ SCOPE_OF = {
     ("GET", "/syncs/{id}/connections"): "syncs:read",
     ("GET", "/customers"): "connections:read",
     ("GET", "/customers/{customer_id}"): "connections:read",
+    ("DELETE", "/customers/{customer_id}"): "customers:erase",
+    ("POST", "/connect-sessions"): "connections:write",
     ("GET", "/connections"): "connections:read",
     ("GET", "/connections/{customer_id}/{provider}"): "connections:read",
     ("POST", "/connections/{customer_id}/{provider}/test"): "connections:write",
