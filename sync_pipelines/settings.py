@@ -90,6 +90,11 @@ class Settings(LogSettings):
     celery_queue_per_provider: bool = Field(
         False, description="A queue provider_<name> for each provider instead of one queue, dagster, for all"
     )
+    code_server: str = Field(
+        "",
+        description="Where Dagster's code server of this project listens, as host:port or the path of a socket: it is "
+        "asked to load anew when syncs were made by API",
+    )
     keep_vendor_events_days: int = Field(
         7, ge=1, description="How long events of vendors are kept that could not be applied"
     )
@@ -110,6 +115,13 @@ class Settings(LogSettings):
     api_trusted_proxies: str = Field(
         "",
         description="Addresses or networks, comma-separated, whose X-Forwarded-For and X-Forwarded-Proto are believed",
+    )
+    webhooks_to_private_addresses: bool = Field(
+        False, description="Endpoints may be at addresses that are not public: for development and closed networks"
+    )
+    webhooks_at_once: int = Field(16, ge=1, le=200, description="How many deliveries one process sends side by side")
+    dagster_url: str = Field(
+        "", description="Where people open Dagster, for links in messages: https://dagster.example"
     )
     public_url: str = Field(
         "",

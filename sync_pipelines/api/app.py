@@ -13,12 +13,14 @@ from sync_pipelines.api import (
     connect_sessions,
     connections,
     explaining,
+    hooks,
     incoming,
     mappings,
     problems,
     sync_documents,
     syncs,
     watching,
+    webhooks,
 )
 from sync_pipelines.api.guards import Guards
 from sync_pipelines.api.pace import Pace
@@ -53,7 +55,8 @@ def create_app(project: Project, patience: Patience = USUAL) -> FastAPI:
     app.state.strangers = Pace(settings.api_strangers_per_second, settings.api_stranger_burst)
     problems.register(app)
     nouns = APIRouter(prefix=PREFIX)
-    for noun in (syncs, sync_documents, connections, connect_sessions, mappings, catalogue, watching, explaining):
+    of_syncs = (syncs, sync_documents, mappings, catalogue, watching, explaining)
+    for noun in (*of_syncs, connections, connect_sessions, webhooks, hooks):
         nouns.include_router(noun.router)
     app.include_router(nouns)
     app.include_router(_alive(project))

@@ -9,8 +9,7 @@ from sync_pipelines.model.provider import Tokens
 from sync_pipelines.model.secret import Secret
 from sync_pipelines.model.sync import Schedule, Sync, SyncObject
 from sync_pipelines.store import Store
-
-KEY = "a key for tests"
+from sync_pipelines_tests.fixtures.migrated_store import KEY
 
 
 @pytest.fixture
