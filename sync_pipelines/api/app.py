@@ -8,7 +8,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 
-from sync_pipelines.api import catalogue, connections, explaining, mappings, problems, syncs, watching
+from sync_pipelines.api import catalogue, connections, explaining, logs, mappings, problems, syncs, watching
 from sync_pipelines.api.guards import Guards
 from sync_pipelines.api.pace import Pace
 from sync_pipelines.project import Project
@@ -37,7 +37,7 @@ def create_app(project: Project) -> FastAPI:
     app.state.pace = Pace(project.settings.api_calls_per_second, project.settings.api_burst)
     problems.register(app)
     nouns = APIRouter(prefix=PREFIX)
-    for noun in (syncs, connections, mappings, catalogue, watching, explaining):
+    for noun in (syncs, connections, mappings, catalogue, watching, logs, explaining):
         nouns.include_router(noun.router)
     app.include_router(nouns)
     app.include_router(_alive(project))

@@ -1,13 +1,12 @@
 """Syncs: what is configured, what it did, and steering it."""
 
-from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Path, Query, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from sync_pipelines.api.access import Caller, SyncsReader, SyncsRunner, SyncsWriter, TheProject
-from sync_pipelines.api.paging import Cursor, Limit, Listed, page, position, wrong_cursor
+from sync_pipelines.api.paging import Cursor, Limit, Listed, moment, page, position
 from sync_pipelines.api.problems import answers, not_found
 from sync_pipelines.api.shapes import (
     ConnectionHealthShape,
@@ -167,7 +166,7 @@ def list_runs(  # noqa: PLR0913 - each is a filter
         status=status,
         run_id=execution_id,
         since=since,
-        before=None if key is None else (_moment(key[0]), int(key[1])),
+        before=None if key is None else (moment(key[0]), int(key[1])),
         limit=limit + 1,
     )
     shown, following = page(found, limit, lambda each: (each.run.finished_at.isoformat(), each.id))
@@ -273,13 +272,3 @@ def _as_seen_by(own: list[ConnectionHealth], stands: SyncState) -> SyncState:
         paused=int(state == "paused"),
         in_error=int(failing),
     )
-
-
-def _moment(text: str | int) -> datetime:
-    try:
-        moment = datetime.fromisoformat(str(text))
-    except ValueError as problem:
-        raise wrong_cursor() from problem
-    if moment.tzinfo is None:
-        raise wrong_cursor()
-    return moment

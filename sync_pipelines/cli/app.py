@@ -17,6 +17,7 @@ from sync_pipelines.cli import (
     fields,
     health,
     local,
+    logs,
     mapping,
     metrics,
     plan,
@@ -64,7 +65,7 @@ def main(
 
 
 GROUPS = (
-    *(project_verbs, run, steer, verify, connect, fields, mapping, failed, schema, explain),
+    *(project_verbs, run, steer, verify, connect, fields, mapping, failed, schema, explain, logs),
     *(preview, plan, configuration),
     *(health, budget, metrics, prune, compact, api, local),
 )

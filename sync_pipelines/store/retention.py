@@ -9,6 +9,7 @@ from sqlalchemy import Column, ColumnElement, Engine, Table, TextClause, and_, b
 from sqlalchemy.dialects.postgresql import JSONB
 
 from sync_pipelines.model.retention import Keep
+from sync_pipelines.store.log_tables import record_changes
 from sync_pipelines.store.outbox_tables import events
 from sync_pipelines.store.tables import IDLE, audit, budget_points, requests, runs, schema_changes
 
@@ -100,6 +101,9 @@ def _outdated(keep: Keep, now: datetime | None) -> Mapping[str, _Outdated]:
         "idle runs": _Outdated(runs, [runs.c.id], runs.c.finished_at, now - keep.idle_runs, (text(IDLE),)),
         "runs": _Outdated(runs, [runs.c.id], runs.c.finished_at, now - keep.runs),
         "requests": _Outdated(requests, [requests.c.id], requests.c.asked_at, now - keep.requests),
+        "record changes": _Outdated(
+            record_changes, [record_changes.c.id], record_changes.c.at, now - keep.record_changes
+        ),
         "audit": _Outdated(audit, [audit.c.id], audit.c.at, now - keep.audit),
         "schema changes": _Outdated(schema_changes, [schema_changes.c.id], schema_changes.c.at, now - keep.audit),
         "budget points": _Outdated(

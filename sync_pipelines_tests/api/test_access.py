@@ -40,6 +40,7 @@ SCOPE_OF = {
     ("GET", "/requests"): "syncs:read",
     ("GET", "/requests/{id}"): "syncs:read",
     ("GET", "/health"): "syncs:read",
+    ("GET", "/logs"): "logs:read",
     ("GET", "/logs/audit"): "logs:read",
     ("GET", "/syncs/{id}/explain"): "logs:read",
 }

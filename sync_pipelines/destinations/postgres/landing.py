@@ -16,6 +16,7 @@ from sync_pipelines.destinations.postgres.failures import told_as_ours
 from sync_pipelines.destinations.postgres.layout import Layout
 from sync_pipelines.destinations.postgres.place import Place
 from sync_pipelines.destinations.postgres.pool import Lent, Pool
+from sync_pipelines.destinations.postgres.record_changes import Gathering
 from sync_pipelines.destinations.postgres.remapping import (
     Remapping,
     outdated_records,
@@ -27,6 +28,7 @@ from sync_pipelines.destinations.postgres.statements import statements_of
 from sync_pipelines.model.checkpoint import Checkpoint
 from sync_pipelines.model.destination import Batch, Observer, Row, Scope, StoredRecord
 from sync_pipelines.model.errors import DeleteBrake, DestinationBusy, SyncError
+from sync_pipelines.model.record_log import RecordLog
 from sync_pipelines.model.run import Counts
 
 log = logging.getLogger(__name__)
@@ -96,7 +98,11 @@ class PostgresLanding:
         self._scope_has_rows = False
         self._scattered = 0
         self._created = 0
+        self._gathering = Gathering()
         self._keep(stored)
+
+    def log_changes(self, log: RecordLog) -> None:
+        self._gathering.log = log
 
     def load(
         self,
@@ -233,9 +239,11 @@ class PostgresLanding:
         place = self._opening.place
         with told_as_ours(place), self._opening.pool.lend(place) as lent:
             staging = list(lent.staging)
+            self._gathering.begin()
             try:
                 with lent.connection.transaction():
                     yield lent
+                self._gathering.commit()
             except BaseException:
                 lent.staging = staging  # what was made or dropped in it was rolled back too
                 raise
@@ -248,6 +256,7 @@ class PostgresLanding:
         self._observe("load.keys_sent")
         if found.new:
             self._copy_new(lent, batch, found.new)
+            self._gathering.created([batch.ids[place] for place in found.new])
         if found.changed:
             self._stage(lent, batch, found.changed)
         self._observe("load.staged")
@@ -316,8 +325,10 @@ class PostgresLanding:
     def _upsert(self, lent: Lent) -> tuple[int, int]:
         lent.connection.execute(_BY_PLACE)
         lent.connection.execute(self._sql.refresh, self._scope)
+        self._gathering.staged(lent.connection, self._opening.layout, self._scope)
         # A person may have removed rows since the comparison, so some of the changed ones may be new again.
         written, created = lent.connection.execute(self._sql.upsert, self._values()).fetchone() or (0, 0)
+        self._gathering.upserted(written)
         return created, written - created
 
     def _mark_merged(self, lent: Lent, merged: Sequence[tuple[str, str]]) -> int:
@@ -325,23 +336,23 @@ class PostgresLanding:
         if not survivors:
             return 0
         values = self._values(losers=text_array(list(survivors)), survivors=msgspec.json.encode(survivors).decode())
-        return lent.connection.execute(self._sql.merge, values).rowcount
+        return self._gathering.gone(lent.connection, self._sql.merge, values, "It was merged into another record.")
 
     def _remove(self, lent: Lent, ids: Sequence[str]) -> int:
         if not ids:
             return 0
-        return lent.connection.execute(self._sql.remove, self._scope | {"ids": text_array(ids)}).rowcount
+        return self._gathering.gone(lent.connection, self._sql.remove, self._scope | {"ids": text_array(ids)})
 
     def _regroup(self, lent: Lent, groups: Sequence[str], ids: Sequence[str]) -> int:
         if not groups:
             return 0
         values = self._scope | {"groups": text_array(groups), "ids": text_array(ids)}
-        return lent.connection.execute(self._sql.regroup, values).rowcount
+        return self._gathering.gone(lent.connection, self._sql.regroup, values)
 
     def _mark_gone(self, lent: Lent, ids: Sequence[str]) -> int:
         if not ids:
             return 0
-        return lent.connection.execute(self._sql.mark_gone, self._values(ids=text_array(ids))).rowcount
+        return self._gathering.gone(lent.connection, self._sql.mark_gone, self._values(ids=text_array(ids)))
 
     def _all_ids_are_kept(self, lent: Lent, reading: str) -> None:
         if self._checkpoints.kept_ids(lent.connection, reading) != self._stored.seen:
@@ -366,9 +377,9 @@ class PostgresLanding:
 
     def _delete(self, lent: Lent, values: Mapping[str, Any], *, hard: bool) -> int:
         if not hard:
-            return lent.connection.execute(self._sql.mark_unseen, values).rowcount
-        removed = lent.connection.execute(self._sql.remove_unseen, values).rowcount
-        return removed + lent.connection.execute(self._sql.remove_deleted, values).rowcount
+            return self._gathering.gone(lent.connection, self._sql.mark_unseen, values)
+        removed = self._gathering.gone(lent.connection, self._sql.remove_unseen, values)
+        return removed + self._gathering.gone(lent.connection, self._sql.remove_deleted, values)
 
 
 def _make_staging(lent: Lent, name: str, statement: bytes) -> None:

@@ -22,6 +22,7 @@ from sync_pipelines.destinations.s3.values import FileRow, rows_of, table_of
 from sync_pipelines.model.checkpoint import Checkpoint
 from sync_pipelines.model.destination import Batch, Observer, Row, Scope, StoredRecord, Table
 from sync_pipelines.model.errors import DeleteBrake, DestinationBusy, DestinationError, LeaseLost
+from sync_pipelines.model.record_log import DELETED, RecordLog
 from sync_pipelines.model.run import Counts
 
 MOST_TRIES: Final = 40
@@ -70,7 +71,12 @@ class FilesLanding:
         self._chain = opening.chain
         self._stored = opening.stored
         self._observe = opening.observe
+        self._log: RecordLog | None = None
+        self._telling: RecordLog | None = None
         self._refresh(head)
+
+    def log_changes(self, log: RecordLog) -> None:
+        self._log = log
 
     @property
     def head(self) -> Head:
@@ -152,10 +158,12 @@ class FilesLanding:
             alive = pc.invert(keys.table["deleted"])
             lost = keys.filter(pc.and_(unseen, alive))
             self._brake(len(lost), keys.live(), brake)
+            gone = keys.filter(pc.or_(unseen, keys.table["deleted"])) if hard else lost
+            if self._telling is not None:
+                self._telling.add_ids(DELETED, gone.table["id"].to_pylist())
             if not hard:
                 tables = self._stored.tables(self._head.manifest, lost, self._layout)
                 return Change(len(lost), (self._marked_deleted(table, manifest) for table in tables))
-            gone = keys.filter(pc.or_(unseen, keys.table["deleted"]))
             work = self._merging(manifest)
             return Change(len(gone), self._tables([work.gone(id) for id in gone.table["id"].to_pylist()]))
 
@@ -208,6 +216,7 @@ class FilesLanding:
     ) -> Result:
         """Commit what `change` makes of the newest manifest; anew while others who do not concern us are quicker."""
         for number in range(MOST_TRIES):
+            self._telling = None if self._log is None else self._log.apart()
             now = self._head.manifest
             manifest = msgspec.structs.replace(
                 now,
@@ -224,6 +233,8 @@ class FilesLanding:
                 time.sleep(random.uniform(0, min(LONGEST_PAUSE, 0.01 * 2**number)))  # noqa: S311
                 self._catch_up()
             else:
+                if self._log is not None and self._telling is not None:
+                    self._log.join(self._telling)
                 self._observe(after)
                 self._chain.publish(self._head)
                 return made.result
@@ -255,7 +266,7 @@ class FilesLanding:
             self._chain.storage.remove(seen.key for seen in was.seen)
 
     def _merging(self, coming: Manifest) -> Merging:
-        return Merging(self._stored, self._head.manifest, self._layout, coming, self._observe)
+        return Merging(self._stored, self._head.manifest, self._layout, coming, self._observe, self._telling)
 
     def _tables(self, rows: Sequence[FileRow]) -> Sequence[pa.Table]:
         return [table_of(self._layout.columns, self._layout.schema, rows)] if rows else ()
