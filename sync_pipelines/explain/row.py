@@ -119,10 +119,8 @@ def _logged_removal(scene: Scene, id: str) -> RowState | None:
     newest = next(iter(scene.project.store.logs.page(wanted, limit=1)), None)
     if newest is None or newest.operation != REMOVED_BY_RUN:
         return None
-    text = (
-        f"The run {newest.run_id} removed the row at {newest.at:%Y-%m-%d %H:%M:%S} UTC: the record was deleted, or left "
-        "the filter."
-    )
+    when = f"{newest.at:%Y-%m-%d %H:%M:%S} UTC"
+    text = f"The run {newest.run_id} removed the row at {when}: the record was deleted, or left the filter."
     return RowState(state=REMOVED, reason="removed", message=text)
 
 
