@@ -1,8 +1,11 @@
-"""Whether a sync is configured as it was applied."""
+"""Whether a sync is configured as it was applied, and whether what it depends on is as it was."""
 
+import hashlib
 from collections.abc import Iterator
 
+from sync_pipelines.config import Configuration
 from sync_pipelines.config.snapshot import Parts
+from sync_pipelines.model.sync import Sync
 from sync_pipelines.store import AppliedVersion
 
 
@@ -33,3 +36,12 @@ def _of_sync(applied: Parts, written: Parts, sync: str) -> Iterator[tuple[str, o
     own = written["syncs"][sync]
     for kind, name in (("syncs", sync), ("providers", own["provider"]), ("destinations", own["destination"])):
         yield f"{kind.removesuffix('s')} {name}", written[kind].get(name), applied.get(kind, {}).get(name)
+
+
+def mark_of(configuration: Configuration, sync: Sync, key: bytes) -> str:
+    """A text that changes with the provider and the destination of a sync, their secrets included, and tells nothing of
+    them without the key."""
+    provider, destination = configuration.providers[sync.provider], configuration.destinations[sync.destination]
+    secrets = "\0".join(each.reveal() for each in (provider.client.client_secret, *destination.secrets))
+    text = f"{provider!r}\0{destination!r}\0{secrets}"
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), key=key, digest_size=16).hexdigest()

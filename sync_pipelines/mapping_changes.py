@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
+from sync_pipelines.engine.exposure import exposed
 from sync_pipelines.engine.layout import ADDITIONAL_COLUMN, AccountFields, resolve_mapping, schema_columns
 from sync_pipelines.engine.mapping_check import check_mapping
 from sync_pipelines.model.connection import Connection
@@ -104,6 +105,7 @@ def plan_change(
             resolve_mapping(item, provider, candidate)
         else:
             warnings += _warnings(item, known, candidate, schema)
+        warnings += exposed(item, project.crm_object(sync.name, item.object), candidate.fields)
         if _covers(sync, item, connection.customer_id):
             effects.append(_effect(project, sync, item, known, candidate, schema))
     return MappingPlan(mapping=candidate, effects=tuple(effects), warnings=tuple(dict.fromkeys(warnings)))

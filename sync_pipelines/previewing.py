@@ -2,15 +2,18 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from sync_pipelines.config.rules import rules_from
 from sync_pipelines.engine.layout import FieldPlan, plan_fields
 from sync_pipelines.engine.preview import PreviewRecord, preview_records
+from sync_pipelines.engine.selecting import Selection, members_of, select, with_fields
+from sync_pipelines.engine.verdicts import Verdict, verdicts
 from sync_pipelines.http_client.client import VendorSession
 from sync_pipelines.model.budget import Sighting
+from sync_pipelines.model.checkpoint import Checkpoint, Reading
 from sync_pipelines.model.connection import Connection
 from sync_pipelines.model.errors import ConfigurationError, Reauthorize, Wait
 from sync_pipelines.model.flow import Flow, Page
@@ -20,6 +23,8 @@ from sync_pipelines.model.sync import Sync, SyncObject
 from sync_pipelines.project import Project
 
 MOST_RECORDS: Final = 100
+_ALL: Final = "This sample is of all records; each says whether the sync's filter and history choose it."
+_FROM_NOW: Final = "The history is judged as if the sync began now."
 _NEVER_BULK: Final = 2**31
 """A bulk job for a handful of records would take minutes."""
 
@@ -93,7 +98,10 @@ def preview(
         look = Look(project, project.sync(sync), declared, schema)
         plan = look.plan(candidate)
         before = _plan_if_it_fits(look, saved) if changes is not None else None
-        texts, notices = one_page(session, look.flow([plan, *([before] if before else [])], limit, record), limit)
+        choice = look.choice(customer_id, plan, session.vendor_now())
+        flow = look.flow([plan, *([before] if before else [])], limit, record, choice.selection)
+        texts, notices = one_page(session, flow, limit)
+        verdicts = look.verdicts(texts, choice.selection, session)
     return Preview(
         sync=sync,
         object=declared.object,
@@ -101,19 +109,22 @@ def preview(
         customer_id=customer_id,
         table=project.table(sync, declared.object).name,
         version=saved.version if saved else 0,
-        records=look.records(texts, plan),
+        records=[
+            replace(each, verdict=verdict) for each, verdict in zip(look.records(texts, plan), verdicts, strict=True)
+        ],
         saved=look.records(texts, before) if before else None,
         missing=plan.missing,
-        notices=[*_about_the_sample(project.sync(sync), declared, customer_id), *notices],
+        notices=[*choice.notices, *notices],
         calls=session.calls,
     )
 
 
-def _about_the_sample(sync: Sync, declared: SyncObject, customer_id: str) -> list[str]:
-    own = sync.object_of(customer_id, declared)
-    if own.filter is None and own.history is None:
-        return []
-    return ["The sync copies only records that its filter or history chooses; this sample is of all records."]
+@dataclass(frozen=True)
+class Choice:
+    """Which records the sync would copy of this customer (None: nothing is known of it, or all), and what to say."""
+
+    selection: Selection | None = None
+    notices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -136,9 +147,34 @@ class Look:
     def plan(self, mapping: FieldMapping | None) -> FieldPlan:
         return plan_fields(self.declared, self.crm_object, self.schema, self.provider.name, mapping)
 
-    def flow(self, plans: Sequence[FieldPlan], limit: int, record: str | None) -> Flow:
-        """Asks for the fields of all these plans."""
+    def choice(self, customer_id: str, plan: FieldPlan, now: datetime) -> Choice:
+        """By the customer's filter and history, as a first run at this time of the vendor's clock would see them."""
+        own = self.sync.object_of(customer_id, self.declared)
+        if own.filter is None and own.history is None:
+            return Choice()
+        begun = Checkpoint(reading=Reading(id="preview", full=True, started_at=now))
+        try:
+            selection = select(own, self.crm_object, self.schema, begun, plan.custom)
+        except ConfigurationError as problem:
+            return Choice(notices=(f"A run would fail: {problem}",))
+        return Choice(selection, (_ALL, _FROM_NOW) if own.history is not None else (_ALL,))
+
+    def verdicts(
+        self, texts: Sequence[bytes], selection: Selection | None, session: VendorSession
+    ) -> Sequence[Verdict | None]:
+        """Asks the account for the members of lists that are named."""
+        if selection is None:
+            return [None] * len(texts)
+        members = members_of(selection, self.provider, self.crm_object, session.ask) if texts else {}
+        return verdicts(texts, selection, self.crm_object, members)
+
+    def flow(
+        self, plans: Sequence[FieldPlan], limit: int, record: str | None, selection: Selection | None = None
+    ) -> Flow:
+        """Asks for the fields of all these plans, and for those that the selection looks at."""
         fields = tuple(dict.fromkeys(field for plan in plans for field in plan.fields))
+        if selection is not None:
+            fields = with_fields(fields, selection)
         read = ReadPlan(
             object=self.crm_object,
             fields=fields,

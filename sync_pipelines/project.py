@@ -1,15 +1,16 @@
 """A project opened: configuration, store and what is needed to run its syncs. Dagster and the CLI begin here."""
 
-import hashlib
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
-from sync_pipelines.applied import unapplied
-from sync_pipelines.config import Configuration, load_configuration
+from sync_pipelines.applied import mark_of, unapplied
+from sync_pipelines.config import Configuration
+from sync_pipelines.config.by_api import Documents, load_documents
 from sync_pipelines.config.loading import OWN_TRANSFORMS
 from sync_pipelines.config.snapshot import parts_of
 from sync_pipelines.destinations import open_destination
@@ -23,7 +24,7 @@ from sync_pipelines.http_client.keeping import KeptSessions, kept_sessions
 from sync_pipelines.logs import know
 from sync_pipelines.model.budget import Budget, Hold, Terms
 from sync_pipelines.model.connection import Connection
-from sync_pipelines.model.destination import Compacted, Compacts, Destination, Observer, Row, Scope, Table
+from sync_pipelines.model.destination import Destination, Observer, Row, Scope, Table
 from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.provider import CrmObject, ObjectSchema, Provider
 from sync_pipelines.model.run import SyncRun
@@ -34,6 +35,7 @@ from sync_pipelines.providers import provider as find_provider
 from sync_pipelines.settings import Settings, environment_variables, read_settings
 from sync_pipelines.spending import Spending
 from sync_pipelines.store import Store
+from sync_pipelines.together import Together
 
 
 def ignore(step: str) -> None:
@@ -47,10 +49,17 @@ class Project:
     """
 
     def __init__(
-        self, settings: Settings, configuration: Configuration, *, sleep: Callable[[float], None] | None = None
+        self,
+        settings: Settings,
+        configuration: Configuration,
+        *,
+        documents: Documents | None = None,
+        sleep: Callable[[float], None] | None = None,
     ) -> None:
         self.settings = settings
-        self.configuration = configuration
+        self.in_files = configuration
+        """What the files declare. `configuration` is this and the syncs that were made by API."""
+        self.together = Together(settings, configuration, documents, lambda: self.store)
         self.stops = Stops()
         self.s3_client: Callable[[], Any] | None = None
         """Gives boto3's client for buckets whose configuration has no keys; None: the surroundings' credentials."""
@@ -80,12 +89,16 @@ class Project:
             self._store.close()
             self._store = None
 
+    @property
+    def configuration(self) -> Configuration:
+        """Everything by its name: what the files declare, and the syncs made by API as they were last seen."""
+        return self.together.configuration
+
     def sync(self, name: str) -> Sync:
         """ConfigurationError naming the known ones when there is no such sync."""
         found = self.configuration.syncs.get(name)
         if found is None:
-            known = ", ".join(sorted(self.configuration.syncs)) or "none"
-            raise ConfigurationError(f"There is no sync named {name}. Known are: {known}.")
+            raise ConfigurationError(self.together.why_unknown(name))
         return found
 
     def declared(self, sync: str, object_name: str) -> SyncObject:
@@ -113,18 +126,19 @@ class Project:
 
     def _unapplied(self, name: str) -> str | None:
         self.sync(name)
-        return unapplied(self.store.configurations.newest(), parts_of(self.configuration), name)
+        if name in self.configuration.by_api:
+            return None  # the call that made it has applied it
+        return unapplied(self.store.configurations.newest(), parts_of(self.in_files), name)
 
     def mark(self, name: str) -> str:
         """A text that changes with the provider and the destination of a sync, their secrets included, and tells
         nothing of them."""
-        sync = self.sync(name)
-        provider = self.configuration.providers[sync.provider]
-        destination = self.configuration.destinations[sync.destination]
+        return self.mark_of(self.sync(name))
+
+    def mark_of(self, sync: Sync) -> str:
+        """As `mark`, of a sync that need not be known yet."""
         key = self.settings.key_ring[0].reveal().encode()[:64]
-        secrets = "\0".join(each.reveal() for each in (provider.client.client_secret, *destination.secrets))
-        text = f"{provider!r}\0{destination!r}\0{secrets}"
-        return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), key=key, digest_size=16).hexdigest()
+        return mark_of(self.configuration, sync, key)
 
     def provider_of(self, sync: Sync) -> Provider:
         return self.providers[sync.provider]
@@ -164,8 +178,8 @@ class Project:
         ids = None if connections is None else [item.id for item in connections]
         return self.store.budgets.budgets_of(ids, self.budget_terms)
 
-    def session(self, connection: Connection) -> VendorSession:
-        """A conversation with the vendor in this connection's name. Close it."""
+    def session(self, connection: Connection, *, attempts: int | None = None) -> VendorSession:
+        """A conversation with the vendor in this connection's name. Close it. `attempts`: tries of one call."""
         config = self.configuration.providers[connection.provider]
         return VendorSession(
             self.providers[connection.provider],
@@ -173,7 +187,7 @@ class Project:
             self.store.credentials(connection),
             config.client,
             timeout=self.settings.request_timeout_seconds,
-            attempts=self.settings.retry_attempts,
+            attempts=attempts or self.settings.retry_attempts,
             sleep=self._sleep,
             stop=self.stops.of(connection.customer_id),
             reserve=config.reserve,
@@ -224,7 +238,7 @@ class Project:
         """A test run: load at most `most` records of one object of these customers; their position stays as it is."""
         connections = {item.customer_id: item for item in self.connections(sync, customers)}
         wanted = [(object_name, customer) for customer in connections]
-        work = self._work(sync, wanted, connections, run_id=run_id, full=True, due_at={})
+        work = self.work(sync, wanted, connections, run_id=run_id, full=True, due_at={})
         return self._done([replace(item, first=most) for item in work], ignore, lambda run: None)
 
     def sync_objects(
@@ -247,7 +261,7 @@ class Project:
         self.refuse_unapplied(sync)
         wanted = [(name, customer) for name, customers in objects.items() for customer in customers]
         connections = {item.customer_id: item for item in self.connections(sync, sorted({who for _, who in wanted}))}
-        work = self._work(sync, wanted, connections, run_id=run_id, full=full, due_at=due_at or {})
+        work = self.work(sync, wanted, connections, run_id=run_id, full=full, due_at=due_at or {})
         return self._done(work, observe, on_done)
 
     def _done(self, work: Sequence[Work], observe: Observer, on_done: Callable[[SyncRun], None]) -> list[SyncRun]:
@@ -271,15 +285,15 @@ class Project:
             finally:
                 spending.record()
 
-    def _work(
+    def work(
         self,
         sync: str,
         wanted: Sequence[tuple[str, str]],
         connections: Mapping[str, Connection],
         *,
         run_id: str,
-        full: bool,
-        due_at: Mapping[str, datetime],
+        full: bool = False,
+        due_at: Mapping[str, datetime] = MappingProxyType({}),
     ) -> list[Work]:
         """For each (object, customer) what is to be done."""
         declared = {name: self.declared(sync, name) for name, _ in wanted}
@@ -351,16 +365,6 @@ class Project:
             object=declared.object,
         )
 
-    def compact(self, sync: str, object_name: str, customers: Sequence[str] = ()) -> Iterator[Compacted]:
-        """Merge the files of an object, customer by customer. ConfigurationError where the destination has no files."""
-        declared, known = self.sync(sync), self.declared(sync, object_name)
-        for connection in self.connections(sync, customers):
-            destination = self.destination(declared, connection.customer_id)
-            if not isinstance(destination, Compacts):
-                raise ConfigurationError(f"The destination {declared.destination} is not made of files.")
-            scope = self.scope_of(declared, known, connection.customer_id)
-            yield destination.compact(scope, self.table(sync, object_name))
-
     def sample(self, sync: str, object_name: str, customer_id: str, limit: int = 5) -> tuple[list[str], list[Row]]:
         """Column names and the newest rows of one customer in the destination."""
         declared = self.sync(sync)
@@ -380,8 +384,8 @@ def open_project(
     settings = settings or read_settings()
     know(settings.secrets)
     values: Mapping[str, Any] = environ if environ is not None else environment_variables()
-    configuration = load_configuration(settings.syncs_dir, values, providers=PROVIDERS, at_version=find_provider)
-    return Project(settings, configuration, sleep=sleep)
+    documents = load_documents(settings.syncs_dir, values, providers=PROVIDERS, at_version=find_provider)
+    return Project(settings, documents.configuration, documents=documents, sleep=sleep)
 
 
 @contextmanager

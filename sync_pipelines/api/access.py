@@ -65,6 +65,7 @@ def _caller(request: Request, given: Annotated[HTTPAuthorizationCredentials | No
             headers={**_CHALLENGE, "WWW-Authenticate": f'{_CHALLENGE["WWW-Authenticate"]}, error="invalid_token"'},
         )
     request.app.state.pace.take(token.id)
+    project_of(request).together.refresh()
     return Caller(token)
 
 
@@ -91,6 +92,7 @@ SyncsRunner = Annotated[Caller, Depends(allowed("syncs:run"))]
 SyncsWriter = Annotated[Caller, Depends(allowed("syncs:write"))]
 ConnectionsReader = Annotated[Caller, Depends(allowed("connections:read"))]
 ConnectionsWriter = Annotated[Caller, Depends(allowed("connections:write"))]
+CustomersEraser = Annotated[Caller, Depends(allowed("customers:erase"))]
 MappingsReader = Annotated[Caller, Depends(allowed("mappings:read"))]
 MappingsWriter = Annotated[Caller, Depends(allowed("mappings:write"))]
 LogsReader = Annotated[Caller, Depends(allowed("logs:read"))]

@@ -8,10 +8,24 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 
-from sync_pipelines.api import catalogue, connections, explaining, logs, mappings, problems, syncs, watching
+from sync_pipelines.api import (
+    catalogue,
+    connect_sessions,
+    connections,
+    explaining,
+    incoming,
+    logs,
+    mappings,
+    problems,
+    sync_documents,
+    syncs,
+    watching,
+)
 from sync_pipelines.api.guards import Guards
 from sync_pipelines.api.pace import Pace
 from sync_pipelines.project import Project
+from sync_pipelines.web import create_pages
+from sync_pipelines.web.site import PATH
 
 PREFIX: Final = "/api/v1"
 DESCRIPTION: Final = """\
@@ -37,10 +51,12 @@ def create_app(project: Project) -> FastAPI:
     app.state.pace = Pace(project.settings.api_calls_per_second, project.settings.api_burst)
     problems.register(app)
     nouns = APIRouter(prefix=PREFIX)
-    for noun in (syncs, connections, mappings, catalogue, watching, logs, explaining):
+    for noun in (syncs, sync_documents, connections, connect_sessions, mappings, catalogue, watching, logs, explaining):
         nouns.include_router(noun.router)
     app.include_router(nouns)
     app.include_router(_alive(project))
+    app.include_router(incoming.router)
+    app.mount(PATH, create_pages(project))
     app.add_middleware(Guards)
     app.openapi = lambda: _document(app)  # type: ignore[method-assign]
     return app
@@ -76,7 +92,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
         schemas = document["components"]["schemas"]
         for name in ("HTTPValidationError", "ValidationError"):
             schemas.pop(name, None)
-        schemas |= _schemas_of_problems()
+        schemas |= _schemas_of_problems() | sync_documents.described_documents()
         app.openapi_schema = document
     return app.openapi_schema
 

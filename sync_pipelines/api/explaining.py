@@ -8,9 +8,9 @@ from fastapi import APIRouter, Query, Response
 from pydantic import Field
 
 from sync_pipelines.api.access import LogsReader, TheProject
+from sync_pipelines.api.known_syncs import SyncId, own_customer, running_sync
 from sync_pipelines.api.problems import Refused, answers, not_found
 from sync_pipelines.api.shapes import CountsShape, Shape
-from sync_pipelines.api.syncs import SyncId, found_sync, own_customer
 from sync_pipelines.api.words import CustomerId, ObjectName, Text
 from sync_pipelines.explain import explain
 
@@ -123,7 +123,7 @@ class ExplanationShape(Shape):
     notices: list[str]
 
 
-@router.get("/syncs/{id}/explain", response_model=ExplanationShape, responses=answers(404, 502))
+@router.get("/syncs/{id}/explain", response_model=ExplanationShape, responses=answers(404, 409, 502))
 def explain_cell(  # noqa: PLR0913 - each names a part of the cell
     id: SyncId,
     project: TheProject,
@@ -138,7 +138,7 @@ def explain_cell(  # noqa: PLR0913 - each names a part of the cell
 
     The vendor is asked with `live`, where the row keeps no record, and where there is no row.
     """
-    sync = found_sync(project, id, caller)
+    sync = running_sync(project, id, caller)
     customer = own_customer(caller, customer_id)
     if customer is None:
         raise Refused(422, "Whose record is it? Send `customer_id`.")

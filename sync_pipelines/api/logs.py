@@ -7,10 +7,10 @@ from fastapi import APIRouter, Query
 from pydantic import AwareDatetime, Field
 
 from sync_pipelines.api.access import LogsReader, TheProject
+from sync_pipelines.api.known_syncs import own_customer
 from sync_pipelines.api.paging import Cursor, Limit, Listed, moment, page, position
 from sync_pipelines.api.problems import answers
 from sync_pipelines.api.shapes import CountsShape, Shape
-from sync_pipelines.api.syncs import own_customer
 from sync_pipelines.api.words import CustomerId, ObjectName, Text
 from sync_pipelines.store.logs import KINDS, LogEntry, LogPlace, Wanted
 

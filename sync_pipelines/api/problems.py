@@ -12,14 +12,16 @@ from pydantic import BaseModel, Field
 from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 
+from sync_pipelines.config import ConfigurationProblems
 from sync_pipelines.logs import without_known
 from sync_pipelines.model.errors import Abort, ConfigurationError, SyncError
+from sync_pipelines.store.api_syncs import SyncHeld, SyncMoved
 from sync_pipelines.store.mappings import MappingMoved
 from sync_pipelines.store.requests import KeyUsed
 
 log = logging.getLogger(__name__)
 
-_STATUSES: Final = {KeyUsed: 409, MappingMoved: 412}
+_STATUSES: Final = {KeyUsed: 409, SyncHeld: 409, MappingMoved: 412, SyncMoved: 412}
 MEDIA_TYPE: Final = "application/problem+json"
 
 
@@ -112,6 +114,10 @@ def _http(request: Request, error: Exception) -> JSONResponse:
 def _sync_error(request: Request, error: Exception) -> JSONResponse:
     """Wrong requests of the caller are 409 or 422; what a vendor or a destination did is 502 or 503."""
     assert isinstance(error, SyncError)
+    if isinstance(error, ConfigurationProblems):
+        parts = [Part(at=f"body.{each.field}".rstrip("."), message=each.message) for each in error.problems]
+        first = "; ".join(f"{part.at}: {part.message}" for part in parts[:5])
+        return answer(problem(422, f"The sync is not as it should be. {first}.", parts=parts[:50]))
     told = without_known(str(error))
     if isinstance(error, ConfigurationError):
         status = next((status for kind, status in _STATUSES.items() if isinstance(error, kind)), 422)

@@ -51,26 +51,6 @@ class ObjectShape(Shape):
         )
 
 
-class SyncShape(Shape):
-    """A sync as it is configured, and the state it is in. `id` is its name."""
-
-    id: str = Field(examples=["crm"])
-    name: str = Field(examples=["crm"])
-    provider: str = Field(examples=["salesforce"])
-    destination: str = Field(examples=["warehouse"])
-    direction: str
-    mode: str = Field(examples=["upsert"])
-    strategy: str
-    schedule: ScheduleShape
-    objects: list[ObjectShape]
-    state: str = Field(description="created, active, paused, error or archived", examples=["active"])
-    reason: str = Field(description="Why it is in that state, for a person")
-    since: datetime | None
-    connections: int = Field(description="How many connections it has, of those that the caller may see")
-    paused: int = Field(description="How many of them are paused")
-    in_error: int = Field(description="How many of them are in the error state")
-
-
 class CountsShape(Shape):
     read: int
     created: int

@@ -1,30 +1,23 @@
 """Syncs: what is configured, what it did, and steering it."""
 
-from typing import Annotated
+from collections.abc import Iterator
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Header, Path, Query, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from sync_pipelines.api.access import Caller, SyncsReader, SyncsRunner, SyncsWriter, TheProject
+from sync_pipelines.api.known_syncs import SyncId, covers, own_customer, running_sync, seen_sync, stored_sync
 from sync_pipelines.api.paging import Cursor, Limit, Listed, moment, page, position
 from sync_pipelines.api.problems import answers, not_found
-from sync_pipelines.api.shapes import (
-    ConnectionHealthShape,
-    ObjectShape,
-    OneRunShape,
-    RequestShape,
-    RunShape,
-    ScheduleShape,
-    SyncShape,
-)
+from sync_pipelines.api.shapes import ConnectionHealthShape, OneRunShape, RequestShape, RunShape
+from sync_pipelines.api.sync_shapes import OneSyncShape, SyncShape, etag, one_of, shape_of, shape_of_stored
 from sync_pipelines.api.words import CustomerId, Key, ObjectName, Text
-from sync_pipelines.model.sync import Sync, SyncObject
+from sync_pipelines.model.sync import Sync
 from sync_pipelines.project import Project
-from sync_pipelines.store import SyncState
-from sync_pipelines.store.health import STATES, ConnectionHealth, State
+from sync_pipelines.store.health import STATES, State
 
 router = APIRouter(prefix="/syncs", tags=["syncs"])
-SyncId = Annotated[str, Path(description="The sync's name", max_length=200)]
 
 
 class Customers(BaseModel):
@@ -58,19 +51,54 @@ class Reason(BaseModel):
     reason: Text = ""
 
 
+Direction = Annotated[Literal["inbound", "outbound"] | None, Query()]
+StateOfSync = Annotated[Literal["created", "active", "paused", "error", "archived"] | None, Query()]
+
+
 @router.get("", responses=answers())
-def list_syncs(project: TheProject, caller: SyncsReader) -> Listed[SyncShape]:
-    """All syncs, by name."""
+def list_syncs(
+    project: TheProject,
+    caller: SyncsReader,
+    provider: Annotated[Text | None, Query()] = None,
+    object: Annotated[ObjectName | None, Query()] = None,
+    state: StateOfSync = None,
+    direction: Direction = None,
+) -> Listed[SyncShape]:
+    """All syncs, by name: those of the files and those made by API."""
+    wanted = {"provider": provider, "state": state, "direction": direction}
+    shown = [
+        each
+        for each in sorted(_shapes(project, caller), key=lambda each: each.name)
+        if all(value is None or getattr(each, name) == value for name, value in wanted.items())
+        and (object is None or object.casefold() in (one.object.casefold() for one in each.objects))
+    ]
+    return Listed(items=shown)
+
+
+def _shapes(project: Project, caller: Caller) -> Iterator[SyncShape]:
     states = {each.sync: each for each in project.store.lifecycle.list()}
-    syncs = project.configuration.syncs
-    covered = [syncs[name] for name in sorted(syncs) if _covers(syncs[name], caller)]
-    return Listed(items=[_shape(project, sync, states.get(sync.name), caller) for sync in covered])
+    stored = {each.name: each for each in project.store.api_syncs.list()}
+    for sync in project.configuration.syncs.values():
+        if covers(sync, caller):
+            made = stored.get(sync.name) if sync.name in project.configuration.by_api else None
+            shape = shape_of(project, sync, states.get(sync.name), caller)
+            yield shape.model_copy(update={"version": made.version}) if made else shape
+    if caller.customer_id is None:
+        for made in stored.values():
+            if made.name not in project.configuration.syncs:
+                yield shape_of_stored(made, project.configuration.set_aside.get(made.name, ""))
 
 
 @router.get("/{id}", responses=answers(404))
-def get_sync(id: SyncId, project: TheProject, caller: SyncsReader) -> SyncShape:
-    """One sync."""
-    return _shape(project, found_sync(project, id, caller), project.store.lifecycle.state(id), caller)
+def get_sync(id: SyncId, project: TheProject, caller: SyncsReader, response: Response) -> OneSyncShape:
+    """One sync. Of one made by API the answer holds its document, and the ETag that goes into If-Match."""
+    made = stored_sync(project, id) if caller.customer_id is None else None
+    if made is not None:
+        response.headers["ETag"] = etag(made)
+        if id not in project.configuration.syncs:
+            return one_of(project, shape_of_stored(made, project.configuration.set_aside.get(id, "")), made)
+    shape = shape_of(project, running_sync(project, id, caller), project.store.lifecycle.state(id), caller)
+    return one_of(project, shape, made)
 
 
 @router.post("/{id}/trigger", status_code=202, responses=answers(404, 409))
@@ -84,7 +112,7 @@ def trigger(
 ) -> RequestShape:
     """Run it now, besides its schedule. The answer is the request; it begins within the sensor's interval."""
     wanted = wanted or Trigger()
-    sync = found_sync(project, id, caller)
+    sync = running_sync(project, id, caller)
     customers = caller.only(wanted.customers)
     objects = [project.declared(sync.name, name).object for name in wanted.objects or ()]
     project.store.lifecycle.refuse_archived(sync.name)
@@ -99,7 +127,7 @@ def trigger(
     return RequestShape.model_validate(found)
 
 
-@router.post("/{id}/pause", responses=answers(404))
+@router.post("/{id}/pause", responses=answers(404, 409))
 def pause(id: SyncId, project: TheProject, caller: SyncsRunner, wanted: Pause | None = None) -> Steered:
     """Start nothing new of it, for these customers or for all. What is due keeps its place."""
     wanted = wanted or Pause()
@@ -109,7 +137,7 @@ def pause(id: SyncId, project: TheProject, caller: SyncsRunner, wanted: Pause | 
     return Steered(customers=list(done))
 
 
-@router.post("/{id}/resume", responses=answers(404))
+@router.post("/{id}/resume", responses=answers(404, 409))
 def resume(id: SyncId, project: TheProject, caller: SyncsRunner, wanted: Customers | None = None) -> Steered:
     """Go on. What became due meanwhile runs once."""
     sync = _planned(project, id, caller)
@@ -117,7 +145,7 @@ def resume(id: SyncId, project: TheProject, caller: SyncsRunner, wanted: Custome
     return Steered(customers=list(project.store.lifecycle.resume(sync.name, customers, actor=caller.actor)))
 
 
-@router.post("/{id}/cancel", responses=answers(404))
+@router.post("/{id}/cancel", responses=answers(404, 409))
 def cancel(id: SyncId, project: TheProject, caller: SyncsRunner, wanted: Customers | None = None) -> Steered:
     """Stop what runs at its next checkpoint; the answer names the customers whose work is being stopped."""
     sync = _planned(project, id, caller)
@@ -125,22 +153,22 @@ def cancel(id: SyncId, project: TheProject, caller: SyncsRunner, wanted: Custome
     return Steered(customers=list(project.store.lifecycle.cancel(sync.name, customers, actor=caller.actor)))
 
 
-@router.post("/{id}/archive", responses=answers(404))
+@router.post("/{id}/archive", responses=answers(404, 409))
 def archive(id: SyncId, project: TheProject, caller: SyncsWriter, wanted: Reason | None = None) -> SyncShape:
     """Put it away: nothing of it starts until it is restored. Its rows, runs and mappings stay."""
     caller.of_all()
     sync = _planned(project, id, caller)
     project.store.lifecycle.archive(sync.name, reason=(wanted or Reason()).reason, actor=caller.actor)
-    return _shape(project, sync, project.store.lifecycle.state(sync.name), caller)
+    return shape_of(project, sync, project.store.lifecycle.state(sync.name), caller)
 
 
-@router.post("/{id}/restore", responses=answers(404))
+@router.post("/{id}/restore", responses=answers(404, 409))
 def restore(id: SyncId, project: TheProject, caller: SyncsWriter) -> SyncShape:
     """Bring an archived one back; it is active again."""
     caller.of_all()
     sync = _planned(project, id, caller)
     project.store.lifecycle.restore(sync.name, actor=caller.actor)
-    return _shape(project, sync, project.store.lifecycle.state(sync.name), caller)
+    return shape_of(project, sync, project.store.lifecycle.state(sync.name), caller)
 
 
 @router.get("/{id}/runs", responses=answers(404))
@@ -157,10 +185,10 @@ def list_runs(  # noqa: PLR0913 - each is a filter
     cursor: Cursor = None,
 ) -> Listed[RunShape]:
     """Its runs, newest first: one for each object and customer."""
-    sync = found_sync(project, id, caller)
+    sync = seen_sync(project, id, caller)
     key = position(cursor, str, int)
     found = project.store.runs.page(
-        sync=sync.name,
+        sync=sync,
         customer_id=own_customer(caller, customer_id),
         object=object,
         status=status,
@@ -178,10 +206,10 @@ def get_run(
     id: SyncId, run_id: Annotated[int, Path(ge=1, lt=2**63)], project: TheProject, caller: SyncsReader
 ) -> OneRunShape:
     """One run, with the records that could not be written."""
-    sync = found_sync(project, id, caller)
+    sync = seen_sync(project, id, caller)
     found = project.store.runs.get(run_id)
-    if found is None or found.run.sync != sync.name or not caller.sees(found.run.customer_id):
-        raise not_found(f"The sync {sync.name} has no run {run_id} (any more).")
+    if found is None or found.run.sync != sync or not caller.sees(found.run.customer_id):
+        raise not_found(f"The sync {sync} has no run {run_id} (any more).")
     return OneRunShape.of(found)
 
 
@@ -196,79 +224,16 @@ def list_sync_connections(
     cursor: Cursor = None,
 ) -> Listed[ConnectionHealthShape]:
     """Its connections and how they are, by customer."""
-    sync = found_sync(project, id, caller)
+    sync = seen_sync(project, id, caller)
     key = position(cursor, str)
     after = None if key is None else str(key[0])
     own = own_customer(caller, customer_id)
-    found = project.store.health.page(sync.name, own, health or STATES, after=after, limit=limit + 1)
+    found = project.store.health.page(sync, own, health or STATES, after=after, limit=limit + 1)
     shown, following = page(found, limit, lambda each: (each.customer_id,))
     return Listed(items=[ConnectionHealthShape.model_validate(each) for each in shown], next_cursor=following)
 
 
-def found_sync(project: Project, id: str, caller: Caller) -> Sync:
-    """The sync of this name. Refused where there is none, or where it does not cover the caller's customer."""
-    sync = project.configuration.syncs.get(id)
-    if sync is None or not _covers(sync, caller):
-        known = sorted(name for name, each in project.configuration.syncs.items() if _covers(each, caller))
-        raise not_found(f"There is no sync named {id}. Known are: {', '.join(known) or 'none'}.")
-    return sync
-
-
 def _planned(project: Project, id: str, caller: Caller) -> Sync:
-    sync = found_sync(project, id, caller)
+    sync = running_sync(project, id, caller)
     project.plan(sync.name)
     return sync
-
-
-def _covers(sync: Sync, caller: Caller) -> bool:
-    return caller.customer_id is None or not sync.customers or caller.customer_id in sync.customers
-
-
-def own_customer(caller: Caller, customer_id: str | None) -> str | None:
-    """The customer to look for: a bound caller finds nothing of others, and is not told that there is any."""
-    if caller.customer_id is not None and customer_id not in (None, caller.customer_id):
-        raise not_found(f"There is no customer {customer_id}.")
-    return caller.customer_id or customer_id
-
-
-def _shape(project: Project, sync: Sync, state: SyncState | None, caller: Caller) -> SyncShape:
-    stands = state or SyncState(sync=sync.name, state="created", reason="", actor="configuration", since=None)
-    if caller.customer_id is not None:
-        stands = _as_seen_by(project.store.health.connections(sync.name, caller.customer_id), stands)
-    return SyncShape(
-        id=sync.name,
-        name=sync.name,
-        provider=sync.provider,
-        destination=sync.destination,
-        direction=sync.direction,
-        mode=sync.mode,
-        strategy=sync.strategy,
-        schedule=ScheduleShape.of(sync.schedule_of(caller.customer_id) if caller.customer_id else sync.schedule),
-        objects=[ObjectShape.of(each, sync) for each in _objects(sync, caller)],
-        state=stands.state,
-        reason=stands.reason,
-        since=stands.since,
-        connections=stands.connections,
-        paused=stands.paused,
-        in_error=stands.in_error,
-    )
-
-
-def _objects(sync: Sync, caller: Caller) -> list[SyncObject]:
-    return list(sync.objects if caller.customer_id is None else sync.objects_of(caller.customer_id))
-
-
-def _as_seen_by(own: list[ConnectionHealth], stands: SyncState) -> SyncState:
-    """The state without what concerns other customers: their number, and the reason why they fail."""
-    failing = bool(own) and own[0].error_type is not None and own[0].health == "error"
-    state = stands.state if stands.state in ("paused", "archived") else own[0].sync_state if own else "created"
-    return SyncState(
-        sync=stands.sync,
-        state=state,
-        reason=own[0].reason if own else "",
-        actor="",
-        since=None,
-        connections=len(own),
-        paused=int(state == "paused"),
-        in_error=int(failing),
-    )

@@ -15,3 +15,4 @@ Text = Annotated[str, StringConstraints(max_length=1_000), AfterValidator(_stora
 CustomerId = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_storable)]
 ObjectName = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_storable)]
 Key = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+$")]
+SyncName = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_storable)]

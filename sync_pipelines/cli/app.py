@@ -12,10 +12,12 @@ from sync_pipelines.cli import (
     compact,
     configuration,
     connect,
+    erase,
     explain,
     failed,
     fields,
     health,
+    live,
     local,
     logs,
     mapping,
@@ -65,9 +67,9 @@ def main(
 
 
 GROUPS = (
-    *(project_verbs, run, steer, verify, connect, fields, mapping, failed, schema, explain, logs),
+    *(project_verbs, run, steer, verify, connect, erase, fields, mapping, failed, schema, explain, logs),
     *(preview, plan, configuration),
-    *(health, budget, metrics, prune, compact, api, local),
+    *(health, budget, metrics, prune, compact, api, live, local),
 )
 for group in GROUPS:
     group.register(app)

@@ -67,9 +67,11 @@ def _show(found: "Preview") -> None:
         say(f"The mapped field {name} is not in this account or not readable.", style="yellow")
     for notice in found.notices:
         say(notice, style="yellow")
+    judged = [each.verdict.kept for each in found.records if each.verdict is not None]
+    chosen = f"{sum(judged)} of them chosen by the filter, " if judged else ""
     misfits = sum(field.problem is not None for each in found.records for field in each.fields)
     say(
-        f"{len(found.records)} record(s) for {found.table}, {misfits} value(s) that do not fit, "
+        f"{len(found.records)} record(s) for {found.table}, {chosen}{misfits} value(s) that do not fit, "
         f"{found.calls} call(s) of the account's budget. Nothing was written."
     )
 
@@ -77,6 +79,9 @@ def _show(found: "Preview") -> None:
 def _show_record(found: "Preview", record: "PreviewRecord", saved: "PreviewRecord | None") -> None:
     if record.problem:
         say(f"{found.customer_id}, {found.object} {record.id or '(no id)'}: {record.problem}", style="red")
+    if record.verdict is not None and not record.verdict.kept:
+        left = "; ".join(record.verdict.unmet)
+        say(f"{found.customer_id}, {found.object} {record.id} is left out: it does not meet {left}", style="yellow")
     now = {field.column: field.after for field in saved.fields} if saved is not None else None
     fields = [field for field in record.fields if _is_worth_a_line(field, now)]
     if not fields:

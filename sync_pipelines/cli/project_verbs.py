@@ -26,6 +26,7 @@ def check(
 ) -> None:
     """Check the configuration, every problem with file, line and fix. Exit code 2 when something is wrong."""
     from sync_pipelines.project import opened
+    from sync_pipelines.sync_changes import wrong_defaults
 
     with opened() as project:
         configuration = project.configuration
@@ -49,7 +50,10 @@ def check(
         )
         show_filters(project)
         problems, warnings = _asked_live(project) if live else ([], [])
-        problems = [*_wrong_defaults(project), *problems]
+        wrong = [text for sync in configuration.syncs.values() for text in wrong_defaults(sync)]
+        aside = [f"The sync {name}, made by API, does not run: {why}" for name, why in configuration.set_aside.items()]
+        problems = [*wrong, *aside, *problems]
+        warnings = [*_exposed_defaults(project), *warnings]
     for warning in warnings:
         say(f"Warning: {warning}", style="yellow")
     for problem in problems:
@@ -59,26 +63,24 @@ def check(
     say("The configuration is right." if not live else "The configuration is right and everything answers.")
 
 
-def _wrong_defaults(project: "Project") -> list[str]:
-    """Rules of the developer's own whose transforms can never work."""
-    from sync_pipelines.engine.transforms import check_transforms
-    from sync_pipelines.model.errors import ConfigurationError
+def _exposed_defaults(project: "Project") -> list[str]:
+    """Values that rules of the developer's own hide, and that are loaded all the same."""
+    from sync_pipelines.engine.exposure import exposed
+    from sync_pipelines.engine.layout import resolve_mapping
 
-    problems: list[str] = []
-    for sync in project.configuration.syncs.values():
-        for item in sync.objects:
-            for field in item.custom_schema.fields if item.custom_schema else ():
-                rule = field.sources.get(sync.provider)
-                try:
-                    if rule is not None and rule.plain is None:
-                        check_transforms(rule.transforms, rule.sources, field.type)
-                except ConfigurationError as problem:
-                    problems.append(f"{sync.name}, {item.object}, {field.name}: {problem}")
-    return problems
+    return [
+        f"{sync.name}, {item.object}: {text}"
+        for sync in project.configuration.syncs.values()
+        for item in sync.objects
+        for text in exposed(
+            item, project.crm_object(sync.name, item.object), resolve_mapping(item, sync.provider, None)[0]
+        )
+    ]
 
 
 def _asked_live(project: "Project") -> tuple[list[str], list[str]]:
     """What is wrong, and what works though perhaps not as meant."""
+    from sync_pipelines.engine.exposure import exposed
     from sync_pipelines.engine.layout import plan_fields
     from sync_pipelines.engine.mapping_check import examine
     from sync_pipelines.model.errors import SyncError
@@ -105,7 +107,10 @@ def _asked_live(project: "Project") -> tuple[list[str], list[str]]:
                     found = examine(item, sync.provider, mapping, schema)
                     problems += [f"{where}, {item.object}: {text}" for text in found.errors]
                     warnings += [f"{where}, {item.object}: {text}" for text in found.warnings]
-                    plan = plan_fields(item, project.crm_object(sync.name, item.object), schema, sync.provider, mapping)
+                    crm_object = project.crm_object(sync.name, item.object)
+                    own = exposed(item, crm_object, mapping.fields if mapping else {})
+                    warnings += [f"{where}, {item.object}: {text}" for text in own]
+                    plan = plan_fields(item, crm_object, schema, sync.provider, mapping)
                     applied += who_applies(project, sync, connection.customer_id, item, schema, plan.custom)
                 except SyncError as problem:
                     problems.append(f"{where}, {item.object}: {problem}")

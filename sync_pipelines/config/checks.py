@@ -56,7 +56,7 @@ class Written(Generic[Content]):
 
     def place(self, path: FieldPath = ()) -> str:
         line, _ = self.source.marks.get(self.source.find(path), (0, 0))
-        return f"{self.source.file}:{line}"
+        return f"{self.source.file}:{line}" if line else self.source.file
 
 
 def twins(documents: Sequence[Written[Content]], kind: str) -> Iterator[Problem]:

@@ -121,4 +121,8 @@ class Configuration:
     syncs: Mapping[str, Sync] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     documents: tuple[KeptDocument, ...] = ()
-    """As they were written, without secrets."""
+    """As they were written in files, without secrets."""
+    by_api: frozenset[str] = frozenset()
+    """Which of the syncs were made by API."""
+    set_aside: Mapping[str, str] = field(default_factory=dict)
+    """Syncs made by API that cannot be beside the others, and why; they are not among `syncs`."""

@@ -31,11 +31,12 @@ def has_reference(text: object) -> bool:
 class Allowed:
     """Where references may stand: `for_customers` are the fields that may hold the customer's id, `literal` the parts
     of a document (by their first key) that may hold no reference at all, because other documents and tables are named
-    after them.
+    after them. `environment` False: nothing may, because whoever wrote it must not read the server's environment.
     """
 
     for_customers: frozenset[FieldPath] = frozenset()
     literal: frozenset[str] = frozenset()
+    environment: bool = True
 
 
 def expand(
@@ -66,6 +67,8 @@ def expand(
             if path in allowed.for_customers:
                 return CUSTOMER_ID
             refuse(path, f"cannot hold {match[0]}: only a destination's database, schema, prefix and folder can")
+        elif not allowed.environment:
+            refuse(path, f"cannot take {match[0]} from the environment of the server: write the value itself")
         elif path[0] in allowed.literal:
             refuse(path, f"is a name and cannot come from the environment: write it out instead of {match[0]}")
         else:

@@ -1,6 +1,7 @@
 """Reads a folder of providers/, destinations/ and syncs/ into one checked configuration."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,8 @@ _REFERENCES = {
 }
 """Where each kind of document may take values from the environment."""
 
+_SENT = Allowed(environment=False)
+
 
 def load_configuration(
     folder: Path,
@@ -61,7 +64,7 @@ def load_configuration(
     (`contacts`, `0-1`) are known to be the same object; `at_version` makes one at another API version. Raises
     ConfigurationProblems, which lists all mistakes of all files as `file:line: field: what is wrong; what to do`.
     """
-    loading = _Loading(environ, providers or {}, at_version)
+    loading = Loading(environ, providers or {}, at_version)
     loading.read(folder)
     configuration = loading.configuration()
     if loading.problems:
@@ -69,8 +72,8 @@ def load_configuration(
     return configuration
 
 
-class _Loading:
-    """One pass over a folder, collecting problems and warnings."""
+class Loading:
+    """One pass over documents, collecting problems and warnings: `read` them, then ask for the `configuration` once."""
 
     def __init__(
         self,
@@ -88,6 +91,20 @@ class _Loading:
         self.syncs: list[Written[SyncDocument]] = []
         self.incomplete: set[str] = set()
         self.folder = Path()
+        self.sent: set[str] = set()
+        """Names of syncs that are in no file."""
+
+    def copied(self) -> "Loading":
+        """What was read so far, to go on from."""
+        other = copy(self)
+        for name in ("problems", "warnings", "providers", "destinations", "syncs", "incomplete", "sent"):
+            setattr(other, name, copy(getattr(self, name)))
+        return other
+
+    def take(self, name: str, source: Source) -> None:
+        """A sync's document that is in no file. It can take nothing from the environment."""
+        self.sent.add(name)
+        self._read_document("syncs", source, _SENT)
 
     def read(self, folder: Path) -> None:
         self.folder = folder
@@ -121,7 +138,7 @@ class _Loading:
             if len(self.problems) > found:
                 self.incomplete.add(kind)
 
-    def _read_document(self, kind: str, source: Source) -> None:
+    def _read_document(self, kind: str, source: Source, references: Allowed | None = None) -> None:
         if not isinstance(source.value, dict):
             self.problems.append(source.problem((), "must be a mapping of `name: value`"))
             return
@@ -131,7 +148,7 @@ class _Loading:
             unfilled.add(path)
             self.problems.append(source.problem(path, message))
 
-        value = expand(source.value, self.environ, _REFERENCES[kind], refuse)
+        value = expand(source.value, self.environ, references or _REFERENCES[kind], refuse)
         if kind == "providers":
             self._keep(self.providers, source, value, ProviderDocument, unfilled)
         elif kind == "syncs":
@@ -190,6 +207,8 @@ class _Loading:
         written: tuple[Sequence[Written[Any]], ...] = (self.providers, self.destinations, self.syncs)
         for kind, documents in zip(FOLDERS, written, strict=True):
             for each in documents:
+                if kind == "syncs" and each.name in self.sent:
+                    continue
                 yield KeptDocument(
                     kind=kind,
                     name=each.name,

@@ -79,6 +79,29 @@ class Source:
         return value
 
 
+def source_of(value: Mapping[str, Any], place: str) -> Source:
+    """A document that was sent instead of written in a file; `place` says where from. Raises Unreadable."""
+    marks: dict[FieldPath, tuple[int, int]] = {}
+    waiting: list[tuple[FieldPath, Any]] = [((), value)]
+    while waiting:
+        path, item = waiting.pop()
+        marks[path] = (0, 0)
+        if len(marks) > MOST_VALUES:
+            raise Unreadable(Problem(place, 0, "", f"the document has more than {MOST_VALUES:,} values"))
+        if any(_unstorable(text) for text in (item, *path[-1:]) if isinstance(text, str)):
+            message = "holds NUL characters or half surrogate pairs: leave them out"
+            raise Unreadable(Problem(place, 0, dotted(path).encode("ascii", "backslashreplace").decode(), message))
+        if isinstance(item, dict):
+            waiting.extend(((*path, key), inner) for key, inner in item.items())
+        elif isinstance(item, list):
+            waiting.extend(((*path, number), inner) for number, inner in enumerate(item))
+    return Source(place, value, marks)
+
+
+def _unstorable(text: str) -> bool:
+    return "\x00" in text or any("\ud800" <= letter <= "\udfff" for letter in text)
+
+
 def dotted(path: FieldPath) -> str:
     """`objects[0].custom_schema.version`."""
     text = ""

@@ -15,6 +15,7 @@ from sync_pipelines.engine.extracting import Path, at_path
 from sync_pipelines.engine.layout import FieldPlan, is_common
 from sync_pipelines.engine.mapping import RecordMapper
 from sync_pipelines.engine.rules import Source
+from sync_pipelines.engine.verdicts import Verdict
 from sync_pipelines.model.common_model import Column
 from sync_pipelines.model.destination import ROW_HEAD, Table
 from sync_pipelines.model.errors import RejectRecord
@@ -47,11 +48,13 @@ class PreviewField:
 @dataclass(frozen=True, kw_only=True)
 class PreviewRecord:
     """One record, its fields in the order of the table. `problem`: what is wrong with the record as a whole; one that
-    cannot be stored has no fields."""
+    cannot be stored has no fields. `verdict`: of the sync's filter and history; None where they let all records pass.
+    """
 
     id: str | None
     fields: tuple[PreviewField, ...] = ()
     problem: str | None = None
+    verdict: Verdict | None = None
 
 
 def preview_records(

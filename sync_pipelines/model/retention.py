@@ -8,7 +8,8 @@ from datetime import timedelta
 class Keep:
     """Ages at which things are forgotten. `runs` are those that changed something or failed, `idle_runs` the others;
     `record_changes` is what runs did to single records; `events` are those that endpoints wanted, with their
-    deliveries; `dagster_runs` are Dagster's own, with theirs."""
+    deliveries; `dagster_runs` are Dagster's own, with theirs; `vendor_events` those of vendors that could not be
+    applied."""
 
     runs: timedelta
     idle_runs: timedelta
@@ -18,3 +19,4 @@ class Keep:
     budget_points: timedelta
     events: timedelta
     dagster_runs: timedelta
+    vendor_events: timedelta = timedelta(days=7)

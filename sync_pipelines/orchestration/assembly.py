@@ -13,6 +13,7 @@ from sync_pipelines.orchestration.assets import Subject, multi_asset_of
 from sync_pipelines.orchestration.checks import Checked, check_job_of, checks_of, checks_sensor, daily_check
 from sync_pipelines.orchestration.executors import executor_of, queue_tags
 from sync_pipelines.orchestration.jobs import job_of
+from sync_pipelines.orchestration.live_changes import live_sensor
 from sync_pipelines.orchestration.names import refuse_ambiguous_names
 from sync_pipelines.orchestration.resources import SyncProject
 from sync_pipelines.orchestration.retention import retention_sensor
@@ -31,8 +32,10 @@ def definitions_of(project: Project, resource: SyncProject | None = None) -> dg.
     sensors: list[dg.SensorDefinition] = []
     jobs: list[Any] = []
     checks, schedules, checked = [], [], []
+    keys: dict[tuple[str, str], dg.AssetKey] = {}
     for sync in syncs:
         subjects = subjects_of(project, sync, places)
+        keys |= {(sync.name, subject.declared.object): subject.key for subject in subjects}
         job = job_of(sync, [subject.key for subject in subjects], executor)
         assets.append(multi_asset_of(sync, subjects, tags=queue_tags(project.settings, sync)))
         jobs.append(job)
@@ -45,6 +48,7 @@ def definitions_of(project: Project, resource: SyncProject | None = None) -> dg.
         jobs.append(steering_job)
         sensors.append(connections_sensor(sorted({sync.provider for sync in syncs}), project.settings))
         sensors.append(retention_sensor())
+        sensors.append(live_sensor(keys))
         sensors.append(checks_sensor(checked))
     return dg.Definitions(
         assets=assets,

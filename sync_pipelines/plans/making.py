@@ -5,6 +5,8 @@ from dataclasses import replace
 from datetime import timedelta
 
 from sync_pipelines.config.snapshot import digest_of
+from sync_pipelines.engine.exposure import exposed
+from sync_pipelines.engine.layout import resolve_mapping
 from sync_pipelines.model.sync import MIRROR, Schedule
 from sync_pipelines.plans.differences import document_changes
 from sync_pipelines.plans.plan import (
@@ -20,7 +22,7 @@ from sync_pipelines.plans.plan import (
     ScheduleChange,
     Stays,
 )
-from sync_pipelines.plans.reads import mappings_basis, positions_basis, reads_of
+from sync_pipelines.plans.reads import mappings_basis, positions_basis, reads_of, shortened
 from sync_pipelines.plans.tables import left_columns, table_changes, tables_basis
 from sync_pipelines.plans.world import World, looked_at
 from sync_pipelines.project import Project
@@ -64,7 +66,8 @@ def plan_of(world: World, actor: str) -> Plan:
 def _documents(world: World) -> list[DocumentChange]:
     found = [_counted(world, change) for change in document_changes(world.before, world.after)]
     # What runs have planned of a sync that is nowhere written any more, and was in no version.
-    for name in sorted(world.planned.keys() - world.before["syncs"].keys() - world.project.configuration.syncs.keys()):
+    now = world.project.configuration
+    for name in sorted(world.planned.keys() - world.before["syncs"].keys() - now.syncs.keys() - now.set_aside.keys()):
         if not world.only or name in world.only:
             found.append(DocumentChange(kind="sync", name=name, action=REMOVED))
     return found
@@ -159,6 +162,7 @@ def _notices(
                 yield _mirroring(world, change.name)
             if change.kind == "provider" and each.path == "scopes":
                 yield f"{change.name}: customers who are connected keep the scopes they gave until they reconnect."
+    yield from _exposures(world)
     waiting = {each.customers for each in reads if not each.caused}
     if waiting:
         total = len({customer for customers in waiting for customer in customers})
@@ -168,6 +172,23 @@ def _notices(
         )
     if any(each.kind == FIRST_READ for each in reads):
         yield "How many records a first read brings only the accounts can tell; they were not asked."
+
+
+def _exposures(world: World) -> Iterator[str]:
+    """Values that rules hide and that are loaded all the same, of the developer's and of the customers' own rules."""
+    for target in world.targets:
+        declared, provider = target.declared, target.sync.provider
+        crm_object = world.project.crm_object(target.sync.name, declared.object)
+        for text in exposed(declared, crm_object, resolve_mapping(declared, provider, None)[0]):
+            yield f"{target.label}, {text}"
+        whom: dict[str, list[str]] = {}
+        covered = {each.customer_id for each in world.connections[target.sync.name]}
+        for customer, mapping in world.mappings.get((provider, declared.object), {}).items():
+            if customer in covered:
+                for text in exposed(declared, crm_object, mapping.fields):
+                    whom.setdefault(text, []).append(customer)
+        for text, customers in sorted(whom.items()):
+            yield f"{target.label}, {shortened(customers)}, {text}"
 
 
 def _mirroring(world: World, name: str) -> str:

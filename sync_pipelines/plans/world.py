@@ -60,8 +60,9 @@ class World:
 
     @cached_property
     def written(self) -> Parts:
-        """The parts of the configuration as it is written now."""
-        return parts_of(self.project.configuration)
+        """The parts of the configuration as it is written now. Syncs made by API are applied by the call that made
+        them."""
+        return parts_of(self.project.in_files)
 
     @property
     def before(self) -> Parts:
@@ -85,7 +86,7 @@ class World:
     @cached_property
     def syncs(self) -> list[Sync]:
         """Those of interest that are written."""
-        every = sorted(self.project.configuration.syncs.values(), key=lambda sync: sync.name)
+        every = sorted(self.project.in_files.syncs.values(), key=lambda sync: sync.name)
         return [sync for sync in every if not self.only or sync.name in self.only]
 
     @cached_property
@@ -94,7 +95,7 @@ class World:
 
     @cached_property
     def all_targets(self) -> list[Target]:
-        """Those of syncs that are of no interest too: they write to the same tables."""
+        """Those of syncs that are of no interest too, and of those made by API: they write to the same tables."""
         every = sorted(self.project.configuration.syncs.values(), key=lambda sync: sync.name)
         return [self._target(sync, declared) for sync in every for declared in sync.objects]
 

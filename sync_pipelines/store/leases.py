@@ -2,7 +2,7 @@
 
 import hashlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,6 +14,17 @@ from sqlalchemy.exc import DBAPIError
 from sync_pipelines.model.errors import Retry
 
 _BROKEN = (DBAPIError, psycopg.Error)
+
+_HELD = text(
+    """
+    SELECT EXISTS (
+        SELECT FROM pg_locks
+        WHERE locktype = 'advisory' AND objsubid = 1
+          AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+          AND ((CAST(classid AS bigint) << 32) | CAST(objid AS bigint)) = ANY(:keys)
+    )
+    """
+)
 
 
 class Leases:
@@ -39,6 +50,12 @@ class Leases:
         finally:
             if session is not None:
                 self._give_back(key, session)
+
+    def held(self, leases: Iterable[Sequence[str]]) -> bool:
+        """Whether anybody, in any process, holds one of them."""
+        keys = [_key(tuple(parts)) for parts in leases]
+        with self._engine.connect() as database:
+            return bool(database.execute(_HELD, {"keys": keys}).scalar_one())
 
     def close(self) -> None:
         """Let go of everything."""

@@ -52,6 +52,7 @@ connections = Table(
     Column("updated_at", Moment, nullable=False, server_default=func.now()),
     UniqueConstraint("customer_id", "provider"),
     CheckConstraint("status IN ('connected', 'expired', 'error')", name="status"),
+    Index("ix_connections_account", "provider", "account_id"),
 )
 
 credentials = Table(
@@ -350,4 +351,21 @@ api_tokens = Table(
     Column("used_at", Moment, comment="About when it was last used"),
     UniqueConstraint("hash"),
     comment="Who may call the API",
+)
+
+api_syncs = Table(
+    "api_syncs",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("direction", Text, nullable=False),
+    Column("document", JSON, nullable=False, comment="As it was sent; it holds no secret"),
+    Column("version", Integer, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("created_at", Moment, nullable=False, server_default=func.clock_timestamp()),
+    Column("saved_at", Moment, nullable=False, server_default=func.clock_timestamp()),
+    Column("key", Text, comment="Repeating it makes nothing new"),
+    Column("key_mark", Text, comment="Of what was sent with the key"),
+    UniqueConstraint("key"),
+    CheckConstraint("direction IN ('inbound', 'outbound')", name="direction"),
+    comment="Syncs that no file declares",
 )

@@ -14,6 +14,9 @@ from sync_pipelines_tests.fixtures.place import ACME, BRIGHTWATER
 SCOPE_OF = {
     ("GET", "/syncs"): "syncs:read",
     ("GET", "/syncs/{id}"): "syncs:read",
+    ("POST", "/syncs"): "syncs:write",
+    ("PUT", "/syncs/{id}"): "syncs:write",
+    ("DELETE", "/syncs/{id}"): "syncs:write",
     ("POST", "/syncs/{id}/trigger"): "syncs:run",
     ("POST", "/syncs/{id}/pause"): "syncs:run",
     ("POST", "/syncs/{id}/resume"): "syncs:run",
@@ -25,6 +28,8 @@ SCOPE_OF = {
     ("GET", "/syncs/{id}/connections"): "syncs:read",
     ("GET", "/customers"): "connections:read",
     ("GET", "/customers/{customer_id}"): "connections:read",
+    ("DELETE", "/customers/{customer_id}"): "customers:erase",
+    ("POST", "/connect-sessions"): "connections:write",
     ("GET", "/connections"): "connections:read",
     ("GET", "/connections/{customer_id}/{provider}"): "connections:read",
     ("POST", "/connections/{customer_id}/{provider}/test"): "connections:write",
@@ -45,6 +50,9 @@ SCOPE_OF = {
     ("GET", "/syncs/{id}/explain"): "logs:read",
 }
 FOR_ALL_ONLY = {
+    ("POST", "/syncs"),
+    ("PUT", "/syncs/{id}"),
+    ("DELETE", "/syncs/{id}"),
     ("POST", "/syncs/{id}/archive"),
     ("POST", "/syncs/{id}/restore"),
     ("GET", "/destinations"),
@@ -153,7 +161,9 @@ def test_a_token_for_one_customer_steers_that_one_alone(api):
         assert client.post("/syncs/crm/trigger").json()["customers"] == [BRIGHTWATER]
         assert client.post("/syncs/crm/pause").json() == {"customers": [BRIGHTWATER]}
         assert (lifecycle.state("crm").state, lifecycle.state("crm").paused) == ("created", 1)
-        refused(client.post("/syncs/crm/archive"), 403)
+        for method, path in FOR_ALL_ONLY:
+            body = {"json": {}} if path == "/syncs" or method == "PUT" else {}
+            refused(client.request(method, path.format(id="crm"), **body), 403)
     assert api.place.project.store.due.list("crm", ACME)[0].paused_at is None
 
 

@@ -7,7 +7,8 @@ from sync_pipelines_tests.fixtures.place import ACME, BRIGHTWATER
 def test_a_sync_tells_what_is_configured_and_its_state(everything, api):
     (listed,) = everything.get("/syncs").json()["items"]
     one = everything.get("/syncs/crm").json()
-    assert listed == one
+    assert one == {**listed, "document": None, "notices": []}
+    assert (one["origin"], one["file"], one["direction"]) == ("file", "syncs/crm.yaml", "inbound")
     assert one["schedule"] == {"type": "interval", "interval_minutes": 60.0, "cron": None, "timezone": "UTC"}
     assert (one["id"], one["provider"], one["mode"], one["state"], one["connections"]) == (
         *("crm", "salesforce", "upsert"),
@@ -19,7 +20,7 @@ def test_a_sync_tells_what_is_configured_and_its_state(everything, api):
 def test_a_sync_that_is_not_there_names_those_that_are(everything):
     assert refused(everything.get("/syncs/nothing"), 404) == "There is no sync named nothing. Known are: crm."
     assert refused(everything.get("/nothing"), 404).startswith("There is no such page")
-    refused(everything.put("/syncs/crm"), 405)
+    refused(everything.patch("/syncs/crm"), 405)
 
 
 def test_runs_come_newest_first_in_pages_and_one_by_one(everything, api):

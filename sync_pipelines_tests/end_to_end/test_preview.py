@@ -195,7 +195,63 @@ def test_a_large_account_costs_one_page_and_no_bulk_job_whatever_the_filter(unhu
     paths = [call["path"] for call in unhurried.control.calls(ACME)]
     assert (len(shown.records), shown.calls) == (3, 2)
     assert not [path for path in paths if "/jobs/" in path]
-    assert "this sample is of all records" in shown.notices[0]
+    assert "This sample is of all records" in shown.notices[0]
+    assert {each.verdict.kept for each in shown.records} == {False}
+
+
+@every_vendor
+def test_each_record_says_whether_the_sync_would_copy_it_and_why_not(scene):
+    place, tier, name = scene.place, scene.rules["tier"], NAME[scene.vendor]
+    kept, other, empty, *_ = scene.alive()
+    scene.write(kept, **{tier: "Gold", name: "Nord Metall"})
+    scene.write(other, **{tier: "Silver", name: "Nord Holz"})
+    scene.write(empty, **{tier: None, name: "Sued"})
+    known = scene.place.project.sync("crm").objects[0].object
+    chosen = {
+        "all": [
+            {"field": "tier", "in": ["gold", "platinum"]},
+            {"any": [{"field": name, "contains": "nord"}, {"field": name, "is_not_set": True}]},
+        ]
+    }
+    place.write_sync(
+        provider=scene.vendor, objects=[{"object": known, "custom_schema": CUSTOM_SCHEMA, "filter": chosen}]
+    )
+    told = {id: scene.json("--record", id)["records"][0]["verdict"] for id in (kept, other, empty)}
+    assert told[kept] == {"kept": True, "unmet": []}
+    assert told[other]["unmet"] == [f'{tier} in "gold", "platinum" (it has "Silver")']
+    assert told[empty]["unmet"] == [
+        f'{tier} in "gold", "platinum" (it has no value)',
+        f'{name} contains "nord" or {name} is not set',
+    ]
+    answer = scene.command_line("preview", scene.customer, "crm", "account", "--record", other)
+    assert "is left out: it does not meet" in answer.text
+    assert "0 of them chosen by the filter" in answer.text
+    assert place.sync_one(scene.customer).status == "success"
+    stored = {row["id"] for row in place.rows("crm_account")}
+    page = preview(place.project, "crm", "account", scene.customer, limit=100)
+    assert {each.id for each in page.records if each.verdict.kept} == stored
+    assert page.notices[0].startswith("This sample is of all records")
+
+
+def test_a_list_and_a_history_are_judged_and_a_filter_that_cannot_be_is_told(unhurried):
+    place = unhurried
+    place.connect(LUMEN)
+    ids = [entry["id"] for entry in place.control.truth(LUMEN, "contacts") if not entry["deleted"]][:5]
+    place.control.settings(LUMEN, lists={"12": ids[:2]})
+
+    def judged(**choice):
+        place.write_sync(provider="hubspot", objects=[{"object": "contact", **choice}])
+        return preview(place.project, "crm", "contact", LUMEN, limit=5)
+
+    shown = judged(filter={"list": "12"}, history="all")
+    assert {each.id for each in shown.records if each.verdict.kept} == set(ids[:2])
+    assert {each.verdict.unmet for each in shown.records if not each.verdict.kept} == {("in list 12",)}
+    shown = judged(history="from now on")
+    assert not any(each.verdict.kept for each in shown.records)
+    assert shown.notices[1] == "The history is judged as if the sync began now."
+    shown = judged(filter={"field": "nowhere", "is_set": True})
+    assert [each.verdict for each in shown.records] == [None] * 5
+    assert "A run would fail: The filter of contacts asks for the field nowhere" in shown.notices[0]
 
 
 def test_an_account_that_is_left_alone_is_not_asked(unhurried, command_line):

@@ -106,6 +106,25 @@ def test_where_it_is_required_nothing_runs_that_was_not_applied(settled, command
         place.sync(ACME, name="other")
 
 
+def test_a_hidden_value_that_is_loaded_all_the_same_is_warned_of_wherever_it_is_decided(settled, command_line):
+    place, run = settled, command_line.at(settled)
+    hidden = {"name": "secret", "sources": {"salesforce": {"source": "LastName", "transform": "mask"}}}
+    contact = {"object": "contact", "custom_schema": {"version": 2, "fields": [hidden, {"name": "size"}]}}
+    place.write_sync(objects=[contact])
+    masked = {"source": "Fax", "transform": "drop"}
+    told = run("mapping", "set", ACME, "salesforce", "contact", f"size={json.dumps(masked)}")
+    assert (told.code, "size: the rule hides Fax" in told.text) == (0, True)
+    for verb in (["check"], ["check", "--live"], ["plan"]):
+        answer = run(*verb)
+        assert answer.code == 0, answer.text
+        assert "secret: the rule hides LastName" in answer.text
+        assert "Set `raw_fields: false` and `common_schema: false` for contact" in answer.text
+        assert (f"{ACME}" in answer.text and "size: the rule hides Fax" in answer.text) == (verb != ["check"])
+    place.write_sync(objects=[{**contact, "raw_fields": False, "common_schema": False}])
+    for verb in (["check"], ["check", "--live"], ["plan"]):
+        assert "the rule hides" not in run(*verb).text
+
+
 def test_without_the_setting_runs_use_what_is_written(settled):
     settled.write_sync(objects=[CONTACT, "account"])
     assert settled.sync_one(ACME, object_name="account").status == "success"
