@@ -1,24 +1,30 @@
 """What is to be remembered of single records, and what of it must not be told."""
 
 from collections.abc import Collection
+from typing import TYPE_CHECKING
 
 from sync_pipelines.engine.layout import ADDITIONAL_COLUMN, FieldPlan, is_common, root_of
 from sync_pipelines.engine.rules import rule_fields
+from sync_pipelines.engine.tally import Tally
 from sync_pipelines.engine.transforms.compiled import kind_named
 from sync_pipelines.model.checkpoint import Checkpoint
+from sync_pipelines.model.destination import Landing
 from sync_pipelines.model.mapping import FieldRule
 from sync_pipelines.model.provider import CrmObject
 from sync_pipelines.model.record_log import CHANGES, RecordLog
-from sync_pipelines.model.sync import Sync, SyncObject
+from sync_pipelines.model.sync import SyncObject
+
+if TYPE_CHECKING:
+    from sync_pipelines.engine.inbound import Work
 
 
-def log_of(
-    sync: Sync, declared: SyncObject, crm_object: CrmObject, plan: FieldPlan, known: Checkpoint
-) -> RecordLog | None:
-    """None where the sync wants none, and until a first read is done: that only adds rows, be it millions."""
-    if sync.record_log != CHANGES or known.read_until is None:
-        return None
-    return RecordLog(hidden_columns(declared, crm_object, plan), values=sync.log_values)
+def log_changes(work: "Work", landing: Landing, plan: FieldPlan, known: Checkpoint, tally: Tally) -> None:
+    """Gather them from now on, where the sync wants that and a first read is done: that only adds rows, be it
+    millions."""
+    if work.sync.record_log == CHANGES and known.read_until is not None:
+        hidden = hidden_columns(work.declared, work.crm_object, plan)
+        tally.log = RecordLog(hidden, values=work.sync.log_values)
+        landing.log_changes(tally.log)
 
 
 def hidden_columns(declared: SyncObject, crm_object: CrmObject, plan: FieldPlan) -> frozenset[str]:

@@ -26,9 +26,10 @@ from sync_pipelines.destinations.postgres.remapping import (
 )
 from sync_pipelines.destinations.postgres.statements import statements_of
 from sync_pipelines.destinations.postgres.statistics import refresh_statistics
+from sync_pipelines.model.brake import refuse_above
 from sync_pipelines.model.checkpoint import Checkpoint
 from sync_pipelines.model.destination import Batch, Observer, Row, Scope, StoredRecord
-from sync_pipelines.model.errors import DeleteBrake, DestinationBusy
+from sync_pipelines.model.errors import DestinationBusy
 from sync_pipelines.model.record_log import RecordLog
 from sync_pipelines.model.run import Counts
 
@@ -183,7 +184,7 @@ class PostgresLanding:
             lent.connection.execute(_BY_WALKS)
             unseen = self._count(lent, self._sql.count_unseen, values)
             if unseen:
-                self._brake(unseen, self._count(lent, self._sql.count_alive, values), brake)
+                refuse_above(brake, self._opening.scope, unseen, self._count(lent, self._sql.count_alive, values))
             deleted = self._delete(lent, values, hard=hard) if unseen or hard else 0
             self._observe("delete.marked")
             moved = self._checkpoints.forget_others(lent.connection, self._stored, moved)
@@ -377,16 +378,6 @@ class PostgresLanding:
     def _count(self, lent: Lent, statement: bytes, values: Mapping[str, Any]) -> int:
         row = lent.connection.execute(statement, values).fetchone()
         return int(row[0]) if row else 0
-
-    def _brake(self, unseen: int, alive: int, brake: float) -> None:
-        if unseen > brake * alive:
-            scope = self._opening.scope
-            raise DeleteBrake(
-                f"The full read of {scope.object} for customer {scope.customer_id} did not bring {unseen} of {alive} "
-                f"stored records ({unseen / alive:.0%}), more than the delete_brake of the sync {scope.sync} allows "
-                f"({brake:.0%}). Nothing was deleted. If they really are gone at the vendor, raise delete_brake in "
-                "the sync and run it again; otherwise find out why the read was short."
-            )
 
     def _delete(self, lent: Lent, values: Mapping[str, Any], *, hard: bool) -> int:
         if not hard:

@@ -20,9 +20,10 @@ from sync_pipelines.destinations.s3.merging import Merging
 from sync_pipelines.destinations.s3.storage import Overtaken
 from sync_pipelines.destinations.s3.stored import Stored
 from sync_pipelines.destinations.s3.values import FileRow, rows_of, table_of
+from sync_pipelines.model.brake import refuse_above
 from sync_pipelines.model.checkpoint import Checkpoint
 from sync_pipelines.model.destination import Batch, Observer, Row, Scope, StoredRecord, Table
-from sync_pipelines.model.errors import DeleteBrake, DestinationBusy, DestinationError, LeaseLost
+from sync_pipelines.model.errors import DestinationBusy, DestinationError, LeaseLost
 from sync_pipelines.model.record_log import DELETED, RecordLog
 from sync_pipelines.model.run import Counts
 
@@ -199,7 +200,7 @@ class FilesLanding:
             unseen = keys.unseen(self._stored.seen(self._position))
             alive = pc.invert(keys.table["deleted"])
             lost = keys.filter(pc.and_(unseen, alive))
-            self._brake(len(lost), keys.live(), brake)
+            refuse_above(brake, self._opening.scope, len(lost), keys.live())
             gone = keys.filter(pc.or_(unseen, keys.table["deleted"])) if hard else lost
             if self._telling is not None:
                 self._telling.add_ids(DELETED, gone.table["id"].to_pylist())
@@ -370,16 +371,6 @@ class FilesLanding:
             raise LeaseLost(
                 f"Another run has stored progress for {scope.object} of customer {scope.customer_id} in the sync "
                 f"{scope.sync} meanwhile. This one stopped and wrote nothing; there is nothing to do."
-            )
-
-    def _brake(self, unseen: int, alive: int, brake: float) -> None:
-        if unseen > brake * alive:
-            scope = self._opening.scope
-            raise DeleteBrake(
-                f"The full read of {scope.object} for customer {scope.customer_id} did not bring {unseen} of {alive} "
-                f"stored records ({unseen / alive:.0%}), more than the delete_brake of the sync {scope.sync} allows "
-                f"({brake:.0%}). Nothing was deleted. If they really are gone at the vendor, raise delete_brake in "
-                "the sync and run it again; otherwise find out why the read was short."
             )
 
     def _marked_deleted(self, table: pa.Table, manifest: Manifest) -> pa.Table:
