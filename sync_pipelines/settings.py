@@ -90,12 +90,27 @@ class Settings(LogSettings):
     celery_queue_per_provider: bool = Field(
         False, description="A queue provider_<name> for each provider instead of one queue, dagster, for all"
     )
+    code_server: str = Field(
+        "",
+        description="Where Dagster's code server of this project listens, as host:port or the path of a socket: it is "
+        "asked to load anew when syncs were made by API",
+    )
+    keep_vendor_events_days: int = Field(
+        7, ge=1, description="How long events of vendors are kept that could not be applied"
+    )
+    live_gather_seconds: float = Field(
+        1.0, ge=0, le=60, description="Changes that a vendor tells of one object within so long are read together"
+    )
+    live_at_once: int = Field(
+        4, ge=1, le=64, description="Of how many connections `sync-pipelines live` applies changes side by side"
+    )
     api_calls_per_second: float = Field(
         50, gt=0, description="Calls that one token may make in a second, for long; counted by each API process"
     )
     api_burst: int = Field(200, ge=1, description="Calls that one token may make at once")
     public_url: str = Field(
-        "", description="Where customers' browsers reach the API, for links to the connect page: https://sync.example"
+        "",
+        description="Where customers' browsers and vendors' webhooks reach the API: https://sync.example",
     )
     embed_origins: str = Field(
         "", description="Origins of pages that may embed the connect page, comma-separated; empty: none"
@@ -163,6 +178,7 @@ class Settings(LogSettings):
             requests=timedelta(days=self.keep_requests_days),
             audit=timedelta(days=self.keep_audit_days),
             budget_points=timedelta(days=self.keep_budget_points_days),
+            vendor_events=timedelta(days=self.keep_vendor_events_days),
             events=timedelta(days=self.keep_events_days),
             dagster_runs=timedelta(days=self.keep_dagster_runs_days),
         )

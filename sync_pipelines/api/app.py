@@ -13,6 +13,7 @@ from sync_pipelines.api import (
     connect_sessions,
     connections,
     explaining,
+    incoming,
     mappings,
     problems,
     sync_documents,
@@ -53,6 +54,7 @@ def create_app(project: Project) -> FastAPI:
         nouns.include_router(noun.router)
     app.include_router(nouns)
     app.include_router(_alive(project))
+    app.include_router(incoming.router)
     app.mount(PATH, create_pages(project))
     app.add_middleware(Guards)
     app.openapi = lambda: _document(app)  # type: ignore[method-assign]

@@ -17,6 +17,7 @@ from sync_pipelines.cli import (
     failed,
     fields,
     health,
+    live,
     local,
     mapping,
     metrics,
@@ -67,7 +68,7 @@ def main(
 GROUPS = (
     *(project_verbs, run, steer, verify, connect, erase, fields, mapping, failed, schema, explain),
     *(preview, plan, configuration),
-    *(health, budget, metrics, prune, compact, api, local),
+    *(health, budget, metrics, prune, compact, api, live, local),
 )
 for group in GROUPS:
     group.register(app)

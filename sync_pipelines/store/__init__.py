@@ -29,6 +29,7 @@ from sync_pipelines.store.runs import Runs
 from sync_pipelines.store.schemas import Schemas
 from sync_pipelines.store.sealing import KeyRing
 from sync_pipelines.store.tokens import ApiTokens
+from sync_pipelines.store.vendor_events import VendorEvents
 
 __all__ = [
     "ApiSync",
@@ -75,6 +76,7 @@ class Store:
         self.audit = Audit(self._engine)
         self.health = Health(self._engine)
         self.retention = Retention(self._engine)
+        self.vendor_events = VendorEvents(self._engine)
 
     def credentials(self, connection: Connection) -> StoredCredentials:
         """One connection's tokens."""

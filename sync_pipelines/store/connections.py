@@ -93,6 +93,12 @@ class Connections:
         found = self.list(provider=provider, customer_id=customer_id)
         return found[0] if found else None
 
+    def by_id(self, id: int) -> Connection | None:
+        """The connection of this number, None where there is none (any more)."""
+        with self._engine.connect() as database:
+            row = database.execute(select(*_COLUMNS).where(connections.c.id == id)).mappings().one_or_none()
+        return _connection(row) if row else None
+
     def get(self, customer_id: str, provider: str) -> Connection:
         """The customer's connection to a provider; ConfigurationError where there is none."""
         found = self.find(customer_id, provider)

@@ -12,6 +12,7 @@ from sync_pipelines.model.retention import Keep
 from sync_pipelines.store.connect_tables import connect_sessions
 from sync_pipelines.store.outbox_tables import events
 from sync_pipelines.store.tables import IDLE, audit, budget_points, requests, runs, schema_changes
+from sync_pipelines.store.vendor_event_tables import vendor_event_days, vendor_events
 
 AT_ONCE: Final = 5_000
 """Rows that one transaction deletes: it takes well under a second and keeps nobody waiting."""
@@ -114,6 +115,19 @@ def _outdated(keep: Keep, now: datetime | None) -> Mapping[str, _Outdated]:
             [budget_points.c.connection_id, budget_points.c.hour],
             budget_points.c.hour,
             now - keep.budget_points,
+        ),
+        "vendor events": _Outdated(
+            vendor_events,
+            [vendor_events.c.id],
+            vendor_events.c.received_at,
+            now - keep.vendor_events,
+            (vendor_events.c.next_at.is_(None),),
+        ),
+        "vendor event days": _Outdated(
+            vendor_event_days,
+            [vendor_event_days.c.provider, vendor_event_days.c.day],
+            vendor_event_days.c.day,
+            now - keep.runs,
         ),
         "events": _Outdated(events, [events.c.id], events.c.at, now - keep.events),
     }
