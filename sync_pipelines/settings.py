@@ -108,6 +108,13 @@ class Settings(LogSettings):
         50, gt=0, description="Calls that one token may make in a second, for long; counted by each API process"
     )
     api_burst: int = Field(200, ge=1, description="Calls that one token may make at once")
+    webhooks_to_private_addresses: bool = Field(
+        False, description="Endpoints may be at addresses that are not public: for development and closed networks"
+    )
+    webhooks_at_once: int = Field(16, ge=1, le=200, description="How many deliveries one process sends side by side")
+    dagster_url: str = Field(
+        "", description="Where people open Dagster, for links in messages: https://dagster.example"
+    )
     public_url: str = Field(
         "",
         description="Where customers' browsers and vendors' webhooks reach the API: https://sync.example",
