@@ -15,6 +15,7 @@ from sync_pipelines.api import (
     explaining,
     hooks,
     incoming,
+    logs,
     mappings,
     problems,
     sync_documents,
@@ -55,7 +56,7 @@ def create_app(project: Project, patience: Patience = USUAL) -> FastAPI:
     app.state.strangers = Pace(settings.api_strangers_per_second, settings.api_stranger_burst)
     problems.register(app)
     nouns = APIRouter(prefix=PREFIX)
-    of_syncs = (syncs, sync_documents, mappings, catalogue, watching, explaining)
+    of_syncs = (syncs, sync_documents, mappings, catalogue, watching, logs, explaining)
     for noun in (*of_syncs, connections, connect_sessions, webhooks, hooks):
         nouns.include_router(noun.router)
     app.include_router(nouns)
