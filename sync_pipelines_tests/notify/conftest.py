@@ -65,9 +65,8 @@ class Post:
 
 
 @pytest.fixture
-def outbox(postgres_server, migrated):
-    with copied(postgres_server, migrated) as database:
-        yield database
+def outbox(make_database):
+    return make_database.migrated()
 
 
 @pytest.fixture
