@@ -90,6 +90,11 @@ class Settings(LogSettings):
     celery_queue_per_provider: bool = Field(
         False, description="A queue provider_<name> for each provider instead of one queue, dagster, for all"
     )
+    code_server: str = Field(
+        "",
+        description="Where Dagster's code server of this project listens, as host:port or the path of a socket: it is "
+        "asked to load anew when syncs were made by API",
+    )
     keep_vendor_events_days: int = Field(
         7, ge=1, description="How long events of vendors are kept that could not be applied"
     )
@@ -103,6 +108,13 @@ class Settings(LogSettings):
         50, gt=0, description="Calls that one token may make in a second, for long; counted by each API process"
     )
     api_burst: int = Field(200, ge=1, description="Calls that one token may make at once")
+    webhooks_to_private_addresses: bool = Field(
+        False, description="Endpoints may be at addresses that are not public: for development and closed networks"
+    )
+    webhooks_at_once: int = Field(16, ge=1, le=200, description="How many deliveries one process sends side by side")
+    dagster_url: str = Field(
+        "", description="Where people open Dagster, for links in messages: https://dagster.example"
+    )
     public_url: str = Field(
         "",
         description="Where customers' browsers and vendors' webhooks reach the API: https://sync.example",

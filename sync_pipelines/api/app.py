@@ -13,12 +13,14 @@ from sync_pipelines.api import (
     connect_sessions,
     connections,
     explaining,
+    hooks,
     incoming,
     mappings,
     problems,
     sync_documents,
     syncs,
     watching,
+    webhooks,
 )
 from sync_pipelines.api.guards import Guards
 from sync_pipelines.api.pace import Pace
@@ -50,7 +52,8 @@ def create_app(project: Project) -> FastAPI:
     app.state.pace = Pace(project.settings.api_calls_per_second, project.settings.api_burst)
     problems.register(app)
     nouns = APIRouter(prefix=PREFIX)
-    for noun in (syncs, sync_documents, connections, connect_sessions, mappings, catalogue, watching, explaining):
+    of_syncs = (syncs, sync_documents, mappings, catalogue, watching, explaining)
+    for noun in (*of_syncs, connections, connect_sessions, webhooks, hooks):
         nouns.include_router(noun.router)
     app.include_router(nouns)
     app.include_router(_alive(project))

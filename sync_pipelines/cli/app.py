@@ -29,6 +29,7 @@ from sync_pipelines.cli import (
     schema,
     steer,
     verify,
+    webhooks,
 )
 from sync_pipelines.cli.printing import plain
 from sync_pipelines.logs import configure, masked, without_known
@@ -68,7 +69,7 @@ def main(
 GROUPS = (
     *(project_verbs, run, steer, verify, connect, erase, fields, mapping, failed, schema, explain),
     *(preview, plan, configuration),
-    *(health, budget, metrics, prune, compact, api, live, local),
+    *(health, budget, metrics, prune, compact, api, webhooks, live, local),
 )
 for group in GROUPS:
     group.register(app)

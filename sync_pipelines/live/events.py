@@ -43,7 +43,11 @@ class EventsLoop:
             applying = Applying(self._project, sessions, self._observe)
             while not stop.is_set():
                 self._take_results()
-                for group in self._next_groups(at_once - len(self._under_way)):
+                groups = self._next_groups(at_once - len(self._under_way))
+                if groups:
+                    # A sync may have been made by API since the last look.
+                    self._project.together.refresh()
+                for group in groups:
                     key = (group.connection_id, group.object)
                     self._not_before[key] = time.monotonic() + self._project.settings.live_gather_seconds
                     self._under_way[key] = pool.submit(applying.apply, group)

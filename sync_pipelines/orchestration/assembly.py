@@ -1,4 +1,4 @@
-"""A project's definitions: assets, jobs and sensors made from its configuration, without asking any database."""
+"""A project's definitions: assets, jobs and sensors made from its configuration."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +15,7 @@ from sync_pipelines.orchestration.executors import executor_of, queue_tags
 from sync_pipelines.orchestration.jobs import job_of
 from sync_pipelines.orchestration.live_changes import live_sensor
 from sync_pipelines.orchestration.names import refuse_ambiguous_names
+from sync_pipelines.orchestration.reloading import reload_sensor
 from sync_pipelines.orchestration.resources import SyncProject
 from sync_pipelines.orchestration.retention import retention_sensor
 from sync_pipelines.orchestration.sensors import connections_sensor, due_sensor
@@ -50,6 +51,7 @@ def definitions_of(project: Project, resource: SyncProject | None = None) -> dg.
         sensors.append(retention_sensor())
         sensors.append(live_sensor(keys))
         sensors.append(checks_sensor(checked))
+    sensors.append(reload_sensor(project.together.mark, project.settings, _try_out))
     return dg.Definitions(
         assets=assets,
         asset_checks=checks,
@@ -59,6 +61,11 @@ def definitions_of(project: Project, resource: SyncProject | None = None) -> dg.
         resources={"sync_project": resource or SyncProject()},
         executor=executor,
     )
+
+
+def _try_out(project: Project) -> None:
+    """Raises what loading these definitions would."""
+    dg.Definitions.validate_loadable(definitions_of(project))
 
 
 def subjects_of(project: Project, sync: Sync, places: Mapping[str, tuple[Path, int]]) -> Sequence[Subject]:

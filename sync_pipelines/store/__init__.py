@@ -14,6 +14,7 @@ from sync_pipelines.store.connect_sessions import ConnectSessions
 from sync_pipelines.store.connections import Connections
 from sync_pipelines.store.credentials import CredentialsSafe, StoredCredentials
 from sync_pipelines.store.database import check_current, make_engine, store_url
+from sync_pipelines.store.deliveries import Deliveries
 from sync_pipelines.store.due import Claim, Due, DueWork
 from sync_pipelines.store.endpoints import Endpoints
 from sync_pipelines.store.erasing import Erasing
@@ -66,6 +67,7 @@ class Store:
         self.budgets = Budgets(self._engine)
         self.due = Due(self._engine)
         self.endpoints = Endpoints(self._engine, ring)
+        self.deliveries = Deliveries(self._engine, self.endpoints)
         self.completeness = Completeness(self._engine)
         self.configurations = Configurations(self._engine)
         self.freshness = Freshness(self._engine)

@@ -62,6 +62,7 @@ class Visit:
             if cookie is None:
                 raise NoSession("none")
             found = self.project.store.connect_sessions.of_browser(cookie)
+            self.project.together.refresh()
         except NoSession:
             raise _ended(self.site) from None
         if found.provider not in self.project.providers:

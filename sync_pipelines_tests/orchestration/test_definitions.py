@@ -97,6 +97,7 @@ def test_every_sync_has_a_job_and_a_running_sensor_of_its_own():
         "connections",
         "checks",
         "retention",
+        "syncs_made_by_api",
         "live_changes",
     }
     assert {sensor.default_status for sensor in repository.sensor_defs} == {dg.DefaultSensorStatus.RUNNING}
