@@ -13,6 +13,8 @@ from sync_pipelines_tests.simulation.records import FIELDS, TEXTS
 POLICIES = (EVOLVE, EVOLVE, FREEZE, DISCARD_FIELD, DISCARD_RECORD)
 SHAPED = "tier"
 """The column that gets transforms: a text of a field that holds texts."""
+KINDS = {"is_set": 2, "is_not_set": 1, "equals": 1, "not_equals": 2, "in": 4, "not_in": 4, "contains": 4}
+"""Those that choose some records and not others come more often."""
 PARTS = ("a", "ö", "he", "0", "X")
 
 
@@ -96,12 +98,12 @@ def reshaped(shape, rng, setup):
 
 def _condition(rng, setup):
     field = rng.choice(FIELDS[setup.vendor, setup.word])
-    kind = rng.choice(("is_set", "is_not_set", "equals", "not_equals", "in", "not_in", "contains"))
+    kind = rng.choices(list(KINDS), weights=list(KINDS.values()))[0]
     if kind in ("is_set", "is_not_set"):
         return field, kind, ()
     if kind == "contains":
         return field, kind, (rng.choice(PARTS),)
-    return field, kind, tuple(rng.sample(TEXTS, 1 if kind.endswith("equals") else rng.randint(1, 4)))
+    return field, kind, tuple(rng.sample(TEXTS, 1 if kind.endswith("equals") else rng.randint(3, 6)))
 
 
 def drawn_transform(rng):

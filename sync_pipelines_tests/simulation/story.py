@@ -42,10 +42,8 @@ class Story:
     def told(self):
         """For a person who has to find out why."""
         head = f"Seed {self.seed}" + (f": BROKEN\n  {self.broken}" if self.broken else "")
-        family = " SHAPED=yes" if self.shaped else ""
-        return "\n".join(
-            (head, *(f"  {line}" for line in self.lines), f"Again: make simulate SEED={self.seed}{family}")
-        )
+        again = f"Again: make simulate SEED={self.seed}{' SHAPED=yes' if self.shaped else ''}"
+        return "\n".join((head, *(f"  {line}" for line in self.lines), again))
 
 
 def outcome(run):
