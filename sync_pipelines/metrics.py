@@ -7,6 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +17,8 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 from sqlalchemy.exc import DBAPIError
 
-from sync_pipelines.store.health import STATES, ConnectionHealth, Failures, Health, SyncHealth
+from sync_pipelines.store.health import STATES, ConnectionHealth, Failures, Health, SyncHealth, Telling
+from sync_pipelines.store.vendor_events import EventStanding, VendorEvents
 
 log = logging.getLogger(__name__)
 
@@ -40,11 +42,13 @@ class HealthCollector(Collector):
         self,
         health: Health,
         *,
+        events: VendorEvents | None = None,
         per_connection: bool = False,
         cache_seconds: float = CACHE_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._health = health
+        self._events = events
         self._per_connection = per_connection
         self._cache_seconds = cache_seconds
         self._clock = clock
@@ -61,12 +65,20 @@ class HealthCollector(Collector):
 
     def _read(self) -> Sequence[Metric]:
         try:
-            syncs, failures = self._health.syncs(), self._health.failures()
+            syncs, failures, telling = self._health.syncs(), self._health.failures(), self._health.telling()
             connections = self._health.connections() if self._per_connection else []
+            events = self._events.standing() if self._events is not None else []
         except DBAPIError as error:
             log.warning("The store does not answer: %s", error.orig)
             return [_store_up(0)]
-        return [_store_up(1), *of_syncs(syncs), *of_failures(failures, syncs), *of_connections(connections)]
+        return [
+            _store_up(1),
+            *of_syncs(syncs),
+            *of_failures(failures, syncs),
+            *of_connections(connections),
+            *of_telling(telling),
+            *of_events(events),
+        ]
 
 
 def of_syncs(syncs: Sequence[SyncHealth]) -> Iterator[Metric]:
@@ -162,6 +174,56 @@ def of_connections(connections: Sequence[ConnectionHealth]) -> Iterator[Metric]:
         if each.api_used_ratio is not None:
             used.add_metric(labels, each.api_used_ratio)
     yield from (health, success, late, used)
+
+
+def of_telling(telling: Sequence[Telling]) -> Iterator[Metric]:
+    """How well endpoints are told of events."""
+    if not telling:
+        return
+    endpoints = GaugeMetricFamily(
+        "sync_pipelines_endpoints", "Endpoints of a kind by their state.", labels=("kind", "state")
+    )
+    backlog = GaugeMetricFamily(
+        "sync_pipelines_deliveries_due", "Deliveries to enabled endpoints whose time has come.", labels=("kind",)
+    )
+    late = GaugeMetricFamily(
+        "sync_pipelines_deliveries_late_seconds",
+        "How long the delivery that waits longest has been due.",
+        labels=("kind",),
+    )
+    failures = GaugeMetricFamily(
+        "sync_pipelines_endpoint_failures", "Failed attempts in a row, of all endpoints of a kind.", labels=("kind",)
+    )
+    for each in telling:
+        for state in ("working", "failing", "disabled"):
+            endpoints.add_metric((each.kind, state), getattr(each, state))
+        backlog.add_metric((each.kind,), each.due)
+        late.add_metric((each.kind,), each.late_seconds)
+        failures.add_metric((each.kind,), each.failures)
+    yield from (endpoints, backlog, late, failures)
+
+
+def of_events(standing: Sequence[EventStanding]) -> Iterator[Metric]:
+    """What vendors told by themselves, by provider."""
+    now = datetime.now(UTC)
+    texts: dict[str, tuple[str, Callable[[EventStanding], float]]] = {
+        "waiting": ("Events of vendors that wait to be applied.", lambda each: each.waiting),
+        "oldest_seconds": (
+            "How long the oldest event has waited.",
+            lambda each: 0.0 if each.oldest_at is None else (now - each.oldest_at).total_seconds(),
+        ),
+        "given_up": ("Events that could not be applied and were left to the runs.", lambda each: each.given_up),
+        "unknown_today": (
+            "Events of accounts that nobody has connected, since midnight UTC.",
+            lambda each: each.unknown,
+        ),
+        "refused_today": ("Deliveries that were not the vendor's, since midnight UTC.", lambda each: each.refused),
+    }
+    for name, (help_text, value) in texts.items():
+        family = GaugeMetricFamily(f"sync_pipelines_events_{name}", help_text, labels=("provider",))
+        for each in standing:
+            family.add_metric((each.provider,), value(each))
+        yield family
 
 
 def registry_of(collector: HealthCollector) -> CollectorRegistry:

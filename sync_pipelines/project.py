@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 from sync_pipelines.applied import mark_of, unapplied
@@ -177,8 +178,8 @@ class Project:
         ids = None if connections is None else [item.id for item in connections]
         return self.store.budgets.budgets_of(ids, self.budget_terms)
 
-    def session(self, connection: Connection) -> VendorSession:
-        """A conversation with the vendor in this connection's name. Close it."""
+    def session(self, connection: Connection, *, attempts: int | None = None) -> VendorSession:
+        """A conversation with the vendor in this connection's name. Close it. `attempts`: tries of one call."""
         config = self.configuration.providers[connection.provider]
         return VendorSession(
             self.providers[connection.provider],
@@ -186,7 +187,7 @@ class Project:
             self.store.credentials(connection),
             config.client,
             timeout=self.settings.request_timeout_seconds,
-            attempts=self.settings.retry_attempts,
+            attempts=attempts or self.settings.retry_attempts,
             sleep=self._sleep,
             stop=self.stops.of(connection.customer_id),
             reserve=config.reserve,
@@ -237,7 +238,7 @@ class Project:
         """A test run: load at most `most` records of one object of these customers; their position stays as it is."""
         connections = {item.customer_id: item for item in self.connections(sync, customers)}
         wanted = [(object_name, customer) for customer in connections]
-        work = self._work(sync, wanted, connections, run_id=run_id, full=True, due_at={})
+        work = self.work(sync, wanted, connections, run_id=run_id, full=True, due_at={})
         return self._done([replace(item, first=most) for item in work], ignore, lambda run: None)
 
     def sync_objects(
@@ -260,7 +261,7 @@ class Project:
         self.refuse_unapplied(sync)
         wanted = [(name, customer) for name, customers in objects.items() for customer in customers]
         connections = {item.customer_id: item for item in self.connections(sync, sorted({who for _, who in wanted}))}
-        work = self._work(sync, wanted, connections, run_id=run_id, full=full, due_at=due_at or {})
+        work = self.work(sync, wanted, connections, run_id=run_id, full=full, due_at=due_at or {})
         return self._done(work, observe, on_done)
 
     def _done(self, work: Sequence[Work], observe: Observer, on_done: Callable[[SyncRun], None]) -> list[SyncRun]:
@@ -284,15 +285,15 @@ class Project:
             finally:
                 spending.record()
 
-    def _work(
+    def work(
         self,
         sync: str,
         wanted: Sequence[tuple[str, str]],
         connections: Mapping[str, Connection],
         *,
         run_id: str,
-        full: bool,
-        due_at: Mapping[str, datetime],
+        full: bool = False,
+        due_at: Mapping[str, datetime] = MappingProxyType({}),
     ) -> list[Work]:
         """For each (object, customer) what is to be done."""
         declared = {name: self.declared(sync, name) for name, _ in wanted}

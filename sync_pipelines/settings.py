@@ -1,6 +1,7 @@
 """Every setting, typed, in one class: the only reader of the environment."""
 
 import os
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import cached_property
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 from urllib.parse import unquote, urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from sync_pipelines.model.errors import ConfigurationError
@@ -89,10 +90,45 @@ class Settings(LogSettings):
     celery_queue_per_provider: bool = Field(
         False, description="A queue provider_<name> for each provider instead of one queue, dagster, for all"
     )
+    code_server: str = Field(
+        "",
+        description="Where Dagster's code server of this project listens, as host:port or the path of a socket: it is "
+        "asked to load anew when syncs were made by API",
+    )
+    keep_vendor_events_days: int = Field(
+        7, ge=1, description="How long events of vendors are kept that could not be applied"
+    )
+    live_gather_seconds: float = Field(
+        1.0, ge=0, le=60, description="Changes that a vendor tells of one object within so long are read together"
+    )
+    live_at_once: int = Field(
+        4, ge=1, le=64, description="Of how many connections `sync-pipelines live` applies changes side by side"
+    )
     api_calls_per_second: float = Field(
         50, gt=0, description="Calls that one token may make in a second, for long; counted by each API process"
     )
     api_burst: int = Field(200, ge=1, description="Calls that one token may make at once")
+    webhooks_to_private_addresses: bool = Field(
+        False, description="Endpoints may be at addresses that are not public: for development and closed networks"
+    )
+    webhooks_at_once: int = Field(16, ge=1, le=200, description="How many deliveries one process sends side by side")
+    dagster_url: str = Field(
+        "", description="Where people open Dagster, for links in messages: https://dagster.example"
+    )
+    public_url: str = Field(
+        "",
+        description="Where customers' browsers and vendors' webhooks reach the API: https://sync.example",
+    )
+    embed_origins: str = Field(
+        "", description="Origins of pages that may embed the connect page, comma-separated; empty: none"
+    )
+    product_name: str = Field("", max_length=100, description="What the connect page calls your product")
+    connect_link_minutes: int = Field(
+        15, ge=1, le=1_440, description="How long a link to the connect page can be opened"
+    )
+    connect_session_minutes: int = Field(
+        60, ge=5, le=1_440, description="How long a browser that has opened it may use the connect page"
+    )
 
     @model_validator(mode="after")
     def _refuse_default_secrets(self) -> "Settings":
@@ -102,6 +138,26 @@ class Settings(LogSettings):
                 "make one with `sync-pipelines key new` and put it first"
             )
         return self
+
+    @field_validator("public_url")
+    @classmethod
+    def _a_whole_url(cls, written: str) -> str:
+        if written and not re.fullmatch(r"https?://[^\s/?#@\"'<>;]+(/[A-Za-z0-9._~/-]*)?", written):
+            raise ValueError("write scheme and host, such as https://sync.example")
+        return written.rstrip("/")
+
+    @field_validator("embed_origins")
+    @classmethod
+    def _origins(cls, written: str) -> str:
+        for each in filter(None, map(str.strip, written.split(","))):
+            if not re.fullmatch(r"https?://[A-Za-z0-9.*:\[\]-]+", each):
+                raise ValueError(f"{each!r} is no origin: write such as https://app.example")
+        return written
+
+    @property
+    def may_embed(self) -> tuple[str, ...]:
+        """Origins of pages that may embed the connect page."""
+        return tuple(each.strip() for each in self.embed_origins.split(",") if each.strip())
 
     @cached_property
     def key_ring(self) -> tuple[Secret, ...]:
@@ -129,6 +185,7 @@ class Settings(LogSettings):
             requests=timedelta(days=self.keep_requests_days),
             audit=timedelta(days=self.keep_audit_days),
             budget_points=timedelta(days=self.keep_budget_points_days),
+            vendor_events=timedelta(days=self.keep_vendor_events_days),
             events=timedelta(days=self.keep_events_days),
             dagster_runs=timedelta(days=self.keep_dagster_runs_days),
         )

@@ -10,17 +10,23 @@ from fastapi.routing import APIRoute
 
 from sync_pipelines.api import (
     catalogue,
+    connect_sessions,
     connections,
     explaining,
+    hooks,
+    incoming,
     mappings,
     problems,
     sync_documents,
     syncs,
     watching,
+    webhooks,
 )
 from sync_pipelines.api.guards import Guards
 from sync_pipelines.api.pace import Pace
 from sync_pipelines.project import Project
+from sync_pipelines.web import create_pages
+from sync_pipelines.web.site import PATH
 
 PREFIX: Final = "/api/v1"
 DESCRIPTION: Final = """\
@@ -46,10 +52,13 @@ def create_app(project: Project) -> FastAPI:
     app.state.pace = Pace(project.settings.api_calls_per_second, project.settings.api_burst)
     problems.register(app)
     nouns = APIRouter(prefix=PREFIX)
-    for noun in (syncs, sync_documents, connections, mappings, catalogue, watching, explaining):
+    of_syncs = (syncs, sync_documents, mappings, catalogue, watching, explaining)
+    for noun in (*of_syncs, connections, connect_sessions, webhooks, hooks):
         nouns.include_router(noun.router)
     app.include_router(nouns)
     app.include_router(_alive(project))
+    app.include_router(incoming.router)
+    app.mount(PATH, create_pages(project))
     app.add_middleware(Guards)
     app.openapi = lambda: _document(app)  # type: ignore[method-assign]
     return app

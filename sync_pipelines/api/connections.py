@@ -1,18 +1,22 @@
 """Customers and their connections."""
 
+from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Response
-from pydantic import BaseModel
+from fastapi import APIRouter, Path, Query
+from pydantic import BaseModel, Field
 
-from sync_pipelines.api.access import Caller, ConnectionsReader, ConnectionsWriter, TheProject, seen
+from sync_pipelines import connecting
+from sync_pipelines.api.access import Caller, ConnectionsReader, ConnectionsWriter, CustomersEraser, TheProject, seen
 from sync_pipelines.api.paging import Cursor, Limit, Listed, page, position
 from sync_pipelines.api.problems import answers, not_found
-from sync_pipelines.api.shapes import ConnectionShape, CustomerShape
+from sync_pipelines.api.shapes import ConnectionShape, CustomerShape, Shape
 from sync_pipelines.api.words import CustomerId, Text
+from sync_pipelines.connecting import account_of
+from sync_pipelines.erasing import erase, left_over
 from sync_pipelines.model.connection import Connection
-from sync_pipelines.model.provider import Account
 from sync_pipelines.project import Project
+from sync_pipelines.store.erasing import Erasure
 
 router = APIRouter(tags=["connections"])
 TheCustomer = Annotated[CustomerId, Path(description="The customer's id, as your product has it")]
@@ -24,6 +28,34 @@ class Tested(BaseModel):
 
     account_id: str
     account_name: str
+
+
+class Disconnected(BaseModel):
+    """The connection is forgotten. `message`: what became of the access at the vendor."""
+
+    message: str = Field(examples=["Salesforce has ended the access."])
+
+
+class ReceiptShape(Shape):
+    """What was erased: how many rows, by where they were. `dagster` is missing there while Dagster has not done its
+    part yet. `customer_hash` is the SHA-256 of `salt` and the customer's id; the receipt does not tell who it was."""
+
+    id: str
+    customer_hash: str
+    salt: str
+    actor: str
+    begun_at: datetime
+    finished_at: datetime | None
+    removed: dict[str, dict[str, int]] = Field(
+        examples=[{"warehouse/crm": {"crm_contact": 2600}, "store": {"connections": 1, "runs": 40}}]
+    )
+    left: list[str] = Field(description="What is not removed by this, for a person")
+    digest: str | None = Field(description="SHA-256 of what the receipt says")
+
+    @classmethod
+    def of(cls, found: Erasure) -> "ReceiptShape":
+        names = ("customer_hash", "salt", "actor", "begun_at", "finished_at", "removed", "digest")
+        return cls(id=str(found.id), left=left_over(found), **{name: getattr(found, name) for name in names})
 
 
 @router.get("/customers", responses=answers())
@@ -53,6 +85,17 @@ def get_customer(customer_id: TheCustomer, project: TheProject, caller: Connecti
     if not found:
         raise not_found(f"There is no customer {customer_id}.")
     return CustomerShape(id=customer_id, connections=[ConnectionShape.of(each) for each in found])
+
+
+@router.delete("/customers/{customer_id}", responses=answers(502))
+def erase_customer(customer_id: TheCustomer, project: TheProject, caller: CustomersEraser) -> ReceiptShape:
+    """Erase it everywhere: its rows in every destination, credentials, mappings, runs, logs. The receipt.
+
+    Its runs are stopped first, for which it waits up to a minute. Repeating it finishes what was broken off. Whoever is
+    not connected (any more) may have rows too, so that no customer is refused as unknown.
+    """
+    seen(caller, customer_id)
+    return ReceiptShape.of(erase(project, customer_id, actor=caller.actor))
 
 
 @router.get("/connections", responses=answers(404))
@@ -94,21 +137,20 @@ def test_connection(
 ) -> Tested:
     """Ask the vendor who the account is: one call, with the stored credentials."""
     connection = connection_of(project, caller, customer_id, provider)
-    session = project.session(connection)
-    try:
-        account: Account = session.ask(project.providers[provider].identify())
-    finally:
-        session.close()
+    account = account_of(project, connection)
     return Tested(account_id=account.id, account_name=account.name)
 
 
-@router.delete("/connections/{customer_id}/{provider}", status_code=204, responses=answers(404))
+@router.delete("/connections/{customer_id}/{provider}", responses=answers(404))
 def disconnect(
     customer_id: TheCustomer, provider: TheProvider, project: TheProject, caller: ConnectionsWriter
-) -> Response:
-    """Forget the connection and its credentials. Its rows, runs and mappings stay."""
-    project.store.connections.disconnect(connection_of(project, caller, customer_id, provider), actor=caller.actor)
-    return Response(status_code=204)
+) -> Disconnected:
+    """End the access at the vendor, and forget the connection and its credentials whatever the vendor answers.
+
+    Its rows, runs and mappings stay.
+    """
+    connection = connection_of(project, caller, customer_id, provider)
+    return Disconnected(message=connecting.disconnect(project, connection, actor=caller.actor))
 
 
 def connection_of(project: Project, caller: Caller, customer_id: str, provider: str) -> Connection:

@@ -65,8 +65,11 @@ class Guards:
                 begun = True
                 log.info("%s -> %d", _told(scope), message["status"])
                 headers = MutableHeaders(scope=message)
+                # Pages say themselves what they allow, be it a frame.
+                own = "Content-Security-Policy" in headers
                 for name, value in _HEADERS.items():
-                    headers.setdefault(name, value)
+                    if not own or name != "X-Frame-Options":
+                        headers.setdefault(name, value)
                 headers["X-Request-ID"] = number
             await send(message)
 

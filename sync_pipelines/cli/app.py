@@ -12,10 +12,12 @@ from sync_pipelines.cli import (
     compact,
     configuration,
     connect,
+    erase,
     explain,
     failed,
     fields,
     health,
+    live,
     local,
     mapping,
     metrics,
@@ -27,6 +29,7 @@ from sync_pipelines.cli import (
     schema,
     steer,
     verify,
+    webhooks,
 )
 from sync_pipelines.cli.printing import plain
 from sync_pipelines.logs import configure, masked, without_known
@@ -64,9 +67,9 @@ def main(
 
 
 GROUPS = (
-    *(project_verbs, run, steer, verify, connect, fields, mapping, failed, schema, explain),
+    *(project_verbs, run, steer, verify, connect, erase, fields, mapping, failed, schema, explain),
     *(preview, plan, configuration),
-    *(health, budget, metrics, prune, compact, api, local),
+    *(health, budget, metrics, prune, compact, api, webhooks, live, local),
 )
 for group in GROUPS:
     group.register(app)

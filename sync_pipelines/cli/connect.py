@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from sync_pipelines.cli.printing import say, table
+from sync_pipelines.cli.steer import whoami
 
 
 def register(app: typer.Typer) -> None:
@@ -117,12 +118,13 @@ def disconnect(
     customer: Annotated[str, typer.Argument(help="The customer's id")],
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Forget a customer's credentials. Rows in the destination stay."""
+    """End the access at the vendor and forget the credentials, whatever it answers. Rows in the destination stay."""
+    from sync_pipelines.connecting import disconnect as end
     from sync_pipelines.project import opened
 
     with opened(with_store=True) as project:
         connection = project.store.connections.get(customer, provider)
         if not yes:
             typer.confirm(f"Forget the credentials of {customer} for {provider}?", abort=True)
-        project.store.connections.disconnect(connection)
-    say(f"{customer} is disconnected from {provider}. Its rows stay in the destination.")
+        told = end(project, connection, actor=whoami())
+    say(f"{customer} is disconnected from {provider}. {told} Its rows stay in the destination.")

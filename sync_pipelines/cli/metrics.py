@@ -35,7 +35,9 @@ def metrics(
     if (textfile is None) == (not serve):
         raise ConfigurationError("Say where the metrics go: --textfile PATH, or --serve.")
     with opened() as project:
-        collector = HealthCollector(project.store.health, per_connection=per_connection)
+        collector = HealthCollector(
+            project.store.health, events=project.store.vendor_events, per_connection=per_connection
+        )
         if textfile is not None:
             _write(collector, textfile)
             # After the file, which tells of a store that is away.

@@ -100,6 +100,9 @@ class Chunk:
         self.resume: PageToken | None = None
         self.total: int | None = None
 
+    def __contains__(self, id: str) -> bool:
+        return id in self._texts
+
     @property
     def is_full(self) -> bool:
         most = self._plan.most_rows

@@ -135,7 +135,7 @@ def sync_object(
         checkpoint = begin(work, known, all_marks, vendor, tally.account_id, reread=reread)
         selection = selecting.select(work.declared, work.crm_object, schema, checkpoint, plan.custom)
         plan = replace(plan, fields=selecting.with_fields(plan.fields, selection))
-        chunks = _chunk_plan(work, ruling, table, plan, checkpoint.seed or checkpoint.fingerprint)
+        chunks = chunk_plan_of(work, ruling, table, plan, checkpoint.seed or checkpoint.fingerprint)
         read = _Read(
             work=work,
             vendor=vendor,
@@ -165,7 +165,8 @@ def _tell_missing(plan: FieldPlan, ruling: Ruling, tally: Tally) -> None:
             )
 
 
-def _chunk_plan(work: Work, ruling: Ruling, table: Table, plan: FieldPlan, mark: str) -> ChunkPlan:
+def chunk_plan_of(work: Work, ruling: Ruling, table: Table, plan: FieldPlan, mark: str) -> ChunkPlan:
+    """How the work's records become rows. `mark`: of the rules that rows are made by, it goes into their hashes."""
     crm_object, schema = work.crm_object, ruling.schema
     mapper = LaterMapper(
         lambda: RecordMapper(

@@ -83,3 +83,8 @@ class Checkpoint:
     selection: str = ""
     began_at: datetime | None = None
     version: int = 0
+
+    @property
+    def rules(self) -> tuple[object, ...]:
+        """What decides how rows are made and which of them are there: equal as long as none of it changes."""
+        return self.account_id, self.fingerprint, self.seed, self.backfill, self.backfills, self.selection

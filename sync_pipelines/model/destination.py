@@ -74,6 +74,19 @@ class ReadyRows:
 NO_ROWS = ReadyRows(())
 
 
+class PartOf:
+    """Some rows of a Batch, by their places."""
+
+    def __init__(self, batch: Batch, places: Sequence[int]) -> None:
+        self._batch = batch
+        self._places = places
+        self.ids: Sequence[str] = [batch.ids[place] for place in places]
+        self.hashes: Sequence[int] = [batch.hashes[place] for place in places]
+
+    def columns(self, places: Sequence[int]) -> Columns:
+        return self._batch.columns([self._places[place] for place in places])
+
+
 class StoredRecord(NamedTuple):
     """What a row keeps of its record. `raw`: the row's raw_data as JSON; None where the row has none."""
 
@@ -179,6 +192,24 @@ class Landing(Protocol):
         """
         ...
 
+    def amend(
+        self,
+        batch: Batch,
+        *,
+        merged: Sequence[tuple[str, str]] = (),
+        removed: Sequence[str] = (),
+        regrouped: Sequence[str] = (),
+        gone: Sequence[str] = (),
+    ) -> Counts:
+        """As `load`, for single records that are looked at beside whoever reads the scope: the position stays.
+
+        What is amended is noted until a read ends that began later. A full read that is under way takes it for seen,
+        and a `load` of a landing that was opened before leaves it alone (it counts as unchanged): its page may be the
+        older one. DestinationBusy where rows are made by other rules by now than when this landing was opened, or
+        where nothing has been loaded yet.
+        """
+        ...
+
     def delete_unseen(self, checkpoint: Checkpoint, *, hard: bool, brake: float) -> int:
         """After a complete full read: delete this scope's rows whose ids were not seen in it, store the checkpoint.
 
@@ -209,7 +240,8 @@ class Landing(Protocol):
         and time. `dropped`: columns that the table no longer has; their errors go.
 
         Whatever `checkpoint.reading` is stays with the ids it has seen. LeaseLost as in `load`, which also keeps a row
-        that another run has written since `stored` from being set to what it was.
+        that another run has written since `stored` from being set to what it was. DestinationBusy where one of these
+        rows was amended since this landing was opened.
         """
         ...
 
@@ -260,6 +292,16 @@ class Destination(Protocol):
 
     def failed_counts(self, scopes: Sequence[Scope], table: Table) -> list[FailedCount]:
         """How many there are of `failed` for each customer, column and reason, by these, the most first."""
+        ...
+
+    def of_customer(
+        self, application_id: str, customer_id: str, provider: str | None = None, *, remove: bool = False
+    ) -> Mapping[str, int]:
+        """By table, how many rows the customer has here, whichever sync wrote them, positions and all that is kept
+        besides; `remove`: how many it had, and none is left. `provider`: only what came from there.
+
+        Nobody may be writing for the customer meanwhile. Ended half-way, the next one removes the rest.
+        """
         ...
 
     def find(self, scope: Scope, table: Table, id: str) -> Found:

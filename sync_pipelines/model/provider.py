@@ -1,6 +1,6 @@
 """What a provider module declares about its vendor: facts as values, and the few flows that a table cannot say."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, TypeAlias
@@ -11,6 +11,7 @@ from sync_pipelines.model.errors import ConfigurationError, SyncError
 from sync_pipelines.model.filter import Filter
 from sync_pipelines.model.flow import Flow, PageToken, Request, Response
 from sync_pipelines.model.secret import Secret
+from sync_pipelines.model.webhook import Webhooks
 
 ASSOCIATIONS: Final = ".associations"
 """The ending of objects whose records are the links of another one's. No vendor's object has a dot in its name."""
@@ -257,6 +258,11 @@ class Provider:
     """(object, id of a list) -> the ids of the object's records in it, as a set."""
     find: Find | None = None
     """Yields a page with the one record of this id, as `read` gives it; no page when there is none."""
+    read_ids: Callable[[ReadPlan, Sequence[str]], Flow] | None = None
+    """Yields pages with the records of these ids as they are now, as `read` gives them, deleted ones too where the
+    vendor still shows them; of associations, the links of the records of these ids. None: it cannot be asked so."""
+    webhooks: Webhooks | None = None
+    """How the vendor tells changes by itself. None: it does not."""
     overlap: timedelta = timedelta(minutes=10)
     category: str = "crm"
     usage: Callable[[Mapping[str, str]], tuple[int, int] | None] = lambda headers: None

@@ -7,7 +7,8 @@ from datetime import timedelta
 @dataclass(frozen=True, kw_only=True)
 class Keep:
     """Ages at which things are forgotten. `runs` are those that changed something or failed, `idle_runs` the others;
-    `events` are those that endpoints wanted, with their deliveries; `dagster_runs` are Dagster's own, with theirs."""
+    `events` are those that endpoints wanted, with their deliveries; `dagster_runs` are Dagster's own, with theirs;
+    `vendor_events` those of vendors that could not be applied."""
 
     runs: timedelta
     idle_runs: timedelta
@@ -16,3 +17,4 @@ class Keep:
     budget_points: timedelta
     events: timedelta
     dagster_runs: timedelta
+    vendor_events: timedelta = timedelta(days=7)

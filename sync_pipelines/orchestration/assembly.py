@@ -1,4 +1,4 @@
-"""A project's definitions: assets, jobs and sensors made from its configuration, without asking any database."""
+"""A project's definitions: assets, jobs and sensors made from its configuration."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +13,9 @@ from sync_pipelines.orchestration.assets import Subject, multi_asset_of
 from sync_pipelines.orchestration.checks import Checked, check_job_of, checks_of, checks_sensor, daily_check
 from sync_pipelines.orchestration.executors import executor_of, queue_tags
 from sync_pipelines.orchestration.jobs import job_of
+from sync_pipelines.orchestration.live_changes import live_sensor
 from sync_pipelines.orchestration.names import refuse_ambiguous_names
+from sync_pipelines.orchestration.reloading import reload_sensor
 from sync_pipelines.orchestration.resources import SyncProject
 from sync_pipelines.orchestration.retention import retention_sensor
 from sync_pipelines.orchestration.sensors import connections_sensor, due_sensor
@@ -31,8 +33,10 @@ def definitions_of(project: Project, resource: SyncProject | None = None) -> dg.
     sensors: list[dg.SensorDefinition] = []
     jobs: list[Any] = []
     checks, schedules, checked = [], [], []
+    keys: dict[tuple[str, str], dg.AssetKey] = {}
     for sync in syncs:
         subjects = subjects_of(project, sync, places)
+        keys |= {(sync.name, subject.declared.object): subject.key for subject in subjects}
         job = job_of(sync, [subject.key for subject in subjects], executor)
         assets.append(multi_asset_of(sync, subjects, tags=queue_tags(project.settings, sync)))
         jobs.append(job)
@@ -45,7 +49,9 @@ def definitions_of(project: Project, resource: SyncProject | None = None) -> dg.
         jobs.append(steering_job)
         sensors.append(connections_sensor(sorted({sync.provider for sync in syncs}), project.settings))
         sensors.append(retention_sensor())
+        sensors.append(live_sensor(keys))
         sensors.append(checks_sensor(checked))
+    sensors.append(reload_sensor(project.together.mark, project.settings, _try_out))
     return dg.Definitions(
         assets=assets,
         asset_checks=checks,
@@ -55,6 +61,11 @@ def definitions_of(project: Project, resource: SyncProject | None = None) -> dg.
         resources={"sync_project": resource or SyncProject()},
         executor=executor,
     )
+
+
+def _try_out(project: Project) -> None:
+    """Raises what loading these definitions would."""
+    dg.Definitions.validate_loadable(definitions_of(project))
 
 
 def subjects_of(project: Project, sync: Sync, places: Mapping[str, tuple[Path, int]]) -> Sequence[Subject]:

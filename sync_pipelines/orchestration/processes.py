@@ -34,6 +34,7 @@ MOST_RESTARTS: Final = 5
 """Of one process, while it is watched: what keeps ending has a cause that a person has to look at."""
 UNREACHABLE: Final = "DagsterUserCodeUnreachableError"
 """In the error of a code location whose server does not listen yet."""
+CODE_SOCKET: Final = "code.sock"
 LOG_FOLDER: Final = "process_logs"
 """Not `logs`: Dagster's telemetry empties a folder of that name, switched off or not."""
 
@@ -165,7 +166,7 @@ class DagsterProcesses:
         (self.home / "dagster.yaml").write_text(self._instance_settings(), encoding="utf-8")
         # The path of a unix socket has 107 bytes at most, so it cannot lie below the project.
         self._socket_folder = Path(tempfile.mkdtemp(prefix="sync-pipelines-"))
-        code_socket = self._socket_folder / "code.sock"
+        code_socket = self._socket_folder / CODE_SOCKET
         workspace = self.home / "workspace.yaml"
         place = {"socket": str(code_socket), "location_name": LOCATION}
         workspace.write_text(yaml.safe_dump({"load_from": [{"grpc_server": place}]}), encoding="utf-8")
@@ -208,6 +209,8 @@ class DagsterProcesses:
     def _launch(self, name: str, command: tuple[str, ...]) -> Started:
         file = self.home / LOG_FOLDER / f"{name.replace(' ', '_')}.log"
         ours = {"DAGSTER_HOME": str(self.home), "PYTHONUNBUFFERED": "1"}
+        if self._socket_folder is not None:
+            ours["SYNC_PIPELINES_CODE_SERVER"] = str(self._socket_folder / CODE_SOCKET)
         with file.open("ab") as output, _interrupts_reach_children():
             process = subprocess.Popen(
                 command,

@@ -11,6 +11,7 @@ import dagster as dg
 from pydantic import BaseModel
 
 from sync_pipelines.model.sync import Sync
+from sync_pipelines.orchestration.erasing import erase_waiting
 from sync_pipelines.orchestration.names import SYNC_TAG, snake
 from sync_pipelines.orchestration.old_events import OldEvents
 from sync_pipelines.orchestration.resources import SyncProject
@@ -154,6 +155,7 @@ def retention_sensor() -> dg.SensorDefinition:
         before = datetime.now(UTC) - project.settings.keep.dagster_runs
         place = Place.model_validate_json(context.cursor) if context.cursor else Place()
         ours = Ours.of(project.configuration.syncs.values())
+        rows["erased customers"] = erase_waiting(context.instance, project, ours)
         forgotten, place = prune_dagster(context.instance, ours, before, place)
         return dg.SensorResult(skip_reason=in_words(rows, forgotten), cursor=place.model_dump_json())
 

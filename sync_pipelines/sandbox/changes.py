@@ -18,7 +18,7 @@ from sync_pipelines.sandbox.world import World
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """One change of one record. `operation`: upsert, delete, purge (gone without a trace) or merge.
+    """One change of one record. `operation`: upsert, delete, restore, purge (gone without a trace) or merge.
 
     Stamps (epoch ms) are the sandbox clock's now where none is given. A change with `visible` in the future happens
     then, with the stamp it has now: a late commit.
@@ -48,13 +48,15 @@ def apply(world: World, account: Account, change: Change) -> str:
     row = find(world, account, spec, change.id or "")
     if change.operation == "delete":
         delete(world, account, spec, row, stamped)
+    elif change.operation == "restore":
+        restore(world, account, spec, row)
     elif change.operation == "purge":
         world.purged[row.key] = row
         world.storage.remove(row.key)
     elif change.operation == "merge":
         merge(world, account, spec, winner=find(world, account, spec, change.into or ""), loser=row, at=stamped)
     else:
-        raise ValueError(f"no operation {change.operation!r}; known: upsert, delete, purge, merge")
+        raise ValueError(f"no operation {change.operation!r}; known: upsert, delete, restore, purge, merge")
     return change.id or ""
 
 

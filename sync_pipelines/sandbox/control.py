@@ -111,7 +111,8 @@ class Control:
         return dict(self._ask("POST", f"/accounts/{account}/change", {"object": object, "seed": seed, **counts}))
 
     def record(self, account: str, object: str, **change: Any) -> str:
-        """One change: operation= upsert, delete, purge or merge; id=, fields=, into=, modified=, created=, visible=."""
+        """One change: operation= upsert, delete, restore, purge or merge; id=, fields=, into=, and the times modified=,
+        created=, visible=."""
         wish = {name: _text(value) for name, value in change.items()}
         return str(self._ask("POST", f"/accounts/{account}/record", {"object": object, **wish})["id"])
 

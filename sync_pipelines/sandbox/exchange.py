@@ -58,6 +58,12 @@ class Call:
     def form(self) -> dict[str, str]:
         return dict(parse_qsl(self.body.decode("utf-8", "replace"), keep_blank_values=True))
 
+    @property
+    def refresh_token(self) -> str:
+        """The one that a call to the token endpoint is about: to be used, or to be revoked."""
+        form = self.form()
+        return form.get("refresh_token") or form.get("token", "")
+
     def json(self) -> Any:
         """The body as Python values. msgspec.DecodeError when it is none."""
         return msgspec.json.decode(self.body) if self.body else {}

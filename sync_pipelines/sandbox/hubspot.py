@@ -152,7 +152,7 @@ class HubSpot:
 
     def identify(self, call: Call, *, open: bool) -> None:
         if open:
-            call.account, _ = call.world.holder(call.form().get("refresh_token", ""), "refresh")
+            call.account, _ = call.world.holder(call.refresh_token, "refresh")
             call.account = call.account or oauth.account_of_code(call, call.form().get("code", ""))
             return
         scheme, _, presented = call.headers.get("authorization", "").partition(" ")

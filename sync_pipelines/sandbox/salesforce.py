@@ -140,7 +140,7 @@ class Salesforce:
         name, _, instance = (org or "").partition(".")
         by_path = None if org is None else call.world.account(name)
         if open:
-            holder, _ = call.world.holder(call.form().get("refresh_token", ""), "refresh")
+            holder, _ = call.world.holder(call.refresh_token, "refresh")
             call.account = by_path or holder or oauth.account_of_code(call, call.form().get("code", ""))
             return
         scheme, _, presented = call.headers.get("authorization", "").partition(" ")

@@ -10,11 +10,14 @@ from sync_pipelines.store.audit import Audit, AuditEntry
 from sync_pipelines.store.budgets import Budgets
 from sync_pipelines.store.completeness import Completeness, Standing
 from sync_pipelines.store.configurations import AppliedVersion, Configurations
+from sync_pipelines.store.connect_sessions import ConnectSessions
 from sync_pipelines.store.connections import Connections
 from sync_pipelines.store.credentials import CredentialsSafe, StoredCredentials
 from sync_pipelines.store.database import check_current, make_engine, store_url
+from sync_pipelines.store.deliveries import Deliveries
 from sync_pipelines.store.due import Claim, Due, DueWork
 from sync_pipelines.store.endpoints import Endpoints
+from sync_pipelines.store.erasing import Erasing
 from sync_pipelines.store.freshness import Freshness, Late
 from sync_pipelines.store.health import Health
 from sync_pipelines.store.leases import Leases
@@ -27,6 +30,7 @@ from sync_pipelines.store.runs import Runs
 from sync_pipelines.store.schemas import Schemas
 from sync_pipelines.store.sealing import KeyRing
 from sync_pipelines.store.tokens import ApiTokens
+from sync_pipelines.store.vendor_events import VendorEvents
 
 __all__ = [
     "ApiSync",
@@ -54,6 +58,8 @@ class Store:
         self._safe = CredentialsSafe(ring)
         self._engine: Engine = make_engine(store_url(url))
         self.connections = Connections(self._engine, self._safe)
+        self.connect_sessions = ConnectSessions(self._engine, self._safe)
+        self.erasing = Erasing(self._engine)
         self.mappings = Mappings(self._engine)
         self.api_syncs = ApiSyncs(self._engine)
         self.schemas = Schemas(self._engine)
@@ -61,6 +67,7 @@ class Store:
         self.budgets = Budgets(self._engine)
         self.due = Due(self._engine)
         self.endpoints = Endpoints(self._engine, ring)
+        self.deliveries = Deliveries(self._engine, self.endpoints)
         self.completeness = Completeness(self._engine)
         self.configurations = Configurations(self._engine)
         self.freshness = Freshness(self._engine)
@@ -71,6 +78,7 @@ class Store:
         self.audit = Audit(self._engine)
         self.health = Health(self._engine)
         self.retention = Retention(self._engine)
+        self.vendor_events = VendorEvents(self._engine)
 
     def credentials(self, connection: Connection) -> StoredCredentials:
         """One connection's tokens."""

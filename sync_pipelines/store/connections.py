@@ -28,6 +28,14 @@ _SHOWN = ("environment", "status", "status_reason", "account_id", "login_url", "
 _COLUMNS = [connections.c[name] for name in ("id", "customer_id", "provider", *_SHOWN)]
 
 
+class AnotherAccount(ConfigurationError):
+    """The customer was connected to another account, whose rows are in the destination. `former`: its id."""
+
+    def __init__(self, former: str) -> None:
+        super().__init__(f"The customer was connected to another account, {former}: connect that one again.")
+        self.former = former
+
+
 class Connections:
     """One connection for each customer and provider."""
 
@@ -85,6 +93,12 @@ class Connections:
         found = self.list(provider=provider, customer_id=customer_id)
         return found[0] if found else None
 
+    def by_id(self, id: int) -> Connection | None:
+        """The connection of this number, None where there is none (any more)."""
+        with self._engine.connect() as database:
+            row = database.execute(select(*_COLUMNS).where(connections.c.id == id)).mappings().one_or_none()
+        return _connection(row) if row else None
+
     def get(self, customer_id: str, provider: str) -> Connection:
         """The customer's connection to a provider; ConfigurationError where there is none."""
         found = self.find(customer_id, provider)
@@ -95,7 +109,7 @@ class Connections:
             )
         return found
 
-    def connect(
+    def connect(  # noqa: PLR0913 - what a connection is made of
         self,
         *,
         customer_id: str,
@@ -104,11 +118,13 @@ class Connections:
         environment: str = "production",
         login_url: str | None = None,
         api_url: str | None = None,
+        account_id: str | None = None,
         actor: str = "system",
     ) -> Connection:
         """Connect, or reconnect: new tokens, status connected, everything of it due now.
 
-        ConfigurationError for an id that cannot be a customer's.
+        `account_id`: the vendor's id of the account, where it is known already. AnotherAccount where the customer was
+        connected to another one. ConfigurationError for an id that cannot be a customer's.
         """
         if reason := refusal_of_customer_id(customer_id):
             raise ConfigurationError(f"This cannot be a customer's id: {reason}.")
@@ -118,6 +134,9 @@ class Connections:
         urls = {"login_url": login_url, "api_url": api_url}
         with self._engine.begin() as database:
             old = _locked(database, connections.c.customer_id == customer_id, connections.c.provider == provider)
+            if old is not None and old.account_id and account_id and old.account_id != account_id:
+                raise AnotherAccount(old.account_id)
+            values |= {"account_id": account_id} if account_id else {}
             upsert = insert(connections).values(customer_id=customer_id, provider=provider, **values, **urls)
             upsert = upsert.on_conflict_do_update(
                 index_elements=["customer_id", "provider"],

@@ -75,6 +75,14 @@ class CredentialsSafe:
                 return count
             count += len(rows)
 
+    def sealed(self, about: str, tokens: Tokens) -> tuple[str, str]:
+        """(sealed text, name of the key) of tokens that belong to no connection yet. Their lifetime is not kept."""
+        return self._ring.seal(_to_json(tokens), about=about), self._ring.sealing_key
+
+    def opened(self, about: str, sealed: str, key_id: str) -> Tokens:
+        """What `sealed` gave, as tokens."""
+        return _from_json(self._ring.open(sealed, key_id=key_id, about=about), None)
+
     def _sealed(self, connection_id: int, text: str) -> dict[str, str]:
         return {"sealed": self._ring.seal(text, about=_about(connection_id)), "key_id": self._ring.sealing_key}
 

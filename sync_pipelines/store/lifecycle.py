@@ -67,6 +67,13 @@ class Lifecycle:
         found = {each.sync: each for each in self.list()}
         return found.get(sync) or SyncState(sync=sync, state=CREATED, reason="", actor="configuration", since=None)
 
+    def standing_still(self, connection_id: int) -> frozenset[str]:
+        """Syncs that do nothing for this connection: archived or paused, as a whole or for its customer."""
+        decided = select(sync_states.c.sync).where(sync_states.c.state.in_((PAUSED, ARCHIVED)))
+        alone = select(due.c.sync).where(due.c.connection_id == connection_id, due.c.paused_at.is_not(None))
+        with self._engine.connect() as database:
+            return frozenset(database.execute(decided.union(alone)).scalars())
+
     def pause(
         self, sync: str, customers: Sequence[str] | None = None, *, reason: str = "", actor: str = "system"
     ) -> tuple[str, ...]:

@@ -2,18 +2,23 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from sqlalchemy import Column, ColumnElement, Engine, Table, TextClause, and_, bindparam, delete, func, select, text
 from sqlalchemy.dialects.postgresql import JSONB
 
 from sync_pipelines.model.retention import Keep
+from sync_pipelines.store.connect_tables import connect_sessions
 from sync_pipelines.store.outbox_tables import events
 from sync_pipelines.store.tables import IDLE, audit, budget_points, requests, runs, schema_changes
+from sync_pipelines.store.vendor_event_tables import vendor_event_days, vendor_events
 
 AT_ONCE: Final = 5_000
 """Rows that one transaction deletes: it takes well under a second and keeps nobody waiting."""
+
+CONNECT_SESSIONS: Final = timedelta(days=7)
+"""They end after hours at most; a few days longer a browser is told that, and not that there was no such link."""
 
 _GONE_OBJECTS: Final = text(
     """
@@ -102,11 +107,27 @@ def _outdated(keep: Keep, now: datetime | None) -> Mapping[str, _Outdated]:
         "requests": _Outdated(requests, [requests.c.id], requests.c.asked_at, now - keep.requests),
         "audit": _Outdated(audit, [audit.c.id], audit.c.at, now - keep.audit),
         "schema changes": _Outdated(schema_changes, [schema_changes.c.id], schema_changes.c.at, now - keep.audit),
+        "connect sessions": _Outdated(
+            connect_sessions, [connect_sessions.c.id], connect_sessions.c.created_at, now - CONNECT_SESSIONS
+        ),
         "budget points": _Outdated(
             budget_points,
             [budget_points.c.connection_id, budget_points.c.hour],
             budget_points.c.hour,
             now - keep.budget_points,
+        ),
+        "vendor events": _Outdated(
+            vendor_events,
+            [vendor_events.c.id],
+            vendor_events.c.received_at,
+            now - keep.vendor_events,
+            (vendor_events.c.next_at.is_(None),),
+        ),
+        "vendor event days": _Outdated(
+            vendor_event_days,
+            [vendor_event_days.c.provider, vendor_event_days.c.day],
+            vendor_event_days.c.day,
+            now - keep.runs,
         ),
         "events": _Outdated(events, [events.c.id], events.c.at, now - keep.events),
     }

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Engine, RowMapping, bindparam, select, text, tuple_
+from sqlalchemy import Engine, RowMapping, bindparam, func, select, text, tuple_
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import OperationalError
 
@@ -51,7 +51,7 @@ class Runs:
             return
         try:
             with self._engine.begin() as database:
-                database.execute(_ADD, {"rows": [_row(run) for run in finished]})
+                database.execute(_ADD, {"rows": [row_of(run) for run in finished]})
                 events.add_of_runs(database, finished)
                 progress.add(database, finished)
         except OperationalError as error:
@@ -98,6 +98,16 @@ class Runs:
         with self._engine.connect() as database:
             return [RecordedRun(id=row["id"], run=_run(row)) for row in database.execute(query).mappings()]
 
+    def of_executions(
+        self, run_ids: "Sequence[str]", *, after: tuple[str, int], limit: int = 100
+    ) -> "Sequence[RecordedRun]":
+        """Runs of these executions by execution and number, those behind `after`."""
+        key = tuple_(runs.c.run_id.collate("C"), runs.c.id)
+        query = select(runs).where(runs.c.run_id == func.any(list(run_ids)), key > tuple_(*after))
+        with self._engine.connect() as database:
+            rows = database.execute(query.order_by(runs.c.run_id.collate("C"), runs.c.id).limit(limit)).mappings()
+            return [RecordedRun(id=row["id"], run=_run(row)) for row in rows]
+
     def get(self, id: int) -> RecordedRun | None:
         """The run of this number, None where there is none (any more)."""
         with self._engine.connect() as database:
@@ -110,7 +120,7 @@ class Runs:
         return found[0] if found else None
 
 
-def _row(run: SyncRun) -> dict[str, Any]:
+def row_of(run: SyncRun) -> dict[str, Any]:
     """Its columns as JSON can carry them."""
     plain = ("run_id", "sync", "object", "provider", "customer_id", "status", "full", "error_type", "vendor_calls")
     moments = {name: getattr(run, name) for name in ("started_at", "finished_at", "retry_at", "due_at")}

@@ -52,6 +52,7 @@ connections = Table(
     Column("updated_at", Moment, nullable=False, server_default=func.now()),
     UniqueConstraint("customer_id", "provider"),
     CheckConstraint("status IN ('connected', 'expired', 'error')", name="status"),
+    Index("ix_connections_account", "provider", "account_id"),
 )
 
 credentials = Table(

@@ -23,9 +23,12 @@ SCOPES: Final = {
     "syncs:run": "trigger, pause, resume and cancel syncs",
     "syncs:write": "archive and restore syncs",
     "connections:read": "see connections and customers",
-    "connections:write": "test and disconnect connections",
+    "connections:write": "make links to the connect page, test and disconnect connections",
+    "customers:erase": "erase a customer everywhere",
     "mappings:read": "see mappings and their versions",
     "mappings:write": "change mappings",
+    "webhooks:read": "see endpoints and what was delivered to them",
+    "webhooks:write": "make, change and remove endpoints, and send again",
     "logs:read": "see who changed what",
 }
 

@@ -72,6 +72,7 @@ class FakeProject:
     def __init__(self, *syncs, customers=(), syncs_dir=Path("no-such-folder"), store=None):
         self.settings = Settings(environment="development", syncs_dir=syncs_dir, _env_file=None)
         self.configuration = a_configuration(*(syncs or (a_sync(),)))
+        self.together = SimpleNamespace(mark=None)
         self.customers = list(customers)
         self.outcomes = {}
         self.calls = []

@@ -97,6 +97,8 @@ def test_every_sync_has_a_job_and_a_running_sensor_of_its_own():
         "connections",
         "checks",
         "retention",
+        "syncs_made_by_api",
+        "live_changes",
     }
     assert {sensor.default_status for sensor in repository.sensor_defs} == {dg.DefaultSensorStatus.RUNNING}
     often = [sensor for sensor in repository.sensor_defs if sensor.name != "retention"]

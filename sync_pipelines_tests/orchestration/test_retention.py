@@ -6,11 +6,12 @@ import dagster as dg
 import pytest
 
 from sync_pipelines.model.secret import Secret
+from sync_pipelines.orchestration.erasing import erase_waiting
 from sync_pipelines.orchestration.old_events import OldEvents
 from sync_pipelines.orchestration.retention import Forgotten, Ours, Place, prune_dagster, retention_sensor
 from sync_pipelines.store import Store
 from sync_pipelines_tests.orchestration.fakes import FakeProject, a_sync, giving
-from sync_pipelines_tests.orchestration.past import ACCOUNT, CONTACT, EVERYBODY, FOREIGN, Past, foreign
+from sync_pipelines_tests.orchestration.past import ACCOUNT, CONTACT, EVERYBODY, FOREIGN, PARTITIONS, Past, foreign
 
 OURS = Ours.of([a_sync()])
 DAYS = timedelta(days=14)
@@ -199,3 +200,31 @@ def test_the_sensor_forgets_in_both_databases_and_remembers_its_place(past, make
         assert again.skip_reason.skip_message == "Nothing is old enough to be forgotten."
     finally:
         store.close()
+
+
+def test_an_erased_customer_leaves_its_events_and_its_partition(past, make_database):
+    """What Dagster says of everybody else stays as it was."""
+    gone, other = EVERYBODY[7], EVERYBODY[8]
+    for days in (3, 2):
+        past.run(days, EVERYBODY[:20], failed=EVERYBODY[20:22])
+    store = Store(make_database().url(), (Secret("key"),))
+    store.migrate()
+    project = FakeProject(a_sync())
+    project.store = store
+    begun = store.erasing.begin(gone, actor="test")
+    store.erasing.finish(begun.id, dagster=None)
+    before = past.statuses()
+
+    assert erase_waiting(past.instance, project, OURS) == 1
+
+    (receipt,) = store.erasing.list()
+    assert receipt.customer_id is None
+    assert receipt.removed["dagster"]["partitions"] == 1
+    assert receipt.removed["dagster"]["events"] >= 4
+    assert not past.execute("SELECT 1 FROM event_logs WHERE partition = :name", name=gone)
+    assert past.execute("SELECT 1 FROM event_logs WHERE partition = :name", name=other)
+    after = past.statuses()
+    assert {key for key in before if before[key] != after.get(key)} == {("contact", gone), ("account", gone)}
+    assert not past.instance.has_dynamic_partition(PARTITIONS.name, gone)
+    assert erase_waiting(past.instance, project, OURS) == 0
+    store.close()

@@ -65,7 +65,7 @@ def tell(*, once: bool, records: int, seed: int, port: int, api_port: int, stop:
                 )
 
             showing.mapped_rows(project)
-            showing.where_to_look(stage, sandbox.url, once=once)
+            showing.where_to_look(stage, project, sandbox.url, once=once)
             console.print(f"\n{time.monotonic() - began:.0f} s in all.")
             if once:
                 return 1 if wrong else 0

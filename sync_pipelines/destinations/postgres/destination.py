@@ -1,11 +1,12 @@
 """Postgres as a Destination: check, open, close."""
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Final
 
 from sync_pipelines.destinations.postgres.checkpoints import Checkpoints
+from sync_pipelines.destinations.postgres.erasing import rows_of_customer
 from sync_pipelines.destinations.postgres.failed import failed_counts, failed_values
 from sync_pipelines.destinations.postgres.failures import told_as_ours
 from sync_pipelines.destinations.postgres.finding import find_row
@@ -22,6 +23,7 @@ from sync_pipelines.model.errors import DestinationError
 from sync_pipelines.model.failed_value import FailedCount, FailedPlace, FailedValue
 
 OLDEST_VERSION: Final = 13
+NO_DATABASE: Final = "3D000"
 
 _RIGHTS = """
 SELECT current_setting('server_version_num')::int / 10000,
@@ -97,6 +99,21 @@ class PostgresDestination:
         place = self._place
         with told_as_ours(place), self._open_pool.lend(place) as lent:
             return failed_counts(lent.connection, Layout(place.schema, table), scopes)
+
+    def of_customer(
+        self, application_id: str, customer_id: str, provider: str | None = None, *, remove: bool = False
+    ) -> Mapping[str, int]:
+        place = self._place
+        try:
+            with told_as_ours(place), self._open_pool.lend(place) as lent:
+                return rows_of_customer(
+                    lent.connection, place.schema, application_id, customer_id, provider, remove=remove
+                )
+        except DestinationError as problem:
+            if problem.detail.startswith(f"SQLSTATE {NO_DATABASE}"):
+                # A customer with a database of its own, in which nothing was ever written.
+                return {}
+            raise
 
     def find(self, scope: Scope, table: Table, id: str) -> Found:
         place = self._place

@@ -1,6 +1,5 @@
 """One scope's open place in one table. Each call is one transaction that begins with the checkpoint's fence."""
 
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any
 import msgspec
 import psycopg
 
+from sync_pipelines.destinations.amendments import Loaded, refuse_amended
 from sync_pipelines.destinations.postgres.checkpoints import Checkpoints, Stored, scope_parameters
 from sync_pipelines.destinations.postgres.encoding import bigint_array, copy_types, encoded, moment, text_array
 from sync_pipelines.destinations.postgres.failures import told_as_ours
@@ -24,18 +24,14 @@ from sync_pipelines.destinations.postgres.remapping import (
     stored_records,
 )
 from sync_pipelines.destinations.postgres.statements import statements_of
+from sync_pipelines.destinations.postgres.statistics import refresh_statistics
 from sync_pipelines.model.checkpoint import Checkpoint
 from sync_pipelines.model.destination import Batch, Observer, Row, Scope, StoredRecord
-from sync_pipelines.model.errors import DeleteBrake, DestinationBusy, SyncError
+from sync_pipelines.model.errors import DeleteBrake, DestinationBusy
 from sync_pipelines.model.run import Counts
-
-log = logging.getLogger(__name__)
 
 MOST_STAGING_TABLES = 4
 """Kept in one session. Each is emptied at every commit, so more of them would cost more than they save."""
-
-GROWN_ROWS = 10_000
-"""So many new rows make statistics stale that were taken before them."""
 
 BLOCK_ROWS = 50
 """So many rows are mapped and sent at a time."""
@@ -53,9 +49,6 @@ SELECT set_config('enable_nestloop', 'on', true), set_config('enable_hashjoin', 
   set_config('enable_mergejoin', 'off', true)
 """
 _HEAD_TYPES = ["text", "text", "text", "bytea", "text"]
-_SMALL_SAMPLE = b"SET LOCAL default_statistics_target = 10"
-"""How large the table is and how many customers it has is all that is needed; autovacuum samples more later."""
-_GROWTH = "SELECT reltuples FROM pg_catalog.pg_class WHERE oid = to_regclass(format('%%I.%%I', %s::text, %s::text))"
 
 
 @dataclass(frozen=True)
@@ -109,9 +102,8 @@ class PostgresLanding:
         gone: Sequence[str] = (),
         passed: Sequence[str] = (),
     ) -> Counts:
+        _check_ids(batch)
         ids = batch.ids
-        if len(set(ids)) != len(ids):
-            raise ValueError("an id comes twice in one load")
         seen: Sequence[str] = [*ids, *passed] if passed else ids
         if self._only_adds:
             seen, merged, removed, gone, regrouped = (), (), (), (), ()
@@ -121,18 +113,46 @@ class PostgresLanding:
         with self._transaction() as lent:
             moved = self._checkpoints.move_on(lent.connection, self._stored, checkpoint, len(seen))
             self._observe("load.fenced")
-            counts = self._write(lent, batch) if ids else Counts()
-            removals = self._remove(lent, removed) + self._regroup(lent, regrouped, ids)
-            counts += Counts(updated=self._mark_merged(lent, merged), deleted=removals + self._mark_gone(lent, gone))
+            told = Loaded(batch, removed, regrouped, gone)
+            told = told.without(self._checkpoints.amended(lent.connection, self._stored))
+            counts = self._store(lent, told, merged)
             self._observe("load.upserted")
             if moved.kept is not None and seen:
                 self._checkpoints.remember(lent.connection, moved, seen)
-            self._checkpoints.forget_others(lent.connection, self._stored, moved)
+            moved = self._checkpoints.forget_others(lent.connection, self._stored, moved)
             self._observe("load.checkpointed")
         self._keep(moved)
         self._created += counts.created
         self._observe("load.committed")
         return counts
+
+    def amend(
+        self,
+        batch: Batch,
+        *,
+        merged: Sequence[tuple[str, str]] = (),
+        removed: Sequence[str] = (),
+        regrouped: Sequence[str] = (),
+        gone: Sequence[str] = (),
+    ) -> Counts:
+        _check_ids(batch)
+        if self._only_adds:
+            merged, removed, gone, regrouped = (), (), (), ()
+        losers = [loser for loser, _ in merged]
+        with self._transaction() as lent:
+            self._checkpoints.hold_still(lent.connection, self._stored)
+            self._observe("amend.held")
+            counts = self._store(lent, Loaded(batch, removed, regrouped, gone), merged)
+            self._checkpoints.note(lent.connection, [*batch.ids, *losers, *removed, *regrouped, *gone])
+            self._observe("amend.noted")
+        self._observe("amend.committed")
+        return counts
+
+    def _store(self, lent: Lent, told: Loaded, merged: Sequence[tuple[str, str]]) -> Counts:
+        counts = self._write(lent, told.batch) if told.batch.ids else Counts()
+        removals = self._remove(lent, told.removed) + self._regroup(lent, told.regrouped, told.batch.ids)
+        deleted = removals + self._mark_gone(lent, told.gone)
+        return counts + Counts(updated=self._mark_merged(lent, merged), deleted=deleted, unchanged=told.left)
 
     def _pass_on(self, checkpoint: Checkpoint) -> Counts:
         """Nothing but the position changes, which is most of what many connections do: one statement."""
@@ -160,7 +180,7 @@ class PostgresLanding:
                 self._brake(unseen, self._count(lent, self._sql.count_alive, values), brake)
             deleted = self._delete(lent, values, hard=hard) if unseen or hard else 0
             self._observe("delete.marked")
-            self._checkpoints.forget_others(lent.connection, self._stored, moved)
+            moved = self._checkpoints.forget_others(lent.connection, self._stored, moved)
             self._observe("delete.checkpointed")
         self._keep(moved)
         self._observe("delete.committed")
@@ -183,15 +203,19 @@ class PostgresLanding:
             moved = self._checkpoints.move_on(lent.connection, self._stored, checkpoint, 0)
             self._observe("remap.fenced")
             if batch.ids:
+                self._not_amended(lent, batch)
                 self._stage_columns(lent, batch, made)
                 lent.connection.execute(_BY_PLACE)
                 values = self._values(names=[*columns, *dropped])
                 updated = lent.connection.execute(made.remap, values).rowcount
             self._observe("remap.updated")
-            self._checkpoints.forget_others(lent.connection, self._stored, moved)
+            moved = self._checkpoints.forget_others(lent.connection, self._stored, moved)
         self._keep(moved)
         self._observe("remap.committed")
         return Counts(updated=updated, unchanged=len(batch.ids) - updated)
+
+    def _not_amended(self, lent: Lent, batch: Batch) -> None:
+        refuse_amended(batch, self._checkpoints.amended(lent.connection, self._stored), self._opening.scope)
 
     def _stage_columns(self, lent: Lent, batch: Batch, made: Remapping) -> None:
         _make_staging(lent, made.staging, made.make_staging)
@@ -210,19 +234,8 @@ class PostgresLanding:
 
     def refresh_statistics(self) -> None:
         """After a big first load: without statistics the planner takes the table for empty."""
-        if self._created < GROWN_ROWS:
-            return
-        place, layout = self._opening.place, self._opening.layout
-        try:
-            with self._opening.pool.lend(place) as lent:
-                known = lent.connection.execute(_GROWTH, [layout.schema, layout.physical]).fetchone()
-                if known is not None and known[0] < 5 * self._created:
-                    with lent.connection.transaction():
-                        lent.connection.execute(_SMALL_SAMPLE)
-                        lent.connection.execute(self._sql.analyze)
-        except (psycopg.Error, SyncError) as problem:
-            # Everything is stored; autovacuum takes the statistics sooner or later.
-            log.warning("Statistics of %s.%s were not taken: %s", layout.schema, layout.physical, problem)
+        opening = self._opening
+        refresh_statistics(opening.pool, opening.place, opening.layout, self._sql.analyze, created=self._created)
 
     def _keep(self, stored: Stored) -> None:
         self._stored = stored
@@ -369,6 +382,11 @@ class PostgresLanding:
             return lent.connection.execute(self._sql.mark_unseen, values).rowcount
         removed = lent.connection.execute(self._sql.remove_unseen, values).rowcount
         return removed + lent.connection.execute(self._sql.remove_deleted, values).rowcount
+
+
+def _check_ids(batch: Batch) -> None:
+    if len(set(batch.ids)) != len(batch.ids):
+        raise ValueError("an id comes twice in one load")
 
 
 def _make_staging(lent: Lent, name: str, statement: bytes) -> None:

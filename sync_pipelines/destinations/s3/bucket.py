@@ -3,7 +3,7 @@
 import io
 import threading
 import uuid
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Any, Final
 
@@ -145,6 +145,30 @@ class Bucket:
             for start in range(0, len(names), MOST_REMOVED):
                 part = names[start : start + MOST_REMOVED]
                 self._s3.delete_objects(Bucket=self._address.bucket, Delete={"Objects": part, "Quiet": True})
+
+    def purge(self, folder: str, begins: str = "") -> None:
+        with told_as_ours(self._address):
+            pages = self._s3.get_paginator("list_object_versions").paginate(
+                Bucket=self._address.bucket, Prefix=self._prefix + folder
+            )
+            for page in pages:
+                found = [*page.get("Versions", ()), *page.get("DeleteMarkers", ())]
+                doomed = [
+                    {"Key": entry["Key"], "VersionId": entry["VersionId"]}
+                    for entry in found
+                    if entry["Key"].rpartition("/")[2].startswith(begins)
+                ]
+                if doomed:
+                    self._delete(doomed)
+
+    def _delete(self, doomed: Sequence[Mapping[str, str]]) -> None:
+        """Of one page, which holds at most as many as one call takes."""
+        answer = self._s3.delete_objects(Bucket=self._address.bucket, Delete={"Objects": doomed, "Quiet": True})
+        if left := answer.get("Errors"):
+            raise DestinationError(
+                f"{len(left)} files of {self._address} could not be removed ({left[0].get('Code')}): give the right to "
+                "delete objects and their versions, and repeat it."
+            )
 
     def list(self, prefix: str) -> Iterator[Listed]:
         with told_as_ours(self._address):

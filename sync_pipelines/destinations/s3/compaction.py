@@ -135,7 +135,7 @@ class Compaction:
     def _remove_orphans(self, manifest: Manifest, now: datetime) -> int:
         """Files of commits that did not come about."""
         named = {manifest.staged, *(file.keys for file in manifest.files), *(old.keys for old in manifest.replaced)}
-        named |= {seen.key for position in manifest.positions for seen in position.seen}
+        named |= {seen.key for position in manifest.positions for seen in (*position.seen, *position.amended)}
         before = now - max(self.grace, ORPHANS_STAY)
         found = self.chain.storage.list(self.chain.place.own_folder)
         orphans = [each.key for each in found if each.key not in named and each.written < before]

@@ -1,13 +1,14 @@
 """A bucket or folder as a Destination: check, open, count, compact, close."""
 
 import logging
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from sync_pipelines.destinations.s3.compaction import Compaction
+from sync_pipelines.destinations.s3.erasing import records_of_customer
 from sync_pipelines.destinations.s3.failed import FailedValues
 from sync_pipelines.destinations.s3.finding import find_row
 from sync_pipelines.destinations.s3.formats import Format
@@ -88,6 +89,11 @@ class S3Destination:
         compaction = Compaction(chain, Stored(self._storage, chain.place, self._form), self._grace)
         made_ready(chain, table, compaction)
         return compaction.run(everything=True)
+
+    def of_customer(
+        self, application_id: str, customer_id: str, provider: str | None = None, *, remove: bool = False
+    ) -> Mapping[str, int]:
+        return records_of_customer(self._storage, application_id, customer_id, provider, remove=remove)
 
     def close(self) -> None:
         """Clients belong to the process: others go on with them."""

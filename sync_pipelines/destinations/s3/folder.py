@@ -66,6 +66,17 @@ class Folder:
             for key in keys:
                 self._path(key).unlink(missing_ok=True)
 
+    def purge(self, folder: str, begins: str = "") -> None:
+        with self._told():
+            top = self._path(folder)
+            for inner, _, names in os.walk(top, topdown=False):
+                for name in names:
+                    if name.startswith(begins):
+                        Path(inner, name).unlink(missing_ok=True)
+                # An empty folder would still tell by its name that there was such a customer.
+                if not any(Path(inner).iterdir()):
+                    Path(inner).rmdir()
+
     def list(self, prefix: str) -> Iterator[Listed]:
         with self._told():
             for folder, _, names in os.walk(self._path(prefix)):

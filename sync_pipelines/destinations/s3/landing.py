@@ -12,6 +12,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sync_pipelines.destinations.amendments import Loaded, refuse_amended
 from sync_pipelines.destinations.s3.content import holds_json
 from sync_pipelines.destinations.s3.layout import SHOWN, Layout
 from sync_pipelines.destinations.s3.manifest import Chain, Head, Manifest, Position, Seen, new_commit
@@ -71,6 +72,7 @@ class FilesLanding:
         self._stored = opening.stored
         self._observe = opening.observe
         self._refresh(head)
+        self._opened_at = len(self._position.amended) if self._position else 0
 
     @property
     def head(self) -> Head:
@@ -97,14 +99,53 @@ class FilesLanding:
         def change(manifest: Manifest) -> Change[Counts]:
             if not any((batch.ids, merged, removed, regrouped, gone)):
                 return Change(Counts(), ids=seen)
-            work = self._merging(manifest)
-            counts = work.upsert(batch)
-            counts += Counts(updated=work.mark_merged(merged), deleted=work.remove(removed))
-            counts += Counts(deleted=work.regroup(regrouped, batch.ids) + work.mark_gone(gone))
-            return Change(counts, self._tables(work.rows), seen)
+            told = Loaded(batch, removed, regrouped, gone).without(self._amended_since())
+            return self._stored_change(manifest, told, merged, seen)
 
         self._observe("load.fenced")
-        return self._through(change, checkpoint, ("load.upserted", "load.checkpointed"), "load.committed")
+        return self._through(change, self._moving(checkpoint), ("load.upserted", "load.checkpointed"), "load.committed")
+
+    def amend(
+        self,
+        batch: Batch,
+        *,
+        merged: Sequence[tuple[str, str]] = (),
+        removed: Sequence[str] = (),
+        regrouped: Sequence[str] = (),
+        gone: Sequence[str] = (),
+    ) -> Counts:
+        if len(set(batch.ids)) != len(batch.ids):
+            raise ValueError("an id comes twice in one load")
+        if self._layout.table.append:
+            merged, removed, regrouped, gone = (), (), (), ()
+        told = Loaded(batch, removed, regrouped, gone)
+        noted = [*batch.ids, *(loser for loser, _ in merged), *removed, *regrouped, *gone]
+        rules = self.checkpoint.rules if self.checkpoint else None
+
+        def change(manifest: Manifest) -> Change[Counts]:
+            if self.checkpoint is None or self.checkpoint.rules != rules:
+                scope = self._opening.scope
+                raise DestinationBusy(
+                    f"The rows of {scope.object} of customer {scope.customer_id} are about to be made anew; what "
+                    "changed meanwhile comes with that, or behind it."
+                )
+            return self._stored_change(manifest, told, merged, noted)
+
+        self._observe("amend.held")
+        return self._through(change, self._noting, ("amend.noted",), "amend.committed")
+
+    def _stored_change(
+        self, manifest: Manifest, told: Loaded, merged: Sequence[tuple[str, str]], ids: Sequence[str]
+    ) -> Change[Counts]:
+        work = self._merging(manifest)
+        counts = work.upsert(told.batch)
+        counts += Counts(updated=work.mark_merged(merged), deleted=work.remove(told.removed), unchanged=told.left)
+        counts += Counts(deleted=work.regroup(told.regrouped, told.batch.ids) + work.mark_gone(told.gone))
+        return Change(counts, self._tables(work.rows), ids)
+
+    def _amended_since(self) -> set[str]:
+        """What was amended since this was opened."""
+        return self._stored.amended(self._position.amended[self._opened_at :]) if self._position else set()
 
     def stored(self, after: str | None, limit: int) -> list[StoredRecord]:
         layout, manifest = self._layout, self._head.manifest
@@ -132,12 +173,13 @@ class FilesLanding:
         self, batch: Batch, columns: Sequence[str], checkpoint: Checkpoint, *, dropped: Sequence[str] = ()
     ) -> Counts:
         def change(manifest: Manifest) -> Change[Counts]:
+            refuse_amended(batch, self._amended_since(), self._opening.scope)
             work = self._merging(manifest)
             updated = work.remap(batch, columns, dropped)
             return Change(Counts(updated=updated, unchanged=len(batch.ids) - updated), self._tables(work.rows))
 
         self._observe("remap.fenced")
-        return self._through(change, checkpoint, ("remap.updated",), "remap.committed")
+        return self._through(change, self._moving(checkpoint), ("remap.updated",), "remap.committed")
 
     def delete_unseen(self, checkpoint: Checkpoint, *, hard: bool, brake: float) -> int:
         if self._position is None or self._position.kept is None or self._layout.table.append:
@@ -159,7 +201,8 @@ class FilesLanding:
             work = self._merging(manifest)
             return Change(len(gone), self._tables([work.gone(id) for id in gone.table["id"].to_pylist()]))
 
-        return self._through(change, checkpoint, ("delete.marked", "delete.checkpointed"), "delete.committed")
+        steps = ("delete.marked", "delete.checkpointed")
+        return self._through(change, self._moving(checkpoint), steps, "delete.committed")
 
     def sample(self, limit: int) -> tuple[list[str], list[Row]]:
         layout, manifest = self._layout, self._head.manifest
@@ -202,7 +245,7 @@ class FilesLanding:
     def _through(
         self,
         change: Callable[[Manifest], Change[Result]],
-        checkpoint: Checkpoint,
+        moved: Callable[[Manifest, Sequence[str]], Position],
         before: Sequence[str],
         after: str,
     ) -> Result:
@@ -219,10 +262,10 @@ class FilesLanding:
             )
             made = change(manifest)
             try:
-                self._commit(made, self._moved(manifest, checkpoint, made.ids), manifest, before)
+                self._commit(made, moved(manifest, made.ids), manifest, before)
             except Overtaken:
                 time.sleep(random.uniform(0, min(LONGEST_PAUSE, 0.01 * 2**number)))  # noqa: S311
-                self._catch_up()
+                self._catch_up(may_have_moved=moved == self._noting)
             else:
                 self._observe(after)
                 self._chain.publish(self._head)
@@ -253,6 +296,9 @@ class FilesLanding:
             self._stored.remember(manifest, keys)
         if was is not None and was.kept != position.kept:
             self._chain.storage.remove(seen.key for seen in was.seen)
+        if was is not None and len(position.amended) < len(was.amended):
+            self._opened_at = 0
+            self._chain.storage.remove(noted.key for noted in was.amended if noted not in position.amended)
 
     def _merging(self, coming: Manifest) -> Merging:
         return Merging(self._stored, self._head.manifest, self._layout, coming, self._observe)
@@ -274,6 +320,15 @@ class FilesLanding:
             )
         return None
 
+    def _moving(self, checkpoint: Checkpoint) -> Callable[[Manifest, Sequence[str]], Position]:
+        return lambda manifest, ids: self._moved(manifest, checkpoint, ids)
+
+    def _noting(self, manifest: Manifest, ids: Sequence[str]) -> Position:
+        """Our position as it is, with ids that are amended."""
+        assert self._position is not None
+        noted = Seen(key=self._stored.make_seen(list(ids), manifest), amount=len(ids))
+        return msgspec.structs.replace(self._position, amended=(*self._position.amended, noted))
+
     def _moved(self, manifest: Manifest, checkpoint: Checkpoint, ids: Sequence[str]) -> Position:
         """Our position when the checkpoint is stored, with the ids seen by its full read."""
         was, scope = self._position, self._opening.scope
@@ -282,6 +337,9 @@ class FilesLanding:
         seen = was.seen if was is not None and kept is not None and was.kept == kept else ()
         if kept is not None and ids:
             seen = (*seen, Seen(key=self._stored.make_seen(list(ids), manifest), amount=len(ids)))
+        amended = was.amended if was is not None and reading is not None else ()
+        if was is not None and was.kept != kept:
+            amended = amended[self._opened_at :]  # a read that begins now meets what was amended before
         version = (was.checkpoint.version if was else 0) + 1
         return Position(
             sync=scope.sync,
@@ -289,13 +347,14 @@ class FilesLanding:
             checkpoint=replace(checkpoint, version=version),
             kept=kept,
             seen=seen,
+            amended=amended,
         )
 
-    def _catch_up(self) -> None:
-        """Somebody else has stored something. LeaseLost where it was progress of this scope."""
+    def _catch_up(self, *, may_have_moved: bool) -> None:
+        """Somebody else has stored something. LeaseLost where it was progress of this scope that we did not expect."""
         ours = self.checkpoint
         self._refresh()
-        if self.checkpoint != ours:
+        if self.checkpoint != ours and not may_have_moved:
             scope = self._opening.scope
             raise LeaseLost(
                 f"Another run has stored progress for {scope.object} of customer {scope.customer_id} in the sync "

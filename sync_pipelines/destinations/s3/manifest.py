@@ -50,13 +50,17 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Position(msgspec.Struct, frozen=True, kw_only=True):
-    """Where one sync's object stands. `kept`: the full read under way that `seen` belongs to."""
+    """Where one sync's object stands. `kept`: the full read under way that `seen` belongs to.
+
+    `amended`: what was amended since the last read began, of which a full read must not miss anything either.
+    """
 
     sync: str
     object: str
     checkpoint: Checkpoint
     kept: str | None = None
     seen: tuple[Seen, ...] = ()
+    amended: tuple[Seen, ...] = ()
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):

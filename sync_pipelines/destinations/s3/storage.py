@@ -61,6 +61,11 @@ class Storage(Protocol):
         """Those that are there no more are no error."""
         ...
 
+    def purge(self, folder: str, begins: str = "") -> None:
+        """Remove the files of a folder and of those in it whose own names begin like this, older versions that the
+        storage keeps of them too. `folder` ends with `/`."""
+        ...
+
     def list(self, prefix: str) -> Iterator[Listed]:
         """Files whose key begins like this. `prefix` ends with `/`."""
         ...

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from sync_pipelines.destinations.s3 import formats
 from sync_pipelines.destinations.s3.keys import Key, Keys, KeysCache, as_file, from_file, keys_of
 from sync_pipelines.destinations.s3.layout import Layout
-from sync_pipelines.destinations.s3.manifest import File, Manifest, Position
+from sync_pipelines.destinations.s3.manifest import File, Manifest, Position, Seen
 from sync_pipelines.destinations.s3.names import Place
 from sync_pipelines.destinations.s3.storage import Storage
 from sync_pipelines.destinations.s3.values import FileRow, rows_of
@@ -94,9 +94,14 @@ class Stored:
         return None
 
     def seen(self, position: Position) -> pa.Array:
-        """Ids that the full read under way has brought."""
-        pieces = [from_file(self._content(seen.key))["id"].combine_chunks() for seen in position.seen]
+        """Ids that the full read under way has brought, and those that were amended."""
+        files = (*position.seen, *position.amended)
+        pieces = [from_file(self._content(seen.key))["id"].combine_chunks() for seen in files]
         return pa.concat_arrays(pieces) if pieces else pa.array([], pa.string())
+
+    def amended(self, files: Sequence[Seen]) -> set[str]:
+        """What these files note."""
+        return {id for file in files for id in from_file(self._content(file.key))["id"].to_pylist()}
 
     def make(self, tables: Iterable[pa.Table], layout: Layout, manifest: Manifest) -> Made | None:
         """Write a data file and its keys for the manifest that is to come; None where there is no row."""

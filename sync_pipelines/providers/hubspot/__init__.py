@@ -6,7 +6,7 @@ August to November 2026. docs/providers/hubspot.md says what was proven how.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -28,6 +28,7 @@ from sync_pipelines.model.provider import (
     Tokens,
 )
 from sync_pipelines.model.secret import Secret
+from sync_pipelines.model.webhook import Webhooks
 from sync_pipelines.providers.hubspot.answers import (
     DAILY_PAUSE,
     classify,
@@ -38,13 +39,14 @@ from sync_pipelines.providers.hubspot.answers import (
     usage,
     window,
 )
-from sync_pipelines.providers.hubspot.associations import read_associations
+from sync_pipelines.providers.hubspot.associations import read_associations, read_associations_of
 from sync_pipelines.providers.hubspot.conditions import pushed
 from sync_pipelines.providers.hubspot.counting import changed, count
 from sync_pipelines.providers.hubspot.describing import OWNERS, describe, identify
 from sync_pipelines.providers.hubspot.lists import members
 from sync_pipelines.providers.hubspot.paths import Paths, paths_of
-from sync_pipelines.providers.hubspot.reading import find, read
+from sync_pipelines.providers.hubspot.reading import find, read, read_ids
+from sync_pipelines.providers.hubspot.webhooks import events, refusal
 
 _STAGES: Final = (
     "subscriber",
@@ -217,6 +219,11 @@ def _read(paths: Paths, plan: ReadPlan) -> Flow:
     return read_associations(paths, plan) if plan.object.associations_of is not None else read(paths, plan)
 
 
+def _read_ids(paths: Paths, plan: ReadPlan, ids: Sequence[str]) -> Flow:
+    with_links = plan.object.associations_of is not None
+    return read_associations_of(paths, plan, ids) if with_links else read_ids(paths, plan, ids)
+
+
 PRIVATE_APP: Final = KeyForm(
     title="Private app",
     hint="In HubSpot: Settings, Integrations, Private Apps. The app needs the scopes to read what is synced.",
@@ -253,6 +260,8 @@ def hubspot(version: str = "v3") -> Provider:
         describe=partial(_describe, paths),
         read=partial(_read, paths),
         find=partial(find, paths),
+        read_ids=partial(_read_ids, paths),
+        webhooks=Webhooks(refusal=refusal, events=events),
         count=partial(count, paths),
         changed=partial(changed, paths),
         pushed=pushed,

@@ -86,6 +86,15 @@ def read_associations(paths: Paths, plan: ReadPlan) -> Flow:
         yield from _searched(paths, parent, targets, plan, at.get("last_id"))
 
 
+def read_associations_of(paths: Paths, plan: ReadPlan, ids: Sequence[str]) -> Flow:
+    """The links of these records, and that those which are there no more have none."""
+    parent = plan.object.associations_of
+    assert parent is not None
+    wanted = [one for one in ids if one.isascii() and one.isdigit()]
+    for at in range(0, len(wanted), AT_ONCE):
+        yield from _links(paths, parent, plan.associated or USUAL, wanted[at : at + AT_ONCE], None)
+
+
 def _archived(paths: Paths, parent: CrmObject, plan: ReadPlan, after: str | None) -> Flow:
     """Records that were archived lately have no links any more."""
     while True:

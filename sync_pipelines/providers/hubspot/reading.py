@@ -65,6 +65,28 @@ def find(paths: Paths, plan: ReadPlan, id: str) -> Flow:
         yield Page(records=[canonical(record, companies) for record in records.values()])
 
 
+def read_ids(paths: Paths, plan: ReadPlan, ids: Sequence[str]) -> Flow:
+    """Live ones by batch/read, then those among the rest that are archived. Of the loser of a merge the vendor may give
+    the survivor, under the survivor's id."""
+    if plan.object.name == OWNERS:
+        for one in ids:
+            yield from find(paths, plan, one)
+        return
+    wanted = [one for one in ids if one.isascii() and one.isdigit()]  # the vendor refuses a whole batch for another one
+    path, names = paths.of(paths.records, plan.object.name), [known.name for known in plan.fields]
+    for at in range(0, len(wanted), BATCH):
+        batch = wanted[at : at + BATCH]
+        live = yield from _read_batch(path, names, batch, archived=False)
+        if live:
+            with_companies = plan.object.name in PRIMARY_TYPES
+            companies = (yield from companies_of(paths, plan.object.name, list(live))) if with_companies else None
+            yield Page(records=[canonical(record, companies) for record in live.values()])
+        rest = [one for one in batch if one not in live]
+        archived = (yield from _read_batch(path, names, rest, archived=True)) if rest else {}
+        if archived:
+            yield Page(records=[canonical(record, None) for record in archived.values()])
+
+
 def _read_list(paths: Paths, plan: ReadPlan, *, archived: bool, after: str | None, room: int | None) -> Flow:
     """One of the two lists from `after` on. Returns how many more records may be read, None for no end."""
     owners = plan.object.name == OWNERS

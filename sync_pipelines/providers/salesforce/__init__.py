@@ -6,7 +6,7 @@ Reference" and "Object Reference" (Summer '26, API v67.0) and its Postman collec
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from sync_pipelines.model.common_model import Addresses, Compute, Emails, Phones
 from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.flow import Flow
 from sync_pipelines.model.provider import CrmObject, Hosts, Limits, OAuth2, Provider, ReadPlan, RecordShape
+from sync_pipelines.model.webhook import Webhooks
 from sync_pipelines.providers.salesforce.answers import (
     OAUTH_PATH,
     classify,
@@ -25,11 +26,12 @@ from sync_pipelines.providers.salesforce.answers import (
     token_request,
     usage,
 )
-from sync_pipelines.providers.salesforce.associations import read_associations
+from sync_pipelines.providers.salesforce.associations import read_associations, read_associations_of
 from sync_pipelines.providers.salesforce.campaigns import members
 from sync_pipelines.providers.salesforce.conditions import pushed
 from sync_pipelines.providers.salesforce.describing import changed, count, describe, identify
-from sync_pipelines.providers.salesforce.reading import find, read
+from sync_pipelines.providers.salesforce.outbound_messages import ACKNOWLEDGED, events
+from sync_pipelines.providers.salesforce.reading import find, read, read_ids
 
 API_VERSION: Final = "67.0"
 
@@ -180,6 +182,11 @@ def _read(root: str, plan: ReadPlan) -> Flow:
     return read_associations(root, plan) if plan.object.associations_of is not None else read(root, plan)
 
 
+def _read_ids(root: str, plan: ReadPlan, ids: Sequence[str]) -> Flow:
+    with_links = plan.object.associations_of is not None
+    return read_associations_of(root, plan, ids) if with_links else read_ids(root, plan, ids)
+
+
 def salesforce(version: str = API_VERSION) -> Provider:
     """The provider at an API version: "67.0" or "v67.0". ConfigurationError for what is no version."""
     if not re.fullmatch(r"v?[1-9]\d{1,2}\.0", version):
@@ -206,6 +213,8 @@ def salesforce(version: str = API_VERSION) -> Provider:
         describe=partial(_describe, root),
         read=partial(_read, root),
         find=partial(find, root),
+        read_ids=partial(_read_ids, root),
+        webhooks=Webhooks(refusal=None, events=events, answer=ACKNOWLEDGED, answer_type="text/xml"),
         count=partial(count, root),
         changed=partial(changed, root),
         pushed=pushed,

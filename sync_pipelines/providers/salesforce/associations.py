@@ -3,7 +3,7 @@
 Both are read like any other record, by the time of their change: a lookup that changes is a change of its record.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
@@ -14,7 +14,7 @@ from sync_pipelines.model.errors import SkipObject
 from sync_pipelines.model.flow import Flow, Notice, Page, with_pages
 from sync_pipelines.model.provider import CrmObject, ReadPlan, VendorField
 from sync_pipelines.providers.salesforce.describing import describe
-from sync_pipelines.providers.salesforce.reading import read
+from sync_pipelines.providers.salesforce.reading import read, read_ids
 from sync_pipelines.providers.salesforce.soql import CURSORS, long_id
 
 LOOKUP: Final = "LOOKUP"
@@ -94,6 +94,28 @@ def read_associations(root: str, plan: ReadPlan) -> Flow:
             told = yield from _part(root, replace(plan, resume=resume), source, number, following, told)
 
 
+def read_associations_of(root: str, plan: ReadPlan, ids: Sequence[str]) -> Flow:
+    """What the lookups of these records say. Junctions are records of their own, which these ids do not name."""
+    parent = plan.object.associations_of
+    assert parent is not None
+    source = yield from _lookups(root, parent, plan.associated)
+    if source is None:
+        return
+    inner = replace(plan, object=source.object, fields=source.fields, associated=())
+    yield association_page({one: [] for one in ids})
+    yield from with_pages(read_ids(root, inner, ids), lambda page: association_page(_told(page, source)))
+
+
+def _told(page: Page, source: _Source) -> dict[str, list[Association]]:
+    """By record its links; a deleted one has none."""
+    records: list[Record] = [msgspec.json.decode(text) for text in page.records]
+    return {
+        record["Id"]: [] if record.get("IsDeleted") else list(source.links(record))
+        for record in records
+        if record.get("Id")
+    }
+
+
 def _part(
     root: str, plan: ReadPlan, source: _Source, number: int, following: Mapping[str, Any] | None, before: int
 ) -> Flow:
@@ -102,14 +124,9 @@ def _part(
 
     def change(page: Page) -> Page:
         nonlocal told
-        found: dict[str, list[Association]] = {}
-        for text in page.records:
-            record: Record = msgspec.json.decode(text)
-            if record.get("Id"):
-                found[record["Id"]] = [] if record.get("IsDeleted") else list(source.links(record))
         told += len(page.records)
         return association_page(
-            found,
+            _told(page, source),
             resume=following if page.resume is None else {"part": number, "at": page.resume},
             total=None if page.total is None else before + page.total,
         )

@@ -1,0 +1,74 @@
+"""Erasing a customer everywhere."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sync_pipelines.cli.printing import console
+from sync_pipelines.cli.steer import whoami
+
+if TYPE_CHECKING:
+    from sync_pipelines.project import Project
+    from sync_pipelines.store.erasing import Erasure
+
+
+def register(app: typer.Typer) -> None:
+    app.command("erase")(erase)
+
+
+def erase(
+    customer: Annotated[str, typer.Argument(help="Your id of the customer")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for the name.")] = False,
+) -> None:
+    """Erase a customer everywhere: rows in all destinations, credentials, mappings, runs, logs. Prints the receipt.
+
+    Its runs are stopped first. Repeat it if it was broken off: it finishes. With DAGSTER_HOME set, Dagster's events of
+    the customer go too; otherwise its sensor `retention` removes them.
+    """
+    from sync_pipelines.erasing import erase as erase_everywhere
+    from sync_pipelines.model.errors import ConfigurationError
+    from sync_pipelines.project import opened
+
+    if not yes:
+        typed = typer.prompt(f"Everything of {customer} will be gone for good. Type its id to go on", err=True)
+        if typed != customer:
+            raise ConfigurationError("That is not its id. Nothing was erased.")
+    with opened(with_store=True) as project, console.status(f"Erasing {customer} ..."):
+        receipt = erase_everywhere(project, customer, actor=whoami())
+        receipt = _in_dagster(project, customer, receipt)
+    _show(receipt)
+
+
+def _in_dagster(project: "Project", customer: str, receipt: "Erasure") -> "Erasure":
+    from sync_pipelines.settings import environment_variables
+
+    if not environment_variables().get("DAGSTER_HOME"):
+        return receipt
+    import dagster as dg
+
+    from sync_pipelines.orchestration.erasing import erase_in_dagster
+    from sync_pipelines.orchestration.retention import Ours
+
+    with dg.DagsterInstance.get() as instance:
+        counts = erase_in_dagster(instance, project, Ours.of(project.configuration.syncs.values()), customer)
+    return project.store.erasing.finish(receipt.id, dagster=counts)
+
+
+def _show(receipt: "Erasure") -> None:
+    """The receipt as JSON, alone on standard output."""
+    import json
+
+    from sync_pipelines.erasing import left_over
+
+    said = {
+        "receipt": receipt.id,
+        "customer_hash": receipt.customer_hash,
+        "salt": receipt.salt,
+        "actor": receipt.actor,
+        "begun_at": receipt.begun_at.isoformat(),
+        "finished_at": receipt.finished_at.isoformat() if receipt.finished_at else None,
+        "removed": receipt.removed,
+        "left": left_over(receipt),
+        "digest": receipt.digest,
+    }
+    print(json.dumps(said, indent=2, ensure_ascii=False))

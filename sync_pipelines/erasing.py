@@ -1,0 +1,131 @@
+"""Erasing a customer everywhere: its rows in every destination, all that the store knows of it, with a receipt."""
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Final
+
+from sync_pipelines.config import AnyDestinationConfig, DestinationConfig
+from sync_pipelines.destinations import open_destination
+from sync_pipelines.model.errors import ConfigurationError, Retry
+from sync_pipelines.model.naming import refusal_of_customer_id
+from sync_pipelines.project import Project
+from sync_pipelines.store.erasing import Erasure
+
+PATIENCE: Final = 60.0
+"""Seconds. A run looks every few seconds whether it is to stop, and stops at its next checkpoint."""
+
+_LOOK_AGAIN: Final = 0.2
+_SETTLING: Final = 10.0
+"""Seconds. A run that was stopped lets go of its lease before it has stored its outcome."""
+
+
+class StillWorking(Retry):
+    """A run of the customer goes on; it was asked to stop."""
+
+
+class NotErased(Retry):
+    """Something came anew while the customer was erased."""
+
+
+@contextmanager
+def nobody_works(
+    project: Project, customer_id: str, provider: str | None = None, *, patience: float = PATIENCE
+) -> Iterator[None]:
+    """Runs of the customer are stopped, and none begins before the end of the block. StillWorking where one goes on."""
+    project.store.erasing.halt(customer_id, provider)
+    deadline = time.monotonic() + patience
+    with ExitStack() as held:
+        for sync in project.configuration.syncs.values():
+            if provider is None or sync.provider == provider:
+                for each in sync.objects:
+                    name = (project.settings.application_id, sync.name, customer_id, each.object)
+                    _hold(project, held, name, deadline)
+        settled = time.monotonic() + min(_SETTLING, patience)
+        while project.store.erasing.claimed(customer_id) and time.monotonic() < settled:
+            time.sleep(_LOOK_AGAIN)
+        yield
+
+
+def _hold(project: Project, held: ExitStack, name: tuple[str, str, str, str], deadline: float) -> None:
+    while True:
+        lease = project.store.leases.hold(*name)
+        if lease.__enter__():
+            held.push(lease)
+            return
+        lease.__exit__(None, None, None)
+        if time.monotonic() > deadline:
+            raise StillWorking(
+                f"{name[3]} of the sync {name[1]} is still being synced for {name[2]}. It was asked to stop: repeat "
+                "this in a minute."
+            )
+        time.sleep(_LOOK_AGAIN)
+
+
+def rows_of_customer(
+    project: Project, customer_id: str, provider: str | None = None, *, remove: bool = False
+) -> Iterator[tuple[str, Mapping[str, int]]]:
+    """Place by place of the configuration, how many rows the customer has there by table, or had before they went."""
+    for name, config in sorted(project.configuration.destinations.items()):
+        for schema in _schemas(project, name, customer_id):
+            own = config.in_schema(schema) if schema else config
+            destination = open_destination(own, customer_id, project.s3_client)
+            try:
+                found = destination.of_customer(project.settings.application_id, customer_id, provider, remove=remove)
+            finally:
+                destination.close()
+            yield _place(name, own), found
+
+
+def _schemas(project: Project, destination: str, customer_id: str) -> list[str | None]:
+    """The destination's own schema, and those that syncs have for this customer."""
+    own = {
+        override.schema
+        for sync in project.configuration.syncs.values()
+        if sync.destination == destination and (override := sync.overrides.get(customer_id)) and override.schema
+    }
+    return [None, *sorted(own)]
+
+
+def _place(name: str, config: AnyDestinationConfig) -> str:
+    """As it is configured, so that a customer's own schema does not tell whose it is."""
+    inner = config.schema_name if isinstance(config, DestinationConfig) else config.prefix
+    return f"{name}/{inner}" if inner else name
+
+
+def erase(project: Project, customer_id: str, *, actor: str, patience: float = PATIENCE) -> Erasure:
+    """Remove everything of a customer from destinations and store; the receipt. Repeating finishes what was broken off.
+
+    ConfigurationError for what is no customer's id, StillWorking where a run does not stop in time.
+    """
+    if reason := refusal_of_customer_id(customer_id):
+        raise ConfigurationError(f"This cannot be a customer's id: {reason}.")
+    begun = project.store.erasing.begin(customer_id, actor=actor)
+    with nobody_works(project, customer_id, patience=patience):
+        for place, counts in rows_of_customer(project, customer_id, remove=True):
+            project.store.erasing.add(begun.id, place, counts)
+        project.store.erasing.remove(begun.id, customer_id)
+    if left := remains(project, customer_id):
+        raise NotErased(f"Something of {customer_id} came anew meanwhile ({', '.join(sorted(left))}): repeat it.")
+    return project.store.erasing.finish(begun.id, dagster=None)
+
+
+def remains(project: Project, customer_id: str) -> Mapping[str, Mapping[str, int]]:
+    """What destinations and store still hold of a customer, counted: by place and table."""
+    found = {place: counts for place, counts in rows_of_customer(project, customer_id) if counts}
+    held = project.store.erasing.held(customer_id)
+    return {**found, "store": held} if held else found
+
+
+def left_over(receipt: Erasure) -> list[str]:
+    """What erasing does not reach, in sentences: a receipt says so too."""
+    dagster = (
+        "Dagster's events and partition of the customer: its sensor `retention` removes them at its next look."
+        if "dagster" not in receipt.removed
+        else "Messages of Dagster's runs that worked for several customers, which Dagster's retention removes."
+    )
+    return [
+        dagster,
+        "The customer's id where the data team wrote it in the configuration, and in versions of it that were applied.",
+        "Log files of the processes, backups, and copies that others made of the destination.",
+    ]

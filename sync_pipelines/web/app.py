@@ -1,0 +1,135 @@
+"""The pages as an application of their own: routes, and what becomes of whatever goes wrong."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from importlib.resources import files
+from typing import Any, Final, TypeAlias
+from urllib.parse import parse_qsl
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from sqlalchemy.exc import DBAPIError
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from sync_pipelines.model.errors import ConfigurationError, SyncError
+from sync_pipelines.project import Project
+from sync_pipelines.web import leaving, logging_in, mapping, status
+from sync_pipelines.web.site import Site
+from sync_pipelines.web.visit import Go, Page, Problem, Visit, said
+from sync_pipelines.web.words import in_words, moment
+
+log = logging.getLogger(__name__)
+
+Endpoint: TypeAlias = Callable[[Visit], Page | Go]
+
+ROUTES: Final[tuple[tuple[str, str, Endpoint], ...]] = (
+    ("GET", "/open/{token}", logging_in.open_link),
+    ("GET", "/", status.home),
+    ("POST", "/test", status.test),
+    ("POST", "/authorize", logging_in.authorize),
+    ("GET", "/callback", logging_in.callback),
+    ("POST", "/confirm", logging_in.confirm),
+    ("POST", "/key", logging_in.key),
+    ("GET", "/objects/{object}", mapping.edit),
+    ("POST", "/objects/{object}", mapping.edit),
+    ("POST", "/objects/{object}/look", mapping.look),
+    ("POST", "/objects/{object}/save", mapping.save),
+    ("GET", "/disconnect", leaving.ask),
+    ("POST", "/disconnect", leaving.disconnect_account),
+)
+STATIC: Final = {"connect.css": "text/css", "connect.js": "text/javascript", "connect.svg": "image/svg+xml"}
+
+
+def create_pages(project: Project) -> Starlette:
+    """The pages of an opened project, to be mounted at /connect."""
+    render = _renderer()
+    routes = [Route(path, _page(project, endpoint, render), methods=[method]) for method, path, endpoint in ROUTES]
+    routes += [Route(f"/{name}", _file(name, kind)) for name, kind in STATIC.items()]
+    nowhere = _page(project, _nowhere, render)
+    return Starlette(routes=routes, exception_handlers={404: nowhere, 405: nowhere})
+
+
+def _renderer() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("sync_pipelines.web"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    environment.filters["moment"] = moment
+    return environment
+
+
+def _file(name: str, kind: str) -> Callable[[Request], Response]:
+    content = files("sync_pipelines.web").joinpath("static", name).read_bytes()
+
+    def answer(request: Request) -> Response:
+        return Response(content, media_type=kind, headers={"Cache-Control": "public, max-age=300"})
+
+    return answer
+
+
+def _page(project: Project, endpoint: Endpoint, render: Environment) -> Callable[..., Awaitable[Response]]:
+    async def answer(request: Request, error: Exception | None = None) -> Response:
+        body = await request.body()
+        return await run_in_threadpool(_answered, project, endpoint, render, request, body)
+
+    return answer
+
+
+def _answered(project: Project, endpoint: Endpoint, render: Environment, request: Request, body: bytes) -> Response:
+    site = Site("")
+    try:
+        site = Site.of(project.settings, f"{request.url.scheme}://{request.url.netloc}")
+        visit = _visit(project, site, request, body)
+        found = endpoint(visit)
+    except Problem as problem:
+        found = _problem(problem.status, problem.title, problem.text, again=problem.again)
+    except SyncError as problem:
+        if isinstance(problem, ConfigurationError):
+            log.warning("a connect page failed: %s", problem)
+        found = _problem(503, "That did not work", in_words(problem.error_type, "The service", said(site)))
+    except DBAPIError as problem:
+        log.error("The store failed: %s", type(problem.orig).__name__)
+        found = _problem(503, "That did not work", "The service is being looked after. Try again in a minute.")
+    except Exception:
+        log.exception("%s %s failed", request.method, endpoint.__name__)
+        found = _problem(500, "That did not work", f"It is our fault. Try again; if it stays, tell {said(site)}.")
+    return _response(site, found, render)
+
+
+def _visit(project: Project, site: Site, request: Request, body: bytes) -> Visit:
+    try:
+        form = dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=5_000))
+    except ValueError:
+        raise Problem(400, "This page is out of date", "Open it again and repeat what you did.") from None
+    return Visit(
+        project=project,
+        site=site,
+        parts=request.path_params,
+        query=dict(request.query_params),
+        form=form,
+        cookies=request.cookies,
+        embedded=request.headers.get("sec-fetch-dest") == "iframe",
+    )
+
+
+def _response(site: Site, found: Page | Go, render: Environment) -> Response:
+    response: Response
+    if isinstance(found, Go):
+        response = RedirectResponse(found.url, status_code=303)
+    else:
+        values: dict[str, Any] = {"site": site, "product": site.product, "again": False, **found.values}
+        response = HTMLResponse(render.get_template(found.template).render(values), status_code=found.status)
+    response.headers.update(site.headers())
+    for cookie in found.cookies:
+        response.headers.append("Set-Cookie", cookie)
+    return response
+
+
+def _problem(status: int, title: str, text: str, *, again: bool = True) -> Page:
+    return Page(template="problem.html", status=status, values={"title": title, "text": text, "again": again})
+
+
+def _nowhere(visit: Visit) -> Page:
+    raise Problem(404, "There is no such page", "Go back to where you came from.", again=visit.has_session)

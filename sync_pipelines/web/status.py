@@ -1,0 +1,144 @@
+"""The first page: connect, or how the connection and its syncs are."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sync_pipelines.connecting import account_of, syncs_of
+from sync_pipelines.model.connection import Connection
+from sync_pipelines.model.errors import SyncError
+from sync_pipelines.model.sync import Sync, SyncObject
+from sync_pipelines.store.health import ConnectionHealth
+from sync_pipelines.web.visit import Go, Page, Problem, Visit, said
+from sync_pipelines.web.words import in_words
+
+DONE = {
+    "connected": "Connected. The sync begins by itself.",
+    "mapped": "Saved. The fields are filled anew with the next sync.",
+    "works": "The connection works.",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectLine:
+    """`rows` None: it is not known at the moment. `mappable`: its fields can be chosen."""
+
+    name: str
+    rows: int | None
+    mappable: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class SyncLine:
+    """One sync as the customer sees it. `state` is a class of the style sheet: good, busy, waiting or bad."""
+
+    name: str
+    state: str
+    told: str
+    problem: str
+    last_success_at: datetime | None
+    objects: tuple[ObjectLine, ...]
+
+
+def home(visit: Visit) -> Page:
+    """What there is to do and to see."""
+    session, provider = visit.session, visit.provider
+    connection = visit.project.store.connections.find(session.customer_id, session.provider)
+    values: dict[str, Any] = {
+        "vendor": provider.title,
+        "session": session,
+        "connection": connection,
+        "guard": visit.guard_text(),
+        "done": DONE.get(visit.query.get("done", ""), ""),
+        "sandbox": (connection.environment if connection else session.environment) == "sandbox",
+        "lines": [
+            _line(visit, sync, connection) for sync in syncs_of(visit.project, session.customer_id, provider.name)
+        ],
+        "problem": "",
+    }
+    if connection is not None and connection.status != "connected":
+        error = "auth_expired" if connection.status == "expired" else "vendor_error"
+        values["problem"] = in_words(error, provider.title, said(visit.site))
+    return Page(template="home.html", values=values | _way_in(visit))
+
+
+def _way_in(visit: Visit) -> dict[str, Any]:
+    """How to connect: by a form, by the vendor's login page, or by that in a window of its own."""
+    config = visit.project.configuration.providers[visit.session.provider]
+    form = visit.provider.key_form if config.auth_type == "api_key" else None
+    handover = ""
+    if visit.embedded and form is None:
+        # Login pages refuse frames, and a window beside a frame does not have the frame's cookies.
+        handover = visit.project.store.connect_sessions.hand_over(visit.session).reveal()
+    return {"form": form, "handover": handover}
+
+
+def test(visit: Visit) -> Go:
+    """One call to the vendor, with what is stored."""
+    visit.guard()
+    connection = visit.project.store.connections.find(visit.session.customer_id, visit.session.provider)
+    if connection is None:
+        raise Problem(409, "Nothing is connected", "Connect first.")
+    try:
+        account_of(visit.project, connection)
+    except SyncError as problem:
+        raise Problem(
+            502, "The connection does not work", in_words(problem.error_type, visit.provider.title, said(visit.site))
+        ) from problem
+    return Go(url=visit.site.url() + "?done=works")
+
+
+def _line(visit: Visit, sync: Sync, connection: Connection | None) -> SyncLine:
+    customer = visit.session.customer_id
+    found = visit.project.store.health.connections(sync.name, customer) if connection else []
+    health = found[0] if found else None
+    state, told = _state(health, connection)
+    problem = ""
+    if health is not None and health.error_type and state in ("bad", "waiting"):
+        problem = in_words(health.error_type, visit.provider.title, said(visit.site))
+    objects = [
+        ObjectLine(
+            name=each.object,
+            rows=_rows(visit, sync, each) if connection else None,
+            mappable=each.custom_schema is not None and connection is not None,
+        )
+        for each in sync.objects_of(customer)
+        if not each.object.endswith(".associations")
+    ]
+    return SyncLine(
+        name=sync.name,
+        state=state,
+        told=told,
+        problem=problem,
+        last_success_at=health.last_success_at if health else None,
+        objects=tuple(objects),
+    )
+
+
+def _state(health: ConnectionHealth | None, connection: Connection | None) -> tuple[str, str]:
+    if connection is None:
+        return "waiting", "Not connected"
+    if health is None:
+        return "waiting", "Not started yet"
+    if health.sync_state in ("paused", "archived"):
+        return "waiting", "Paused"
+    if connection.status == "expired":
+        return "bad", "Waits for you to connect again"
+    if health.claimed:
+        return "busy", "Syncing now"
+    if health.failures_in_row or health.error_type:
+        return ("bad", "Needs attention") if health.health == "error" else ("waiting", "Will be tried again")
+    if health.last_success_at is None:
+        return "busy", "The first sync is about to begin"
+    return "good", "Up to date"
+
+
+def _rows(visit: Visit, sync: Sync, declared: SyncObject) -> int | None:
+    project, customer = visit.project, visit.session.customer_id
+    try:
+        destination = project.destination(sync, customer)
+        scope = project.scope_of(sync, declared, customer)
+        (stock,) = destination.stocks([scope], project.table(sync.name, declared.object), timedelta())
+    except SyncError:
+        return None
+    return stock.live

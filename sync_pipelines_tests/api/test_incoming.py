@@ -1,0 +1,135 @@
+"""Vendors' deliveries over real HTTP: who is believed, what is kept, and what a store that is away means."""
+
+import json
+from datetime import UTC, datetime
+
+import httpx
+import pytest
+from hubspot.utils.signature import Signature
+
+from sync_pipelines.incoming import address_of
+from sync_pipelines_tests.fixtures.place import ACME, BRIGHTWATER
+from sync_pipelines_tests.providers.test_hubspot_webhooks import event
+from sync_pipelines_tests.providers.test_salesforce_outbound_messages import CONTACT, message
+
+PUBLIC = "https://sync.example.com"
+
+
+@pytest.fixture
+def receiving(place, served):
+    """The API behind a proxy with another name, with one connection of each vendor that knows its account."""
+    place.options["public_url"] = PUBLIC + "/"
+    place.open()
+    project = place.project
+    accounts = {account.id: account for account in place.connect()}
+    place.accounts = accounts
+    for customer, account in accounts.items():
+        found = project.store.connections.find(customer, account.vendor)
+        project.store.connections.set_account(found, account.account_id)
+    return served()
+
+
+def portal(api, customer):
+    return int(api.place.accounts[customer].account_id)
+
+
+def hubspot(api, *events, body=None, url=f"{PUBLIC}/webhooks/hubspot", secret=None, at=None):
+    body = json.dumps(events).encode() if body is None else body
+    stamp = str(int((at or datetime.now(UTC)).timestamp() * 1000))
+    secret = secret or api.place.environ["CLIENT_SECRET"]
+    made = Signature.get_signature(secret, body.decode(), "v3", url, "POST", stamp)
+    headers = {"X-HubSpot-Signature-v3": made, "X-HubSpot-Request-Timestamp": stamp}
+    return httpx.post(f"{api.url}/webhooks/hubspot", content=body, headers=headers, timeout=60)
+
+
+def waiting(api, customer, name="contact", vendor="hubspot"):
+    store = api.place.project.store
+    connection = store.connections.find(customer, vendor)
+    return [each.record_id for each in store.vendor_events.waiting(connection.id, name, 1_000)]
+
+
+def customers_of(api, vendor):
+    return sorted(id for id, account in api.place.accounts.items() if account.vendor == vendor)
+
+
+def test_events_of_one_delivery_go_to_their_accounts_and_unknown_ones_are_counted_and_dropped(receiving):
+    first, second = customers_of(receiving, "hubspot")[:2]
+    answer = hubspot(
+        receiving,
+        event(portalId=portal(receiving, first), objectId=1),
+        event(portalId=portal(receiving, second), objectId=2),
+        event(portalId=999_999, objectId=3),
+    )
+    assert (answer.status_code, answer.text) == (200, "")
+    assert (waiting(receiving, first), waiting(receiving, second)) == (["1"], ["2"])
+    (standing,) = receiving.place.project.store.vendor_events.standing()
+    assert (standing.provider, standing.waiting, standing.unknown) == ("hubspot", 2, 1)
+
+
+def test_a_delivery_that_is_not_the_vendors_is_refused_and_leaves_nothing(receiving):
+    known = portal(receiving, customers_of(receiving, "hubspot")[0])
+    local = f"{receiving.url}/webhooks/hubspot"
+    old = datetime.fromtimestamp(1_700_000_000, UTC)
+    for answer in (
+        hubspot(receiving, event(portalId=known), secret="wrong"),
+        hubspot(receiving, event(portalId=known), url=local),
+        hubspot(receiving, event(portalId=known), at=old),
+        httpx.post(local, json=[event(portalId=known)]),
+    ):
+        assert answer.status_code == 401
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert receiving.place.environ["CLIENT_SECRET"] not in answer.text
+    assert hubspot(receiving, body=b'[{"portalId":1}]').status_code == 422
+    (standing,) = receiving.place.project.store.vendor_events.standing()
+    assert (standing.waiting, standing.refused) == (0, 4)
+
+
+def salesforce(api, customer, body, address=None):
+    project = api.place.project
+    address = address or address_of(project, project.store.connections.get(customer, "salesforce"))
+    headers = {"Content-Type": "text/xml; charset=utf-8", "SOAPAction": '""'}
+    return httpx.post(f"{api.url}/webhooks/salesforce/{address}", content=body, headers=headers, timeout=60)
+
+
+def test_a_message_to_a_connections_own_address_is_stored_and_acknowledged(receiving):
+    org = receiving.place.accounts[ACME].account_id
+    answer = salesforce(receiving, ACME, message(CONTACT, org=org))
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/xml")
+    assert "<Ack>true</Ack>" in answer.text
+    assert waiting(receiving, ACME, "Contact", "salesforce") == [CONTACT]
+    assert waiting(receiving, BRIGHTWATER, "Contact", "salesforce") == []
+
+
+def test_an_address_takes_messages_of_its_own_account_alone(receiving):
+    of_acme = message(CONTACT, org=receiving.place.accounts[ACME].account_id)
+    store = receiving.place.project.store
+    address = address_of(receiving.place.project, store.connections.get(ACME, "salesforce"))
+    of_lumen = store.connections.get(customers_of(receiving, "hubspot")[0], "hubspot")
+    assert salesforce(receiving, BRIGHTWATER, of_acme).status_code == 403
+    for wrong in (address[:-1] + "g", address.partition("-")[0], "x", f"99{address}", f"{of_lumen.id}-{'0' * 64}"):
+        assert salesforce(receiving, ACME, of_acme, wrong).status_code == 404
+    assert salesforce(receiving, ACME, b"<!DOCTYPE x><x/>").status_code == 422
+    assert httpx.post(f"{receiving.url}/webhooks/salesforce", content=of_acme).status_code == 404
+    assert httpx.post(f"{receiving.url}/webhooks/hubspot/{address}", content=of_acme).status_code == 404
+    assert httpx.post(f"{receiving.url}/webhooks/nobody", content=b"[]").status_code == 404
+    assert store.vendor_events.groups(10) == []
+
+
+def test_a_body_that_is_too_large_is_refused_and_a_store_that_is_away_means_try_again(receiving):
+    assert hubspot(receiving, body=b"[" + b" " * 1_000_001 + b"]").status_code == 413
+    known = portal(receiving, customers_of(receiving, "hubspot")[0])
+    with receiving.place.store.connect() as database:
+        database.execute("ALTER TABLE vendor_events RENAME TO away")
+        answer = hubspot(receiving, event(portalId=known))
+        database.execute("ALTER TABLE away RENAME TO vendor_events")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    assert hubspot(receiving, event(portalId=known)).status_code == 200
+
+
+def test_forgetting_a_connection_forgets_what_its_vendor_told(receiving):
+    customer = customers_of(receiving, "hubspot")[0]
+    hubspot(receiving, event(portalId=portal(receiving, customer)))
+    store = receiving.place.project.store
+    store.connections.disconnect(store.connections.get(customer, "hubspot"))
+    assert store.vendor_events.standing() == []
