@@ -15,6 +15,7 @@ from sync_pipelines.api import (
     explaining,
     hooks,
     incoming,
+    logs,
     mappings,
     problems,
     sync_documents,
@@ -52,7 +53,7 @@ def create_app(project: Project) -> FastAPI:
     app.state.pace = Pace(project.settings.api_calls_per_second, project.settings.api_burst)
     problems.register(app)
     nouns = APIRouter(prefix=PREFIX)
-    of_syncs = (syncs, sync_documents, mappings, catalogue, watching, explaining)
+    of_syncs = (syncs, sync_documents, mappings, catalogue, watching, logs, explaining)
     for noun in (*of_syncs, connections, connect_sessions, webhooks, hooks):
         nouns.include_router(noun.router)
     app.include_router(nouns)

@@ -60,6 +60,7 @@ SCOPE_OF = {
     ("POST", "/hooks"): "webhooks:write",
     ("DELETE", "/hooks/{id}"): "webhooks:write",
     ("GET", "/hooks/samples"): "webhooks:read",
+    ("GET", "/logs"): "logs:read",
     ("GET", "/logs/audit"): "logs:read",
     ("GET", "/syncs/{id}/explain"): "logs:read",
 }
