@@ -12,9 +12,11 @@ from sync_pipelines.api import (
     catalogue,
     connect_sessions,
     connections,
+    custom_schemas,
     explaining,
     incoming,
     mappings,
+    previews,
     problems,
     sync_documents,
     syncs,
@@ -50,7 +52,10 @@ def create_app(project: Project) -> FastAPI:
     app.state.pace = Pace(project.settings.api_calls_per_second, project.settings.api_burst)
     problems.register(app)
     nouns = APIRouter(prefix=PREFIX)
-    for noun in (syncs, sync_documents, connections, connect_sessions, mappings, catalogue, watching, explaining):
+    for noun in (
+        *(syncs, sync_documents, connections, connect_sessions, mappings, previews, custom_schemas),
+        *(catalogue, watching, explaining),
+    ):
         nouns.include_router(noun.router)
     app.include_router(nouns)
     app.include_router(_alive(project))
