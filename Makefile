@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test check format bench growth parallel transforms hostile idle scale chaos fuzz simulate helm lock clean
+.PHONY: help install demo dev test check format bench growth parallel transforms hostile idle live scale chaos fuzz simulate helm lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -79,6 +79,9 @@ scale: $(INSTALLED) ## 10,000 connections of six objects for an hour, Dagster an
 
 idle: $(INSTALLED) ## What an attempt costs that finds nothing changed, over thousands of them, about 2 minutes
 	@$(BIN)/python -m benchmarks.idle $(if $(POSTGRES_BIN),--postgres-bin "$(POSTGRES_BIN)")
+
+live: $(INSTALLED) ## How long a change at the vendor takes to the row, 20 changes a second for a minute
+	@$(BIN)/python -m benchmarks.live $(if $(SECONDS_LONG),--seconds $(SECONDS_LONG)) $(if $(POSTGRES_BIN),--postgres-bin "$(POSTGRES_BIN)")
 
 helm: ## Render Dagster's Helm chart with deploy/helm/values.yaml and check every manifest (CHART= the unpacked chart)
 	@test -x deploy/helm/.venv/bin/kubernetes-validate || { $(PYTHON) -m venv deploy/helm/.venv && \

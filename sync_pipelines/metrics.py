@@ -17,7 +17,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 from sqlalchemy.exc import DBAPIError
 
-from sync_pipelines.store.health import STATES, ConnectionHealth, Failures, Health, SyncHealth
+from sync_pipelines.store.health import STATES, ConnectionHealth, Failures, Health, SyncHealth, Telling
 from sync_pipelines.store.vendor_events import EventStanding, VendorEvents
 
 log = logging.getLogger(__name__)
@@ -65,7 +65,7 @@ class HealthCollector(Collector):
 
     def _read(self) -> Sequence[Metric]:
         try:
-            syncs, failures = self._health.syncs(), self._health.failures()
+            syncs, failures, telling = self._health.syncs(), self._health.failures(), self._health.telling()
             connections = self._health.connections() if self._per_connection else []
             events = self._events.standing() if self._events is not None else []
         except DBAPIError as error:
@@ -76,6 +76,7 @@ class HealthCollector(Collector):
             *of_syncs(syncs),
             *of_failures(failures, syncs),
             *of_connections(connections),
+            *of_telling(telling),
             *of_events(events),
         ]
 
@@ -173,6 +174,33 @@ def of_connections(connections: Sequence[ConnectionHealth]) -> Iterator[Metric]:
         if each.api_used_ratio is not None:
             used.add_metric(labels, each.api_used_ratio)
     yield from (health, success, late, used)
+
+
+def of_telling(telling: Sequence[Telling]) -> Iterator[Metric]:
+    """How well endpoints are told of events."""
+    if not telling:
+        return
+    endpoints = GaugeMetricFamily(
+        "sync_pipelines_endpoints", "Endpoints of a kind by their state.", labels=("kind", "state")
+    )
+    backlog = GaugeMetricFamily(
+        "sync_pipelines_deliveries_due", "Deliveries to enabled endpoints whose time has come.", labels=("kind",)
+    )
+    late = GaugeMetricFamily(
+        "sync_pipelines_deliveries_late_seconds",
+        "How long the delivery that waits longest has been due.",
+        labels=("kind",),
+    )
+    failures = GaugeMetricFamily(
+        "sync_pipelines_endpoint_failures", "Failed attempts in a row, of all endpoints of a kind.", labels=("kind",)
+    )
+    for each in telling:
+        for state in ("working", "failing", "disabled"):
+            endpoints.add_metric((each.kind, state), getattr(each, state))
+        backlog.add_metric((each.kind,), each.due)
+        late.add_metric((each.kind,), each.late_seconds)
+        failures.add_metric((each.kind,), each.failures)
+    yield from (endpoints, backlog, late, failures)
 
 
 def of_events(standing: Sequence[EventStanding]) -> Iterator[Metric]:

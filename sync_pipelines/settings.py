@@ -64,6 +64,7 @@ class Settings(LogSettings):
     retry_attempts: int = Field(6, ge=1, description="Tries of one vendor call before its connection is given up")
     keep_runs_days: int = Field(30, ge=1, description="How long runs that changed something or failed are kept")
     keep_idle_runs_hours: int = Field(24, ge=1, description="How long runs that changed nothing are kept")
+    keep_record_changes_days: int = Field(30, ge=1, description="How long it is known what runs did to single records")
     keep_requests_days: int = Field(90, ge=1, description="How long it is known who asked for which run")
     keep_audit_days: int = Field(365, ge=1, description="How long it is known who changed what, and how fields changed")
     keep_budget_points_days: int = Field(
@@ -108,6 +109,13 @@ class Settings(LogSettings):
         50, gt=0, description="Calls that one token may make in a second, for long; counted by each API process"
     )
     api_burst: int = Field(200, ge=1, description="Calls that one token may make at once")
+    webhooks_to_private_addresses: bool = Field(
+        False, description="Endpoints may be at addresses that are not public: for development and closed networks"
+    )
+    webhooks_at_once: int = Field(16, ge=1, le=200, description="How many deliveries one process sends side by side")
+    dagster_url: str = Field(
+        "", description="Where people open Dagster, for links in messages: https://dagster.example"
+    )
     public_url: str = Field(
         "",
         description="Where customers' browsers and vendors' webhooks reach the API: https://sync.example",
@@ -175,6 +183,7 @@ class Settings(LogSettings):
         return Keep(
             runs=timedelta(days=self.keep_runs_days),
             idle_runs=timedelta(hours=self.keep_idle_runs_hours),
+            record_changes=timedelta(days=self.keep_record_changes_days),
             requests=timedelta(days=self.keep_requests_days),
             audit=timedelta(days=self.keep_audit_days),
             budget_points=timedelta(days=self.keep_budget_points_days),

@@ -14,6 +14,7 @@ from sync_pipelines.logs.setup import OURS, StandardError
 
 pytest_plugins = [
     "sync_pipelines_tests.fixtures.postgres",
+    "sync_pipelines_tests.fixtures.migrated_store",
     "sync_pipelines_tests.fixtures.bucket",
     "sync_pipelines_tests.fixtures.place",
     "sync_pipelines_tests.fixtures.browser",

@@ -1,12 +1,13 @@
 """What Prometheus is told, over real HTTP and in a file, read with Prometheus' own parser."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
 import yaml
+from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import event
 
@@ -14,7 +15,9 @@ from sync_pipelines.metrics import Exporter, HealthCollector, registry_of, write
 from sync_pipelines.model.provider import Tokens
 from sync_pipelines.model.run import SyncRun
 from sync_pipelines.model.secret import Secret
+from sync_pipelines.model.webhook import VendorEvent
 from sync_pipelines.store import Store
+from sync_pipelines.store.deliveries import Attempt
 from sync_pipelines_tests.store.conftest import sync_of
 from sync_pipelines_tests.store.standing import Standing
 
@@ -131,7 +134,7 @@ def test_a_short_cache_spares_the_store(store, customers):
         list(registry.collect())
         numbers.append(len(asked))
 
-    assert numbers == [2, 2, 4]
+    assert numbers == [3, 3, 6]
 
 
 def test_a_store_that_does_not_answer_is_told_and_metrics_come_back_with_it(postgres_server, store, customers):
@@ -165,7 +168,10 @@ def test_the_textfile_is_replaced_whole(store, customers, tmp_path):
 def test_every_alert_is_about_metrics_that_there_are_and_ends_by_itself(store, customers, standing):
     standing.budget(customers[0], 1, 10)
     standing.tried(customers[1], failing=1)
-    samples, _ = parsed_of(registry_of(HealthCollector(store.health)))
+    told = VendorEvent(account_id="00D", object="Contact", record_id="1")
+    store.vendor_events.receive("salesforce", [told])
+    store.endpoints.create("https://example.com/hook", ["sync.error"])
+    samples, _ = parsed_of(registry_of(HealthCollector(store.health, events=store.vendor_events)))
     rules = [rule for group in yaml.safe_load(ALERTS.read_text())["groups"] for rule in group["rules"]]
 
     named = {name for rule in rules for name in re.findall(r"\bsync_pipelines_\w+", rule["expr"])}
@@ -179,4 +185,44 @@ def test_every_alert_is_about_metrics_that_there_are_and_ends_by_itself(store, c
         assert rule["annotations"]["summary"]
         assert re.fullmatch(r"\d+[mh]", rule["for"])
         labelled = set(re.findall(r"\$labels\.(\w+)", str(rule["annotations"])))
-        assert labelled <= {"sync", "provider", "error_type"}
+        assert labelled <= {"sync", "provider", "error_type", "kind"}
+
+
+def test_how_well_endpoints_are_told_is_there_by_kind(store):
+    samples, _ = collected(store)
+    assert not [name for name in samples if "endpoint" in name or "deliveries" in name]
+    for kind, path in (("webhook", "a"), ("webhook", "b"), ("slack", "c")):
+        store.endpoints.create(f"https://example.com/{path}", ["sync.error"], kind=kind)
+    failing, off, _ = store.endpoints.page()
+    now = datetime.now(UTC)
+    run = SyncRun(
+        run_id="r",
+        sync="crm",
+        object="contact",
+        provider="salesforce",
+        customer_id="acme",
+        started_at=now,
+        finished_at=now - timedelta(minutes=5),
+        status="error",
+    )
+    store.runs.record([run])
+    (claimed,) = [each for each in store.deliveries.claim(10) if each.endpoint.id == failing.id]
+    store.deliveries.record(
+        claimed, Attempt(at=now, seconds=1, delivered=False, status=500, next_at={claimed.parcels[0].id: now})
+    )
+    store.endpoints.update(off.id, enabled=False)
+
+    samples, _ = collected(store)
+    webhook = {
+        labels["state"]: value for labels, value in samples["sync_pipelines_endpoints"] if labels["kind"] == "webhook"
+    }
+    assert webhook == {"working": 0, "failing": 1, "disabled": 1}
+    assert ({"kind": "slack"}, 1.0) in samples["sync_pipelines_deliveries_due"]
+    assert ({"kind": "webhook"}, 1.0) in samples["sync_pipelines_deliveries_due"]
+    assert ({"kind": "webhook"}, 1.0) in samples["sync_pipelines_endpoint_failures"]
+    late = {labels["kind"]: value for labels, value in samples["sync_pipelines_deliveries_late_seconds"]}
+    assert late["slack"] >= 300
+
+
+def collected(store):
+    return parsed(generate_latest(registry_of(HealthCollector(store.health, cache_seconds=0))).decode())

@@ -14,13 +14,16 @@ from sync_pipelines.api import (
     connections,
     custom_schemas,
     explaining,
+    hooks,
     incoming,
+    logs,
     mappings,
     previews,
     problems,
     sync_documents,
     syncs,
     watching,
+    webhooks,
 )
 from sync_pipelines.api.guards import Guards
 from sync_pipelines.api.pace import Pace
@@ -52,10 +55,9 @@ def create_app(project: Project) -> FastAPI:
     app.state.pace = Pace(project.settings.api_calls_per_second, project.settings.api_burst)
     problems.register(app)
     nouns = APIRouter(prefix=PREFIX)
-    for noun in (
-        *(syncs, sync_documents, connections, connect_sessions, mappings, previews, custom_schemas),
-        *(catalogue, watching, explaining),
-    ):
+    of_syncs = (syncs, sync_documents, catalogue, watching, logs, explaining)
+    of_mappings = (mappings, previews, custom_schemas)
+    for noun in (*of_syncs, *of_mappings, connections, connect_sessions, webhooks, hooks):
         nouns.include_router(noun.router)
     app.include_router(nouns)
     app.include_router(_alive(project))

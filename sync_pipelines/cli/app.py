@@ -19,6 +19,7 @@ from sync_pipelines.cli import (
     health,
     live,
     local,
+    logs,
     mapping,
     metrics,
     plan,
@@ -29,6 +30,7 @@ from sync_pipelines.cli import (
     schema,
     steer,
     verify,
+    webhooks,
 )
 from sync_pipelines.cli.printing import plain
 from sync_pipelines.logs import configure, masked, without_known
@@ -66,9 +68,9 @@ def main(
 
 
 GROUPS = (
-    *(project_verbs, run, steer, verify, connect, erase, fields, mapping, failed, schema, explain),
+    *(project_verbs, run, steer, verify, connect, erase, fields, mapping, failed, schema, explain, logs),
     *(preview, plan, configuration),
-    *(health, budget, metrics, prune, compact, api, live, local),
+    *(health, budget, metrics, prune, compact, api, webhooks, live, local),
 )
 for group in GROUPS:
     group.register(app)

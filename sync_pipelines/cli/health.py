@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Final
+from uuid import UUID
 
 import typer
 from rich.padding import Padding
@@ -13,6 +14,7 @@ from rich.text import Text
 from sync_pipelines.cli.printing import console, plain, say, shown
 
 if TYPE_CHECKING:
+    from sync_pipelines.store.endpoints import Endpoint
     from sync_pipelines.store.health import ConnectionHealth, State, SyncHealth
 
 SIGNS: Final = {"healthy": "🟢", "warning": "🟡", "error": "🔴", "inactive": "⚪"}
@@ -45,14 +47,21 @@ def health(
             project.sync(sync_name)
         syncs = project.store.health.syncs(sync_name)
         connections = project.store.health.connections(sync_name, customer, states)
+        overall = sync_name is None and customer is None and status is None
+        endpoints = project.store.endpoints.unwell() if overall else ()
     if customer is not None or status is not None:
         met = {each.sync for each in connections}
         syncs = [each for each in syncs if each.sync in met]
     if as_json:
-        document = {"syncs": [asdict(each) for each in syncs], "connections": [asdict(each) for each in connections]}
+        document = {
+            "syncs": [asdict(each) for each in syncs],
+            "connections": [asdict(each) for each in connections],
+            "endpoints": [asdict(each) for each in endpoints],
+        }
         print(json.dumps(document, indent=2, default=_json))
     else:
         _show(syncs, connections)
+        _show_endpoints(endpoints)
     if any(each.health == "error" for each in connections):
         raise typer.Exit(1)
 
@@ -67,6 +76,19 @@ def _states(status: str | None, *, everything: bool) -> Sequence["State"]:
     if unknown := sorted(wanted - set(STATES)):
         raise ConfigurationError(f"There is no health {', '.join(unknown)}: use {', '.join(STATES)}.")
     return [state for state in STATES if state in wanted]
+
+
+def _show_endpoints(endpoints: Sequence["Endpoint"]) -> None:
+    """Those that are not told of events as they should be."""
+    for each in endpoints:
+        state = "failing" if each.enabled else "disabled"
+        since = f" since {shown(each.failing_since)}" if each.failing_since else ""
+        _line(
+            0, f"{SIGNS['warning' if each.enabled else 'error']} {each.kind} {each.shown_url}: {state}{since}", "bold"
+        )
+        if each.disabled_reason:
+            _line(3, each.disabled_reason)
+        _line(3, f"`sync-pipelines webhook deliveries {each.id}` shows what it answered.")
 
 
 def _show(syncs: Sequence["SyncHealth"], connections: Sequence["ConnectionHealth"]) -> None:
@@ -130,4 +152,6 @@ def _line(indent: int, text: str, style: str = "") -> None:
 def _json(value: Any) -> str:
     if isinstance(value, datetime):
         return value.isoformat()
+    if isinstance(value, UUID):
+        return str(value)
     raise TypeError(f"{type(value).__name__} has no JSON")

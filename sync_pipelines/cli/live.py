@@ -16,7 +16,8 @@ def register(app: typer.Typer) -> None:
 
 
 def live() -> None:
-    """Apply what vendors tell by webhook, within seconds. Stays up until Ctrl-C or SIGTERM; several may run."""
+    """Apply what vendors tell by webhook, within seconds, and tell endpoints what happened here. Stays up until Ctrl-C
+    or SIGTERM; several may run."""
     from sync_pipelines.cli.local import stopped_by_signals
     from sync_pipelines.live.running import running
     from sync_pipelines.project import opened

@@ -14,6 +14,7 @@ from sync_pipelines.store.connect_sessions import ConnectSessions
 from sync_pipelines.store.connections import Connections
 from sync_pipelines.store.credentials import CredentialsSafe, StoredCredentials
 from sync_pipelines.store.database import check_current, make_engine, store_url
+from sync_pipelines.store.deliveries import Deliveries
 from sync_pipelines.store.due import Claim, Due, DueWork
 from sync_pipelines.store.endpoints import Endpoints
 from sync_pipelines.store.erasing import Erasing
@@ -21,6 +22,7 @@ from sync_pipelines.store.freshness import Freshness, Late
 from sync_pipelines.store.health import Health
 from sync_pipelines.store.leases import Leases
 from sync_pipelines.store.lifecycle import Lifecycle, SyncState
+from sync_pipelines.store.logs import Logs
 from sync_pipelines.store.mappings import Mappings
 from sync_pipelines.store.requests import Requests
 from sync_pipelines.store.rescheduling import Outcome
@@ -63,9 +65,11 @@ class Store:
         self.api_syncs = ApiSyncs(self._engine)
         self.schemas = Schemas(self._engine)
         self.runs = Runs(self._engine)
+        self.logs = Logs(self._engine)
         self.budgets = Budgets(self._engine)
         self.due = Due(self._engine)
         self.endpoints = Endpoints(self._engine, ring)
+        self.deliveries = Deliveries(self._engine, self.endpoints)
         self.completeness = Completeness(self._engine)
         self.configurations = Configurations(self._engine)
         self.freshness = Freshness(self._engine)

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import logging
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -11,7 +12,7 @@ from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 from sqlalchemy import Connection as Database
-from sqlalchemy import Engine, RowMapping, delete, func, insert, select, tuple_, update
+from sqlalchemy import Engine, RowMapping, delete, func, insert, or_, select, tuple_, update
 
 from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.event import EVENT_TYPES
@@ -21,6 +22,8 @@ from sync_pipelines.store.audit import note
 from sync_pipelines.store.outbox_tables import endpoints
 from sync_pipelines.store.sealing import KeyRing
 from sync_pipelines.store.storable import storable
+
+log = logging.getLogger(__name__)
 
 WEBHOOK: Final = "webhook"
 SLACK: Final = "slack"
@@ -134,12 +137,33 @@ class Endpoints:
         with self._engine.connect() as database:
             return _one(database, id)
 
+    def unwell(self) -> Sequence[Endpoint]:
+        """Those that fail or are disabled, the longest first."""
+        query = select(*_COLUMNS).where(or_(endpoints.c.failures > 0, ~endpoints.c.enabled))
+        with self._engine.connect() as database:
+            return [_endpoint(row) for row in database.execute(query.order_by(endpoints.c.failing_since)).mappings()]
+
+    def some(self, ids: Sequence[UUID]) -> Sequence[Endpoint]:
+        """Those of these ids that there are."""
+        with self._engine.connect() as database:
+            query = select(*_COLUMNS).where(endpoints.c.id == func.any(list(ids)))
+            return [_endpoint(row) for row in database.execute(query).mappings()]
+
     def addresses(self, ids: Sequence[UUID]) -> Mapping[UUID, Address]:
-        """Where they are and with what they are signed now. An older secret counts until its time is over."""
+        """Where they are and with what they are signed now. An older secret counts until its time is over.
+
+        One that no key of the ring opens is left out, and the log says so: it must not hold up the others.
+        """
         columns = [endpoints.c[name] for name in ("id", "sealed", "key_id", "former_until")]
         query = select(*columns).where(endpoints.c.id == func.any(list(ids)))
+        found = {}
         with self._engine.connect() as database:
-            return {row["id"]: self._address(row) for row in database.execute(query).mappings()}
+            for row in database.execute(query).mappings():
+                try:
+                    found[row["id"]] = self._address(row)
+                except ConfigurationError as problem:
+                    log.error("Nothing can be sent to endpoint %s: %s", row["id"], problem)
+        return found
 
     def update(
         self,

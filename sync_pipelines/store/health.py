@@ -106,6 +106,39 @@ class Failures:
     today: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class Telling:
+    """Endpoints of one kind, and what waits for those that are enabled. `late_seconds`: the longest overdue delivery.
+    `failures`: failed attempts in a row, of all of them together."""
+
+    kind: str
+    working: int
+    failing: int
+    disabled: int
+    failures: int
+    due: int
+    late_seconds: float
+
+
+_TELLING = text(
+    """
+    SELECT endpoints.kind,
+           count(*) FILTER (WHERE enabled AND failures = 0) AS working,
+           count(*) FILTER (WHERE enabled AND failures > 0) AS failing,
+           count(*) FILTER (WHERE NOT enabled) AS disabled,
+           CAST(sum(failures) AS bigint) AS failures,
+           CAST(COALESCE(sum(late.due), 0) AS bigint) AS due,
+           CAST(COALESCE(EXTRACT(epoch FROM now() - min(late.since)), 0) AS double precision) AS late_seconds
+    FROM endpoints
+    LEFT JOIN (
+        SELECT endpoint_id, count(*) AS due, min(due_at) AS since
+        FROM deliveries WHERE status = 'waiting' AND due_at <= now() GROUP BY endpoint_id
+    ) AS late ON late.endpoint_id = endpoints.id AND endpoints.enabled
+    GROUP BY endpoints.kind
+    ORDER BY endpoints.kind
+    """
+)
+
 _CONNECTIONS = table("health", *(column(each.name) for each in fields(ConnectionHealth)))
 _SYNCS = table("sync_health", *(column(each.name) for each in fields(SyncHealth)))
 
@@ -181,3 +214,8 @@ class Health:
         """By sync and type of error; only pairs for which there is something to tell."""
         with self._engine.connect() as database:
             return [Failures(**row) for row in database.execute(_FAILURES).mappings()]
+
+    def telling(self) -> list[Telling]:
+        """How well others are told of events, by kind of endpoint; kinds that nobody uses are left out."""
+        with self._engine.connect() as database:
+            return [Telling(**row) for row in database.execute(_TELLING).mappings()]

@@ -27,6 +27,8 @@ SCOPES: Final = {
     "customers:erase": "erase a customer everywhere",
     "mappings:read": "see mappings and their versions",
     "mappings:write": "change mappings",
+    "webhooks:read": "see endpoints and what was delivered to them",
+    "webhooks:write": "make, change and remove endpoints, and send again",
     "logs:read": "see who changed what",
 }
 

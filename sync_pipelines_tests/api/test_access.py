@@ -1,5 +1,7 @@
 """Who may call what: every route with no token, a wrong one, an old one, one without the scope, and another's."""
 
+import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -49,6 +51,20 @@ SCOPE_OF = {
     ("GET", "/requests"): "syncs:read",
     ("GET", "/requests/{id}"): "syncs:read",
     ("GET", "/health"): "syncs:read",
+    ("GET", "/webhooks"): "webhooks:read",
+    ("POST", "/webhooks"): "webhooks:write",
+    ("GET", "/webhooks/{id}"): "webhooks:read",
+    ("PATCH", "/webhooks/{id}"): "webhooks:write",
+    ("DELETE", "/webhooks/{id}"): "webhooks:write",
+    ("POST", "/webhooks/{id}/rotate"): "webhooks:write",
+    ("POST", "/webhooks/{id}/test"): "webhooks:write",
+    ("GET", "/webhooks/{id}/deliveries"): "webhooks:read",
+    ("POST", "/webhooks/{id}/deliveries/{delivery_id}/replay"): "webhooks:write",
+    ("POST", "/webhooks/{id}/replay"): "webhooks:write",
+    ("POST", "/hooks"): "webhooks:write",
+    ("DELETE", "/hooks/{id}"): "webhooks:write",
+    ("GET", "/hooks/samples"): "webhooks:read",
+    ("GET", "/logs"): "logs:read",
     ("GET", "/logs/audit"): "logs:read",
     ("GET", "/syncs/{id}/explain"): "logs:read",
 }
@@ -64,11 +80,26 @@ FOR_ALL_ONLY = {
 }
 
 
-def call(client, method, path, customer=ACME, run_id=1):
+UUID = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+NO_ENDPOINT = "00000000-0000-4000-8000-000000000000"
+BODIES = {
+    "/webhooks": {"url": "https://hooks.invalid/in", "events": ["sync.error"]},
+    "/hooks": {"target_url": "https://hooks.invalid/in", "event": "sync.error"},
+    "/webhooks/{id}": {},
+    "/webhooks/{id}/replay": {"since": "2026-03-02T12:00:00Z"},
+}
+
+
+def call(client, method, path, customer=ACME, run_id=1, endpoint=NO_ENDPOINT):
     values = {"id": "crm", "run_id": run_id, "customer_id": customer, "provider": "salesforce", "object": "contact"}
     if path.startswith("/requests/"):
         values["id"] = run_id
     more = {"json": {"fields": {}}} if method == "PUT" else {}
+    if path.startswith(("/webhooks", "/hooks")):
+        values |= {"id": endpoint, "delivery_id": run_id}
+        more = {"json": BODIES[path]} if path in BODIES and method in ("POST", "PATCH") else {}
+    if path == "/hooks/samples":
+        more["params"] = {"event": "sync.error"}
     if path.endswith("/explain"):
         more["params"] = {"object": "contact", "record": "1", "customer_id": customer}
     return client.request(method, path.format(**values), **more)
@@ -119,8 +150,13 @@ def test_a_token_for_one_customer_cannot_tell_another_from_none(api):
     project = api.place.project
     of_acme = project.store.runs.page(sync="crm", customer_id=ACME)[0].id
     asked = project.store.due.ask("crm", [ACME]).id
+    of_others = [endpoint_of(project, customer) for customer in (ACME, None) * 8]
     with api.as_(customer_id=BRIGHTWATER) as client:
         for method, path in SCOPE_OF:
+            if path.startswith(("/webhooks/{id}", "/hooks/{id}")):
+                there = refused(call(client, method, path, endpoint=of_others.pop()), 404)
+                assert re.sub(UUID, "N", there) == refused(call(client, method, path), 404).replace(NO_ENDPOINT, "N")
+                continue
             named = ("{customer_id}" in path, "{run_id}" in path, path == "/requests/{id}", path.endswith("/explain"))
             if not any(named):
                 continue
@@ -131,6 +167,15 @@ def test_a_token_for_one_customer_cannot_tell_another_from_none(api):
                 "nobody-here", "X"
             ).replace("999999999", "N")
     assert project.store.connections.find(ACME, "salesforce") is not None
+    assert len(project.store.endpoints.page()) == 16
+
+
+def endpoint_of(project, customer):
+    """Of a kind that both ways in could see."""
+    made, _ = project.store.endpoints.create(
+        "https://hooks.invalid/in", ["sync.error"], kind="zapier", customer_id=customer, description=f"for {customer}"
+    )
+    return str(made.id)
 
 
 def test_a_token_for_one_customer_sees_nothing_of_others_in_any_list(api):
@@ -138,11 +183,14 @@ def test_a_token_for_one_customer_sees_nothing_of_others_in_any_list(api):
     project.store.due.request("crm", [ACME])
     project.store.due.request("crm", [BRIGHTWATER])
     project.store.due.request("crm")
+    endpoint_of(project, ACME)
+    mine = endpoint_of(project, BRIGHTWATER)
+    project.store.runs.record([replace(run, status="error") for run in project.store.runs.list(customer_id=ACME)])
     with api.as_(customer_id=BRIGHTWATER) as client:
         for method, path in SCOPE_OF:
             if method != "GET" or "{run_id}" in path or path == "/requests/{id}":
                 continue
-            answer = call(client, method, path, customer=BRIGHTWATER)
+            answer = call(client, method, path, customer=BRIGHTWATER, endpoint=mine)
             if (method, path) in FOR_ALL_ONLY:
                 refused(answer, 403)
             else:
@@ -151,8 +199,12 @@ def test_a_token_for_one_customer_sees_nothing_of_others_in_any_list(api):
         sync = client.get("/syncs/crm").json()
         assert (sync["connections"], sync["paused"], sync["in_error"]) == (1, 0, 0)
         assert [each["customers"] for each in client.get("/requests").json()["items"]] == [[BRIGHTWATER]]
-        for path in ("/syncs/crm/runs", "/syncs/crm/connections", "/connections"):
+        for path in ("/syncs/crm/runs", "/syncs/crm/connections", "/connections", "/webhooks"):
             assert refused(client.get(path, params={"customer_id": ACME}), 404)
+        assert [each["id"] for each in client.get("/webhooks").json()["items"]] == [mine]
+        for path in ("/webhooks", "/hooks"):
+            assert refused(client.post(path, json=BODIES[path] | {"customer_id": ACME}), 403)
+            assert client.post(path, json=BODIES[path]).json()["customer_id"] == BRIGHTWATER
 
 
 def test_a_token_for_one_customer_steers_that_one_alone(api):

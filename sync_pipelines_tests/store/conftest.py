@@ -1,9 +1,7 @@
 """A migrated store in a database of the test's own."""
 
 from datetime import UTC, datetime, timedelta
-from itertools import count
 
-import psycopg
 import pytest
 from sqlalchemy import event
 
@@ -11,11 +9,7 @@ from sync_pipelines.model.provider import Tokens
 from sync_pipelines.model.secret import Secret
 from sync_pipelines.model.sync import Schedule, Sync, SyncObject
 from sync_pipelines.store import Store
-from sync_pipelines_tests.fixtures.postgres import Database
-
-KEY = "a key for tests"
-
-_numbers = count(1)
+from sync_pipelines_tests.fixtures.migrated_store import KEY, copied
 
 
 @pytest.fixture
@@ -23,25 +17,11 @@ def now():
     return datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 
 
-@pytest.fixture(scope="session")
-def migrated(postgres_server):
-    """The name of a migrated database to copy, which is quicker than to migrate one for each test."""
-    with psycopg.connect(postgres_server.url(driver=None), autocommit=True) as connection:
-        connection.execute("CREATE DATABASE migrated_store TEMPLATE template0")
-    store = Store(postgres_server.url("migrated_store", "psycopg"), (Secret(KEY),))
-    store.migrate()
-    store.close()
-    return "migrated_store"
-
-
 @pytest.fixture
 def database(migrated, postgres_server):
     """A database with the store's tables, of the test's own."""
-    name = f"store_{next(_numbers)}"
-    with psycopg.connect(postgres_server.url(driver=None), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {migrated}")
-        yield Database(postgres_server, name)
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    with copied(postgres_server, migrated) as database:
+        yield database
 
 
 @pytest.fixture

@@ -221,8 +221,9 @@ def test_urls_and_secrets_are_sealed_shown_never_and_opened_by_every_key_of_the_
     with database.connect() as connection:
         for table in ("endpoints", "audit"):
             assert "hush" not in str(connection.execute(f"SELECT CAST({table} AS text) FROM {table}").fetchall())
+    assert open_store("another").endpoints.addresses([hook.id]) == {}
     with pytest.raises(ConfigurationError, match="not in SYNC_PIPELINES_ENCRYPTION_KEYS"):
-        open_store("another").endpoints.addresses([hook.id])
+        open_store("another").endpoints.rotate(hook.id, timedelta(0))
 
 
 def test_after_a_rotation_both_secrets_sign_until_the_overlap_is_over(store, listening):
