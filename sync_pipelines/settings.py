@@ -64,6 +64,7 @@ class Settings(LogSettings):
     retry_attempts: int = Field(6, ge=1, description="Tries of one vendor call before its connection is given up")
     keep_runs_days: int = Field(30, ge=1, description="How long runs that changed something or failed are kept")
     keep_idle_runs_hours: int = Field(24, ge=1, description="How long runs that changed nothing are kept")
+    keep_record_changes_days: int = Field(30, ge=1, description="How long it is known what runs did to single records")
     keep_requests_days: int = Field(90, ge=1, description="How long it is known who asked for which run")
     keep_audit_days: int = Field(365, ge=1, description="How long it is known who changed what, and how fields changed")
     keep_budget_points_days: int = Field(
@@ -182,6 +183,7 @@ class Settings(LogSettings):
         return Keep(
             runs=timedelta(days=self.keep_runs_days),
             idle_runs=timedelta(hours=self.keep_idle_runs_hours),
+            record_changes=timedelta(days=self.keep_record_changes_days),
             requests=timedelta(days=self.keep_requests_days),
             audit=timedelta(days=self.keep_audit_days),
             budget_points=timedelta(days=self.keep_budget_points_days),

@@ -4,6 +4,7 @@ import base64
 import binascii
 import json
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Annotated, Generic, TypeVar
 
 from fastapi import Query
@@ -39,6 +40,17 @@ def position(cursor: str | None, *types: type) -> list[str | int] | None:
 
 def wrong_cursor() -> Refused:
     return Refused(422, "The cursor is none of this list: send `next_cursor` of the answer before as it is.")
+
+
+def moment(part: str | int) -> datetime:
+    """A part of a cursor that is a time. Refused where it is none."""
+    try:
+        found = datetime.fromisoformat(str(part))
+    except ValueError as problem:
+        raise wrong_cursor() from problem
+    if found.tzinfo is None:
+        raise wrong_cursor()
+    return found
 
 
 def _storable(part: str | int) -> bool:

@@ -1,7 +1,6 @@
 """Syncs: what is configured, what it did, and steering it."""
 
 from collections.abc import Iterator
-from datetime import datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Header, Path, Query, Response
@@ -9,7 +8,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from sync_pipelines.api.access import Caller, SyncsReader, SyncsRunner, SyncsWriter, TheProject
 from sync_pipelines.api.known_syncs import SyncId, covers, own_customer, running_sync, seen_sync, stored_sync
-from sync_pipelines.api.paging import Cursor, Limit, Listed, page, position, wrong_cursor
+from sync_pipelines.api.paging import Cursor, Limit, Listed, moment, page, position
 from sync_pipelines.api.problems import answers, not_found
 from sync_pipelines.api.shapes import ConnectionHealthShape, OneRunShape, RequestShape, RunShape
 from sync_pipelines.api.sync_shapes import OneSyncShape, SyncShape, etag, one_of, shape_of, shape_of_stored
@@ -195,7 +194,7 @@ def list_runs(  # noqa: PLR0913 - each is a filter
         status=status,
         run_id=execution_id,
         since=since,
-        before=None if key is None else (_moment(key[0]), int(key[1])),
+        before=None if key is None else (moment(key[0]), int(key[1])),
         limit=limit + 1,
     )
     shown, following = page(found, limit, lambda each: (each.run.finished_at.isoformat(), each.id))
@@ -238,13 +237,3 @@ def _planned(project: Project, id: str, caller: Caller) -> Sync:
     sync = running_sync(project, id, caller)
     project.plan(sync.name)
     return sync
-
-
-def _moment(text: str | int) -> datetime:
-    try:
-        moment = datetime.fromisoformat(str(text))
-    except ValueError as problem:
-        raise wrong_cursor() from problem
-    if moment.tzinfo is None:
-        raise wrong_cursor()
-    return moment

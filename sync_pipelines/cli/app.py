@@ -19,6 +19,7 @@ from sync_pipelines.cli import (
     health,
     live,
     local,
+    logs,
     mapping,
     metrics,
     plan,
@@ -67,7 +68,7 @@ def main(
 
 
 GROUPS = (
-    *(project_verbs, run, steer, verify, connect, erase, fields, mapping, failed, schema, explain),
+    *(project_verbs, run, steer, verify, connect, erase, fields, mapping, failed, schema, explain, logs),
     *(preview, plan, configuration),
     *(health, budget, metrics, prune, compact, api, webhooks, live, local),
 )

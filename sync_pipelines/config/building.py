@@ -116,6 +116,8 @@ def sync_from(document: SyncDocument, provider: ProviderConfig, destination: str
         mode=document.mode,
         full_refresh_every=document.full_refresh_every,
         delete_brake=document.delete_brake,
+        record_log=document.record_log,
+        log_values=document.log_values,
         overlap=document.overlap,
         metadata_prefix=document.metadata_prefix,
         bulk_above=document.bulk_above,

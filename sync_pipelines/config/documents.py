@@ -301,6 +301,11 @@ class PrintedSyncDocument(Document):
     strategy: Strategy | None = None
 
 
+def _off(written: object) -> object:
+    """YAML reads `off` as false."""
+    return "off" if written is False else written
+
+
 class SyncDocument(Document):
     """A standing order. `provider_id`, `destination_id` and `config` are the form of the managed-syncs documents."""
 
@@ -329,6 +334,10 @@ class SyncDocument(Document):
     schema_policy: SchemaPolicy = Field("evolve", description="What to do when an account's fields change")
     freshness: Duration | None = Field(None, description="No customer's last successful sync should be older than this")
     history: HistoryDocument | None = Field(None, description="What a first read brings; everything if left out")
+    record_log: Annotated[Literal["off", "changes"], BeforeValidator(_off)] = Field(
+        "off", description="changes: remember which records each run created, updated and deleted"
+    )
+    log_values: bool = Field(True, description="Whether the record log holds old and new values")
     objects: tuple[ObjectDocument, ...] = Field(min_length=1)
 
     @model_validator(mode="after")

@@ -14,6 +14,7 @@ from sync_pipelines.engine.beginning import same_account
 from sync_pipelines.engine.chunk import Chunk, ChunkPlan
 from sync_pipelines.engine.inbound import Vendor, Work, chunk_plan_of
 from sync_pipelines.engine.layout import FieldPlan, marks_of, plan_fields, table_of
+from sync_pipelines.engine.record_log import log_changes
 from sync_pipelines.engine.schema_policy import Ruling, SchemaMemory, ruled
 from sync_pipelines.engine.tally import Tally
 from sync_pipelines.model.checkpoint import Checkpoint, Reading
@@ -55,6 +56,7 @@ def apply_changes(work: Work, ids: Sequence[str], vendor: Vendor, place: Place, 
     plan = plan_fields(work.declared, work.crm_object, ruling.schema, work.provider.name, work.mapping)
     with place.destination.open(work.scope, table, work.run_id, place.observe) as landing:
         known = _position(work, landing, plan, ruling)
+        log_changes(work, landing, plan, known, tally)
         selection = _selection(work, known, plan, ruling, vendor.vendor_now())
         plan = replace(plan, fields=selecting.with_fields(plan.fields, selection))
         made = chunk_plan_of(work, ruling, table, plan, known.seed or known.fingerprint)

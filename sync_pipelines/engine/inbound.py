@@ -20,6 +20,7 @@ from sync_pipelines.engine.formulas import Formulas
 from sync_pipelines.engine.keys import key_reader, refusing
 from sync_pipelines.engine.layout import FieldPlan, marks_of, plan_fields, table_of
 from sync_pipelines.engine.mapping import LaterMapper, RecordMapper
+from sync_pipelines.engine.record_log import log_changes
 from sync_pipelines.engine.schema_policy import Ruling, SchemaMemory, ruled
 from sync_pipelines.engine.tally import Tally as Tally
 from sync_pipelines.model.checkpoint import Checkpoint, Reading
@@ -131,6 +132,7 @@ def sync_object(
         reread = False
         if work.first is None:
             known, reread = follow(refill, known, vendor.check_stop, tally, observe)
+            log_changes(work, landing, plan, known, tally)
         all_marks = marks, selecting.mark_of(work.declared, plan.custom)
         checkpoint = begin(work, known, all_marks, vendor, tally.account_id, reread=reread)
         selection = selecting.select(work.declared, work.crm_object, schema, checkpoint, plan.custom)

@@ -282,11 +282,19 @@ def _outcome(
         error_type=error.error_type if error else None,
         error_message=without_known(str(error)) if error else message,
         retry_at=error.until if isinstance(error, Wait) else None,
-        notices=tuple(tally.notices),
+        notices=_notices(tally),
         rejections=tuple(tally.rejections),
         vendor_calls=session.calls if session is not None else 0,
         quota={"used": quota[0], "allowed": quota[1]} if quota else {},
         account_id=tally.account_id,
         due_at=work.due_at,
+        changes=tuple(tally.log.changes) if tally.log is not None else (),
         hold=session.hold if session is not None else None,
     )
+
+
+def _notices(tally: Tally) -> tuple[str, ...]:
+    if tally.log is None or not tally.log.left_out:
+        return tuple(tally.notices)
+    more = f"{tally.log.left_out:,} more records changed than the {len(tally.log.changes):,} that the record log holds."
+    return (*tally.notices, more)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Final
 
+from sync_pipelines.model.record_log import RecordLog
 from sync_pipelines.model.run import Counts, Rejection
 
 KEPT_REJECTIONS: Final = 100
@@ -18,6 +19,8 @@ class Tally:
     account_id: str | None = None
     notices: list[str] = field(default_factory=list)
     rejections: list[Rejection] = field(default_factory=list)
+    log: RecordLog | None = None
+    """Of single records, where the sync wants them remembered."""
 
     def notice(self, text: str) -> None:
         if text not in self.notices and len(self.notices) < KEPT_NOTICES:

@@ -16,8 +16,10 @@ from sync_pipelines.model.checkpoint import Checkpoint, Reading
 from sync_pipelines.model.destination import Found, StoredRow
 from sync_pipelines.model.errors import RejectRecord, SyncError
 from sync_pipelines.model.filter import told
+from sync_pipelines.model.record_log import DELETED as REMOVED_BY_RUN
 from sync_pipelines.model.run import SyncRun
 from sync_pipelines.model.sync import MIRROR
+from sync_pipelines.store.logs import SUCCESS, Wanted
 
 RUNS_LOOKED_AT: Final = 200
 
@@ -77,6 +79,9 @@ def _absent(scene: Scene, found: Found, id: str, vendor: Vendor) -> RowState:
     if found.row is not None:
         text = f"The row was removed{_moment(found.row)}: the record was deleted, or left the filter."
         return RowState(state=REMOVED, reason="removed", message=text)
+    logged = _logged_removal(scene, id)
+    if logged is not None:
+        return logged
     runs = scene.project.store.runs.list(
         sync=scene.sync.name, object=scene.declared.object, customer_id=scene.customer_id, limit=RUNS_LOOKED_AT
     )
@@ -100,6 +105,23 @@ def _absent(scene: Scene, found: Found, id: str, vendor: Vendor) -> RowState:
         return RowState(state=MISSING, reason="unknown_to_vendor", message=f"{seen}.{_about(removed)}{never}")
     text = f"There is no row of it, and whether the vendor has the record is not known.{_about(removed)}{never}"
     return RowState(state=MISSING, reason="unknown", message=text)
+
+
+def _logged_removal(scene: Scene, id: str) -> RowState | None:
+    """What the record log of the sync says of it, where there is one."""
+    wanted = Wanted(
+        kinds=(SUCCESS,),
+        customer_id=scene.customer_id,
+        sync=scene.sync.name,
+        object=scene.declared.object,
+        record=id,
+    )
+    newest = next(iter(scene.project.store.logs.page(wanted, limit=1)), None)
+    if newest is None or newest.operation != REMOVED_BY_RUN:
+        return None
+    when = f"{newest.at:%Y-%m-%d %H:%M:%S} UTC"
+    text = f"The run {newest.run_id} removed the row at {when}: the record was deleted, or left the filter."
+    return RowState(state=REMOVED, reason="removed", message=text)
 
 
 def _not_stored(scene: Scene, found: Found, text: bytes, vendor: Vendor) -> RowState:

@@ -181,6 +181,7 @@ def _run(work: Work, begun: datetime, tally: Tally, session: Session) -> SyncRun
         counts=tally.counts,
         notices=tuple(tally.notices),
         rejections=tuple(tally.rejections),
+        changes=tuple(tally.log.changes) if tally.log is not None else (),
         vendor_calls=session.calls,
         quota={"used": quota[0], "allowed": quota[1]} if quota else {},
         account_id=work.connection.account_id,

@@ -10,6 +10,7 @@ from sync_pipelines.model.checkpoint import Checkpoint
 from sync_pipelines.model.common_model import Column
 from sync_pipelines.model.completeness import Stock
 from sync_pipelines.model.failed_value import FailedCount, FailedPlace, FailedValue
+from sync_pipelines.model.record_log import RecordLog
 from sync_pipelines.model.run import Counts
 
 Observer: TypeAlias = Callable[[str], None]
@@ -165,6 +166,10 @@ class Landing(Protocol):
     remade: Mapping[str, int]
     """Columns that were made anew in place of others of their names, and a number that no other one of that name has.
     They are empty until the stored records, or all that the vendor has, are mapped again."""
+
+    def log_changes(self, log: RecordLog) -> None:
+        """From now on tell this log what `load` and `delete_unseen` do to single rows, once it is committed."""
+        ...
 
     def load(
         self,

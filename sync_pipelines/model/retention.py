@@ -7,11 +7,13 @@ from datetime import timedelta
 @dataclass(frozen=True, kw_only=True)
 class Keep:
     """Ages at which things are forgotten. `runs` are those that changed something or failed, `idle_runs` the others;
-    `events` are those that endpoints wanted, with their deliveries; `dagster_runs` are Dagster's own, with theirs;
-    `vendor_events` those of vendors that could not be applied."""
+    `record_changes` is what runs did to single records; `events` are those that endpoints wanted, with their
+    deliveries; `dagster_runs` are Dagster's own, with theirs; `vendor_events` those of vendors that could not be
+    applied."""
 
     runs: timedelta
     idle_runs: timedelta
+    record_changes: timedelta
     requests: timedelta
     audit: timedelta
     budget_points: timedelta

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from sync_pipelines.model.budget import Hold
+from sync_pipelines.model.record_log import RecordChange
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,5 +69,7 @@ class SyncRun:
     """The vendor's id of the account, where this run asked for it."""
     due_at: datetime | None = None
     """When this work had been due; None for what nobody had planned."""
+    changes: tuple[RecordChange, ...] = ()
+    """Single records, where the sync wants them remembered; not read back with the run."""
     hold: Hold | None = None
     """Until when no call of the account is wanted, where this run met such a time or came near the reserve."""

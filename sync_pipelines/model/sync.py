@@ -8,6 +8,7 @@ from sync_pipelines.model.association import associations_name
 from sync_pipelines.model.filter import MARK, Filter, History
 from sync_pipelines.model.mapping import CustomSchema
 from sync_pipelines.model.provider import ASSOCIATIONS
+from sync_pipelines.model.record_log import OFF
 from sync_pipelines.model.schema_change import EVOLVE
 
 FULL_REFRESH = "full refresh"
@@ -112,6 +113,10 @@ class Sync:
     """By customer."""
     freshness: timedelta | None = None
     """The objective: no customer's last successful sync of an object is older than this."""
+    record_log: str = OFF
+    """Whether what runs do to single records is remembered (see model.record_log)."""
+    log_values: bool = True
+    """Whether that holds old and new values."""
 
     def schedule_of(self, customer: str) -> Schedule:
         own = self.overrides.get(customer)

@@ -22,6 +22,7 @@ from sync_pipelines.store.freshness import Freshness, Late
 from sync_pipelines.store.health import Health
 from sync_pipelines.store.leases import Leases
 from sync_pipelines.store.lifecycle import Lifecycle, SyncState
+from sync_pipelines.store.logs import Logs
 from sync_pipelines.store.mappings import Mappings
 from sync_pipelines.store.requests import Requests
 from sync_pipelines.store.rescheduling import Outcome
@@ -64,6 +65,7 @@ class Store:
         self.api_syncs = ApiSyncs(self._engine)
         self.schemas = Schemas(self._engine)
         self.runs = Runs(self._engine)
+        self.logs = Logs(self._engine)
         self.budgets = Budgets(self._engine)
         self.due = Due(self._engine)
         self.endpoints = Endpoints(self._engine, ring)

@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from sync_pipelines.model.retention import Keep
 from sync_pipelines.store.connect_tables import connect_sessions
+from sync_pipelines.store.log_tables import record_changes
 from sync_pipelines.store.outbox_tables import events
 from sync_pipelines.store.tables import IDLE, audit, budget_points, requests, runs, schema_changes
 from sync_pipelines.store.vendor_event_tables import vendor_event_days, vendor_events
@@ -105,6 +106,9 @@ def _outdated(keep: Keep, now: datetime | None) -> Mapping[str, _Outdated]:
         "idle runs": _Outdated(runs, [runs.c.id], runs.c.finished_at, now - keep.idle_runs, (text(IDLE),)),
         "runs": _Outdated(runs, [runs.c.id], runs.c.finished_at, now - keep.runs),
         "requests": _Outdated(requests, [requests.c.id], requests.c.asked_at, now - keep.requests),
+        "record changes": _Outdated(
+            record_changes, [record_changes.c.id], record_changes.c.at, now - keep.record_changes
+        ),
         "audit": _Outdated(audit, [audit.c.id], audit.c.at, now - keep.audit),
         "schema changes": _Outdated(schema_changes, [schema_changes.c.id], schema_changes.c.at, now - keep.audit),
         "connect sessions": _Outdated(

@@ -11,7 +11,7 @@ from sqlalchemy.exc import OperationalError
 
 from sync_pipelines.model.errors import Retry
 from sync_pipelines.model.run import Counts, Rejection, SyncRun
-from sync_pipelines.store import events, progress
+from sync_pipelines.store import events, logs, progress
 from sync_pipelines.store.storable import storable, storable_json
 from sync_pipelines.store.tables import runs
 
@@ -52,6 +52,7 @@ class Runs:
         try:
             with self._engine.begin() as database:
                 database.execute(_ADD, {"rows": [row_of(run) for run in finished]})
+                logs.add_changes(database, finished)
                 events.add_of_runs(database, finished)
                 progress.add(database, finished)
         except OperationalError as error:

@@ -114,6 +114,7 @@ runs = Table(
     Index("ix_runs_customer", "customer_id", "finished_at"),
     Index("ix_runs_run_id", "run_id"),
     Index("ix_runs_failed", "finished_at", postgresql_where=text("status = 'error'")),
+    Index("ix_runs_rejecting", "finished_at", "id", postgresql_where=text("rejected > 0")),
     Index("ix_runs_idle", "finished_at", postgresql_where=text(IDLE)),
 )
 

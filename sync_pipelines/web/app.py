@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from sync_pipelines.model.errors import ConfigurationError, SyncError
 from sync_pipelines.project import Project
-from sync_pipelines.web import leaving, logging_in, status
+from sync_pipelines.web import leaving, logging_in, mapping, status
 from sync_pipelines.web.site import Site
 from sync_pipelines.web.visit import Go, Page, Problem, Visit, said
 from sync_pipelines.web.words import in_words, moment
@@ -33,10 +33,14 @@ ROUTES: Final[tuple[tuple[str, str, Endpoint], ...]] = (
     ("GET", "/callback", logging_in.callback),
     ("POST", "/confirm", logging_in.confirm),
     ("POST", "/key", logging_in.key),
+    ("GET", "/objects/{object}", mapping.edit),
+    ("POST", "/objects/{object}", mapping.edit),
+    ("POST", "/objects/{object}/look", mapping.look),
+    ("POST", "/objects/{object}/save", mapping.save),
     ("GET", "/disconnect", leaving.ask),
     ("POST", "/disconnect", leaving.disconnect_account),
 )
-STATIC: Final = {"connect.css": "text/css", "connect.js": "text/javascript"}
+STATIC: Final = {"connect.css": "text/css", "connect.js": "text/javascript", "connect.svg": "image/svg+xml"}
 
 
 def create_pages(project: Project) -> Starlette:

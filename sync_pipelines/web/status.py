@@ -13,7 +13,7 @@ from sync_pipelines.web.visit import Go, Page, Problem, Visit, said
 from sync_pipelines.web.words import in_words
 
 DONE = {
-    "connected": "Connected. The first sync begins by itself.",
+    "connected": "Connected. The sync begins by itself.",
     "mapped": "Saved. The fields are filled anew with the next sync.",
     "works": "The connection works.",
 }

@@ -9,7 +9,7 @@ _WORDS: Final = {
     "network": "{vendor} could not be reached. It is tried again by itself.",
     "vendor_error": "{vendor} did not answer as it should. It is tried again by itself.",
     "not_found": "The connected user may not read this in {vendor}, or it is not there. Give the user access to it.",
-    "field_validation": "Some values could not be taken over as they are. Look at the fields below.",
+    "field_validation": "Some values do not fit the fields that they were mapped to.",
     "configuration": "This needs attention by {product}. If it stays, tell them.",
     "destination": "{product} has a problem on its side. It goes on by itself once that is solved.",
 }

@@ -42,6 +42,10 @@ SCOPE_OF = {
     ("PUT", "/connections/{customer_id}/{provider}/objects/{object}/mapping"): "mappings:write",
     ("POST", "/connections/{customer_id}/{provider}/objects/{object}/mapping/rollback"): "mappings:write",
     ("GET", "/connections/{customer_id}/{provider}/objects/{object}/failed"): "mappings:read",
+    ("POST", "/connections/{customer_id}/{provider}/objects/{object}/preview"): "mappings:read",
+    ("GET", "/custom-schemas"): "mappings:read",
+    ("GET", "/custom-schemas/{id}/{object}"): "mappings:read",
+    ("GET", "/custom-schemas/{id}/{object}/customers"): "mappings:read",
     ("GET", "/providers"): "syncs:read",
     ("GET", "/destinations"): "syncs:read",
     ("GET", "/requests"): "syncs:read",
@@ -60,6 +64,7 @@ SCOPE_OF = {
     ("POST", "/hooks"): "webhooks:write",
     ("DELETE", "/hooks/{id}"): "webhooks:write",
     ("GET", "/hooks/samples"): "webhooks:read",
+    ("GET", "/logs"): "logs:read",
     ("GET", "/logs/audit"): "logs:read",
     ("GET", "/syncs/{id}/explain"): "logs:read",
 }

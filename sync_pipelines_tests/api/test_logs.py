@@ -1,5 +1,6 @@
 """What happened to a record, over HTTP; and what the API's process says of itself."""
 
+import base64
 import json
 import os
 import subprocess
@@ -7,7 +8,7 @@ import sys
 
 import httpx
 
-from sync_pipelines_tests.fixtures.place import ACME, BRIGHTWATER
+from sync_pipelines_tests.fixtures.place import ACME, BRIGHTWATER, CUSTOM_SCHEMA
 
 EXPLAIN = "/syncs/crm/explain"
 
@@ -79,3 +80,70 @@ def test_the_process_writes_lines_of_json_under_the_callers_number_and_without_s
         ("INFO", "GET /api/v1/syncs -> 503"),
     ]
     assert token.reveal() not in said
+
+
+def test_what_happened_comes_in_pages_by_filter_and_of_the_own_customer_alone(api, everything):
+    place = api.place
+    place.map(ACME, "salesforce", "contact", tier="Department")
+    place.write_sync(
+        objects=[{"object": "contact", "custom_schema": CUSTOM_SCHEMA}], record_log="changes", schedule={"every": "1h"}
+    )
+    place.control.clock(advance=1200)
+    place.control.change(ACME, "Contact", updated=3, created=1, deleted=0)
+    place.sync(ACME, BRIGHTWATER)
+    with place.store.connect() as connection:
+        connection.execute(
+            'UPDATE runs SET rejected = 2, rejections = \'[{"reason": "one", "record": "secret record"},'
+            ' {"reason": "two", "record": ""}]\' WHERE id = (SELECT max(id) FROM runs WHERE customer_id = %s)',
+            [ACME],
+        )
+    whole = everything.get("/logs", params={"limit": 200}).json()
+    assert whole["next_cursor"] is None
+    ids = [each["id"] for each in whole["items"]]
+    assert len(ids) == len(set(ids))
+    assert [each["at"] for each in whole["items"]] == sorted((each["at"] for each in whole["items"]), reverse=True)
+    assert "secret record" not in str(whole)
+    paged, cursor = [], None
+    while True:
+        answer = everything.get("/logs", params={"limit": 3, **({"cursor": cursor} if cursor else {})}).json()
+        paged += [each["id"] for each in answer["items"]]
+        if (cursor := answer["next_cursor"]) is None:
+            break
+    assert paged == ids
+
+    def found(client=everything, **params):
+        return client.get("/logs", params=params).json()["items"]
+
+    rejected = found(operation="rejected")
+    assert {(each["kind"], each["message"], each["customer_id"]) for each in rejected} == {
+        ("error", "one", ACME),
+        ("error", "two", ACME),
+    }
+    updated = found(operation="updated", customer_id=ACME)
+    assert len(updated) >= 3
+    assert all(change["old"] != change["new"] for each in updated for change in each["changes"])
+    (run,) = {each["run_id"] for each in updated}
+    of_run = found(run_id=run, limit=200)
+    assert {each["operation"] for each in of_run} >= {"completed", "created", "updated", "rejected"}
+    assert {each["record"] for each in found(record=updated[0]["record"])} == {updated[0]["record"]}
+    completed = found(operation="completed", sync="crm", object="contact", customer_id=BRIGHTWATER)
+    assert completed[0]["counts"]["read"] >= 0
+    assert found(kind="conflict") == []
+    assert found(until="2020-01-01T00:00:00Z") == found(since="2200-01-01T00:00:00Z") == []
+    audited = found(kind="audit", customer_id=ACME)
+    assert {each["subject"] for each in audited} == {
+        f"connection {ACME}/salesforce",
+        f"mapping {ACME}/salesforce/contact",
+    }
+    assert {each["actor"] for each in audited} == {"system"}
+    with api.as_("logs:read", customer_id=BRIGHTWATER) as client:
+        own = found(client, limit=200)
+        assert {each["customer_id"] for each in own} == {BRIGHTWATER}
+        assert {each["kind"] for each in own} == {"success", "audit"}
+        assert client.get("/logs", params={"customer_id": ACME}).status_code == 404
+    assert everything.get("/logs", params={"kind": "nonsense"}).status_code == 422
+    assert everything.get("/logs", params={"cursor": cursor_of(["no time", "run", 1, 0])}).status_code == 422
+
+
+def cursor_of(key):
+    return base64.urlsafe_b64encode(json.dumps(key).encode()).decode()

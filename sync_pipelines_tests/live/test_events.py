@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from sync_pipelines.model.run import Counts
+from sync_pipelines.store.logs import Wanted
 from sync_pipelines_tests.fixtures.place import ACME, CUSTOM_SCHEMA, LUMEN
 
 SALESFORCE = {"provider": "salesforce", "objects": [{"object": "contact", "custom_schema": CUSTOM_SCHEMA}]}
@@ -207,3 +208,17 @@ def test_many_events_are_one_run_and_are_counted_once(living, acme):
     assert sum((run.counts for run in runs), Counts()) == Counts(read=15, updated=15)
     assert len(runs) <= 2
     assert living.differences(ACME) == []
+
+
+def test_what_was_applied_stands_in_the_record_log(living):
+    living.write_sync(**SALESFORCE, record_log="changes")
+    connection = living.connect_and_sync(ACME)
+    changed = living.rows("crm_contact")[0]["id"]
+    living.control.record(ACME, "Contact", id=changed, fields={"LastName": "Moreau"})
+    new = living.control.record(ACME, "Contact", fields={"LastName": "Okafor"})
+    living.tell(connection, "Contact", changed, new)
+    living.apply_all()
+    found = {entry.record: entry for entry in living.project.store.logs.page(Wanted()) if entry.record}
+    assert {id: entry.operation for id, entry in found.items()} == {changed: "updated", new: "created"}
+    assert found[changed].fields["last_name"][1] == "Moreau"
+    assert {entry.run_id for entry in found.values()} == {run.run_id for run in living.live_runs()}

@@ -4,8 +4,10 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import func, insert, select
 
+from sync_pipelines.model.record_log import RecordChange
 from sync_pipelines.model.retention import Keep
 from sync_pipelines.model.run import Counts, SyncRun
+from sync_pipelines.store.logs import Wanted
 from sync_pipelines.store.tables import audit, budget_points, completeness, progress, requests
 from sync_pipelines_tests.store.conftest import sync_of
 from sync_pipelines_tests.store.standing import Standing
@@ -13,6 +15,7 @@ from sync_pipelines_tests.store.standing import Standing
 KEEP = Keep(
     runs=timedelta(days=30),
     idle_runs=timedelta(hours=24),
+    record_changes=timedelta(days=30),
     requests=timedelta(days=90),
     audit=timedelta(days=365),
     budget_points=timedelta(days=7),
@@ -45,6 +48,17 @@ def run(now):
 def count(store, table):
     with store._engine.connect() as database:
         return database.execute(select(func.count()).select_from(table)).scalar_one()
+
+
+def test_what_runs_did_to_single_records_goes_after_its_own_time(store, run, now):
+    change = RecordChange(record="1", operation="updated", fields={"tier": ("silver", "gold")})
+    store.runs.record([run(days, name, changes=(change,)) for days, name in ((29, "young"), (31, "old"))])
+    wanted = Wanted(record="1")
+    assert [entry.run_id for entry in store.logs.page(wanted)] == ["young", "old"]
+    assert store.retention.outdated(KEEP, now)["record changes"] == 1
+    assert store.retention.prune(KEEP, now)["record changes"] == 1
+    (left,) = store.logs.page(wanted)
+    assert (left.run_id, left.fields, left.kind) == ("young", {"tier": ["silver", "gold"]}, "success")
 
 
 def test_idle_runs_go_after_a_day_and_those_that_changed_something_or_failed_after_a_month(store, run, now):

@@ -27,7 +27,7 @@ def test_a_customer_connects_and_its_sync_is_due(product, visitor):
     assert asked["code_challenge_method"] == ["S256"]
     assert asked["redirect_uri"] == [f"{product.url}/connect/callback"]
     page = visitor.open(visitor.log_in(ACME))
-    assert "Connected. The first sync begins by itself." in page.text
+    assert "Connected. The sync begins by itself." in page.text
     assert 'href="http://127.0.0.1:1/app"' in page.text
     (made,) = connections(product)
     assert (made.status, made.account_id) == ("connected", product.place.control.account(ACME).account_id)

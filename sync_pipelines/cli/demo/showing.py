@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 
 import psycopg
@@ -65,7 +66,7 @@ def mapped_rows(project: Project) -> None:
     )
 
 
-def where_to_look(stage: Stage, sandbox_url: str, *, once: bool) -> None:
+def where_to_look(stage: Stage, project: Project, sandbox_url: str, *, once: bool) -> None:
     """The addresses, as long as things are up."""
     if once:
         return
@@ -75,6 +76,14 @@ def where_to_look(stage: Stage, sandbox_url: str, *, once: bool) -> None:
     console.print(
         f'             curl -H "Authorization: Bearer $(cat {_from_here(stage.folder / KEPT_IN)})" '
         f"{stage.api_url}/api/v1/syncs",
+        markup=False,
+        soft_wrap=True,
+    )
+    _, link = project.store.connect_sessions.create(
+        "acme-robotics", "salesforce", lives=timedelta(days=1), actor="demo"
+    )
+    console.print(
+        f"  customers  {stage.api_url}/connect/open/{link.reveal()} (Acme's own page, for the first browser)",
         markup=False,
         soft_wrap=True,
     )

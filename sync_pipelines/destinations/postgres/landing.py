@@ -16,6 +16,7 @@ from sync_pipelines.destinations.postgres.failures import told_as_ours
 from sync_pipelines.destinations.postgres.layout import Layout
 from sync_pipelines.destinations.postgres.place import Place
 from sync_pipelines.destinations.postgres.pool import Lent, Pool
+from sync_pipelines.destinations.postgres.record_changes import Gathering
 from sync_pipelines.destinations.postgres.remapping import (
     Remapping,
     outdated_records,
@@ -25,9 +26,11 @@ from sync_pipelines.destinations.postgres.remapping import (
 )
 from sync_pipelines.destinations.postgres.statements import statements_of
 from sync_pipelines.destinations.postgres.statistics import refresh_statistics
+from sync_pipelines.model.brake import refuse_above
 from sync_pipelines.model.checkpoint import Checkpoint
 from sync_pipelines.model.destination import Batch, Observer, Row, Scope, StoredRecord
-from sync_pipelines.model.errors import DeleteBrake, DestinationBusy
+from sync_pipelines.model.errors import DestinationBusy
+from sync_pipelines.model.record_log import RecordLog
 from sync_pipelines.model.run import Counts
 
 MOST_STAGING_TABLES = 4
@@ -89,7 +92,11 @@ class PostgresLanding:
         self._scope_has_rows = False
         self._scattered = 0
         self._created = 0
+        self._gathering = Gathering()
         self._keep(stored)
+
+    def log_changes(self, log: RecordLog) -> None:
+        self._gathering.log = log
 
     def load(
         self,
@@ -177,7 +184,7 @@ class PostgresLanding:
             lent.connection.execute(_BY_WALKS)
             unseen = self._count(lent, self._sql.count_unseen, values)
             if unseen:
-                self._brake(unseen, self._count(lent, self._sql.count_alive, values), brake)
+                refuse_above(brake, self._opening.scope, unseen, self._count(lent, self._sql.count_alive, values))
             deleted = self._delete(lent, values, hard=hard) if unseen or hard else 0
             self._observe("delete.marked")
             moved = self._checkpoints.forget_others(lent.connection, self._stored, moved)
@@ -246,9 +253,11 @@ class PostgresLanding:
         place = self._opening.place
         with told_as_ours(place), self._opening.pool.lend(place) as lent:
             staging = list(lent.staging)
+            self._gathering.begin()
             try:
                 with lent.connection.transaction():
                     yield lent
+                self._gathering.commit()
             except BaseException:
                 lent.staging = staging  # what was made or dropped in it was rolled back too
                 raise
@@ -261,6 +270,7 @@ class PostgresLanding:
         self._observe("load.keys_sent")
         if found.new:
             self._copy_new(lent, batch, found.new)
+            self._gathering.created([batch.ids[place] for place in found.new])
         if found.changed:
             self._stage(lent, batch, found.changed)
         self._observe("load.staged")
@@ -329,8 +339,10 @@ class PostgresLanding:
     def _upsert(self, lent: Lent) -> tuple[int, int]:
         lent.connection.execute(_BY_PLACE)
         lent.connection.execute(self._sql.refresh, self._scope)
+        self._gathering.staged(lent.connection, self._opening.layout, self._scope)
         # A person may have removed rows since the comparison, so some of the changed ones may be new again.
         written, created = lent.connection.execute(self._sql.upsert, self._values()).fetchone() or (0, 0)
+        self._gathering.upserted(written)
         return created, written - created
 
     def _mark_merged(self, lent: Lent, merged: Sequence[tuple[str, str]]) -> int:
@@ -338,23 +350,23 @@ class PostgresLanding:
         if not survivors:
             return 0
         values = self._values(losers=text_array(list(survivors)), survivors=msgspec.json.encode(survivors).decode())
-        return lent.connection.execute(self._sql.merge, values).rowcount
+        return self._gathering.gone(lent.connection, self._sql.merge, values, "It was merged into another record.")
 
     def _remove(self, lent: Lent, ids: Sequence[str]) -> int:
         if not ids:
             return 0
-        return lent.connection.execute(self._sql.remove, self._scope | {"ids": text_array(ids)}).rowcount
+        return self._gathering.gone(lent.connection, self._sql.remove, self._scope | {"ids": text_array(ids)})
 
     def _regroup(self, lent: Lent, groups: Sequence[str], ids: Sequence[str]) -> int:
         if not groups:
             return 0
         values = self._scope | {"groups": text_array(groups), "ids": text_array(ids)}
-        return lent.connection.execute(self._sql.regroup, values).rowcount
+        return self._gathering.gone(lent.connection, self._sql.regroup, values)
 
     def _mark_gone(self, lent: Lent, ids: Sequence[str]) -> int:
         if not ids:
             return 0
-        return lent.connection.execute(self._sql.mark_gone, self._values(ids=text_array(ids))).rowcount
+        return self._gathering.gone(lent.connection, self._sql.mark_gone, self._values(ids=text_array(ids)))
 
     def _all_ids_are_kept(self, lent: Lent, reading: str) -> None:
         if self._checkpoints.kept_ids(lent.connection, reading) != self._stored.seen:
@@ -367,21 +379,11 @@ class PostgresLanding:
         row = lent.connection.execute(statement, values).fetchone()
         return int(row[0]) if row else 0
 
-    def _brake(self, unseen: int, alive: int, brake: float) -> None:
-        if unseen > brake * alive:
-            scope = self._opening.scope
-            raise DeleteBrake(
-                f"The full read of {scope.object} for customer {scope.customer_id} did not bring {unseen} of {alive} "
-                f"stored records ({unseen / alive:.0%}), more than the delete_brake of the sync {scope.sync} allows "
-                f"({brake:.0%}). Nothing was deleted. If they really are gone at the vendor, raise delete_brake in "
-                "the sync and run it again; otherwise find out why the read was short."
-            )
-
     def _delete(self, lent: Lent, values: Mapping[str, Any], *, hard: bool) -> int:
         if not hard:
-            return lent.connection.execute(self._sql.mark_unseen, values).rowcount
-        removed = lent.connection.execute(self._sql.remove_unseen, values).rowcount
-        return removed + lent.connection.execute(self._sql.remove_deleted, values).rowcount
+            return self._gathering.gone(lent.connection, self._sql.mark_unseen, values)
+        removed = self._gathering.gone(lent.connection, self._sql.remove_unseen, values)
+        return removed + self._gathering.gone(lent.connection, self._sql.remove_deleted, values)
 
 
 def _check_ids(batch: Batch) -> None:

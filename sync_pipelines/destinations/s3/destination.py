@@ -81,7 +81,7 @@ class S3Destination:
 
     def find(self, scope: Scope, table: Table, id: str) -> Found:
         chain = Chain(self._storage, Place.of(scope, table.name))
-        return find_row(chain, Stored(self._storage, chain.place, self._form), scope, id)
+        return find_row(chain, Stored(self._storage, chain.place, self._form), scope, table, id)
 
     def compact(self, scope: Scope, table: Table) -> Compacted:
         """See model.destination.Compacts."""

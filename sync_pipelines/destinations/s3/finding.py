@@ -9,10 +9,10 @@ from sync_pipelines.destinations.s3.layout import Layout
 from sync_pipelines.destinations.s3.manifest import Chain
 from sync_pipelines.destinations.s3.stored import Stored
 from sync_pipelines.destinations.s3.values import FileRow
-from sync_pipelines.model.destination import Found, Scope, StoredRow
+from sync_pipelines.model.destination import Found, Scope, StoredRow, Table
 
 
-def find_row(chain: Chain, stored: Stored, scope: Scope, id: str) -> Found:
+def find_row(chain: Chain, stored: Stored, scope: Scope, table: Table, id: str) -> Found:
     """See `model.destination.Destination.find`."""
     head = chain.read()
     if head is None:
@@ -26,6 +26,9 @@ def find_row(chain: Chain, stored: Stored, scope: Scope, id: str) -> Found:
     return Found(
         checkpoint=position.checkpoint if position else None,
         row=None if found is None else _row(layout, found),
+        remade={
+            column.name: manifest.remade[column.name] for column in table.columns if column.name in manifest.remade
+        },
     )
 
 

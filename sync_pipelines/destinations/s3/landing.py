@@ -20,9 +20,11 @@ from sync_pipelines.destinations.s3.merging import Merging
 from sync_pipelines.destinations.s3.storage import Overtaken
 from sync_pipelines.destinations.s3.stored import Stored
 from sync_pipelines.destinations.s3.values import FileRow, rows_of, table_of
+from sync_pipelines.model.brake import refuse_above
 from sync_pipelines.model.checkpoint import Checkpoint
 from sync_pipelines.model.destination import Batch, Observer, Row, Scope, StoredRecord, Table
-from sync_pipelines.model.errors import DeleteBrake, DestinationBusy, DestinationError, LeaseLost
+from sync_pipelines.model.errors import DestinationBusy, DestinationError, LeaseLost
+from sync_pipelines.model.record_log import DELETED, RecordLog
 from sync_pipelines.model.run import Counts
 
 MOST_TRIES: Final = 40
@@ -71,8 +73,13 @@ class FilesLanding:
         self._chain = opening.chain
         self._stored = opening.stored
         self._observe = opening.observe
+        self._log: RecordLog | None = None
+        self._telling: RecordLog | None = None
         self._refresh(head)
         self._opened_at = len(self._position.amended) if self._position else 0
+
+    def log_changes(self, log: RecordLog) -> None:
+        self._log = log
 
     @property
     def head(self) -> Head:
@@ -193,11 +200,13 @@ class FilesLanding:
             unseen = keys.unseen(self._stored.seen(self._position))
             alive = pc.invert(keys.table["deleted"])
             lost = keys.filter(pc.and_(unseen, alive))
-            self._brake(len(lost), keys.live(), brake)
+            refuse_above(brake, self._opening.scope, len(lost), keys.live())
+            gone = keys.filter(pc.or_(unseen, keys.table["deleted"])) if hard else lost
+            if self._telling is not None:
+                self._telling.add_ids(DELETED, gone.table["id"].to_pylist())
             if not hard:
                 tables = self._stored.tables(self._head.manifest, lost, self._layout)
                 return Change(len(lost), (self._marked_deleted(table, manifest) for table in tables))
-            gone = keys.filter(pc.or_(unseen, keys.table["deleted"]))
             work = self._merging(manifest)
             return Change(len(gone), self._tables([work.gone(id) for id in gone.table["id"].to_pylist()]))
 
@@ -251,6 +260,7 @@ class FilesLanding:
     ) -> Result:
         """Commit what `change` makes of the newest manifest; anew while others who do not concern us are quicker."""
         for number in range(MOST_TRIES):
+            self._telling = None if self._log is None else self._log.apart()
             now = self._head.manifest
             manifest = msgspec.structs.replace(
                 now,
@@ -267,6 +277,8 @@ class FilesLanding:
                 time.sleep(random.uniform(0, min(LONGEST_PAUSE, 0.01 * 2**number)))  # noqa: S311
                 self._catch_up(may_have_moved=moved == self._noting)
             else:
+                if self._log is not None and self._telling is not None:
+                    self._log.join(self._telling)
                 self._observe(after)
                 self._chain.publish(self._head)
                 return made.result
@@ -301,7 +313,7 @@ class FilesLanding:
             self._chain.storage.remove(noted.key for noted in was.amended if noted not in position.amended)
 
     def _merging(self, coming: Manifest) -> Merging:
-        return Merging(self._stored, self._head.manifest, self._layout, coming, self._observe)
+        return Merging(self._stored, self._head.manifest, self._layout, coming, self._observe, self._telling)
 
     def _tables(self, rows: Sequence[FileRow]) -> Sequence[pa.Table]:
         return [table_of(self._layout.columns, self._layout.schema, rows)] if rows else ()
@@ -359,16 +371,6 @@ class FilesLanding:
             raise LeaseLost(
                 f"Another run has stored progress for {scope.object} of customer {scope.customer_id} in the sync "
                 f"{scope.sync} meanwhile. This one stopped and wrote nothing; there is nothing to do."
-            )
-
-    def _brake(self, unseen: int, alive: int, brake: float) -> None:
-        if unseen > brake * alive:
-            scope = self._opening.scope
-            raise DeleteBrake(
-                f"The full read of {scope.object} for customer {scope.customer_id} did not bring {unseen} of {alive} "
-                f"stored records ({unseen / alive:.0%}), more than the delete_brake of the sync {scope.sync} allows "
-                f"({brake:.0%}). Nothing was deleted. If they really are gone at the vendor, raise delete_brake in "
-                "the sync and run it again; otherwise find out why the read was short."
             )
 
     def _marked_deleted(self, table: pa.Table, manifest: Manifest) -> pa.Table:

@@ -3,7 +3,8 @@
 import json
 import operator
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import date, datetime
+from decimal import Decimal
 from typing import Any
 
 from sync_pipelines.destinations.s3.content import comparison, same_json
@@ -13,6 +14,7 @@ from sync_pipelines.destinations.s3.manifest import Manifest
 from sync_pipelines.destinations.s3.stored import Stored
 from sync_pipelines.destinations.s3.values import FileRow, taken
 from sync_pipelines.model.destination import ROW_HEAD, Batch, Observer
+from sync_pipelines.model.record_log import CREATED, DELETED, UNLOGGED, UPDATED, RecordChange, RecordLog
 from sync_pipelines.model.run import Counts
 
 _HASH, _ERRORS, _MERGED, _VERSION = (
@@ -24,7 +26,16 @@ _HASH, _ERRORS, _MERGED, _VERSION = (
 class Merging:
     """Over the files of `before`, for the manifest that is to come. Ask for `rows` when all is told."""
 
-    def __init__(self, stored: Stored, before: Manifest, layout: Layout, coming: Manifest, observe: Observer) -> None:
+    def __init__(
+        self,
+        stored: Stored,
+        before: Manifest,
+        layout: Layout,
+        coming: Manifest,
+        observe: Observer,
+        log: RecordLog | None = None,
+    ) -> None:
+        """`log`: of this merging alone; what it is told counts when the manifest does."""
         self._stored = stored
         self._before = before
         self._layout = layout
@@ -36,6 +47,7 @@ class Merging:
             layout.places[name] for name in ("id", "is_deleted", "last_modified_at")
         )
         self._written: dict[str, FileRow] = {}
+        self._log = log
 
     @property
     def rows(self) -> list[FileRow]:
@@ -96,6 +108,7 @@ class Merging:
                 continue
             changes = {self._deleted: True, _MERGED: survivor, _HASH: row[_HASH] if deleted else None}
             self._written[loser] = self._with(row, changes, self._head)
+            self._tell(DELETED, [loser], "It was merged into another record.")
             marked += 1
         return marked
 
@@ -106,6 +119,7 @@ class Merging:
         for id in wanted:
             if id in there:
                 self._written[id] = self.gone(id)
+        self._tell(DELETED, [id for id in wanted if id in there])
         return sum(id in there for id in wanted)
 
     def regroup(self, groups: Sequence[str], told: Sequence[str]) -> int:
@@ -124,6 +138,7 @@ class Merging:
         living = {id: row for id, row in self._current(ids).items() if row[self._deleted] is not True}
         for id, row in living.items():
             self._written[id] = self._with(row, {self._deleted: True, _HASH: None}, self._head)
+        self._tell(DELETED, list(living))
         return len(living)
 
     def gone(self, id: str) -> FileRow:
@@ -138,6 +153,7 @@ class Merging:
         columns, misfits = taken(batch.columns(places), self._layout.table.columns)
         for row in self._made(columns):
             self._written[row[self._id]] = row
+        self._tell(CREATED, [batch.ids[place] for place in places])
         return misfits
 
     def _change(self, batch: Batch, places: Sequence[int], found: dict[str, Key]) -> tuple[int, int]:
@@ -156,8 +172,24 @@ class Merging:
                 self._written[id] = self._with(old, {_HASH: row[_HASH]})
             elif not _newer(old[self._modified], row[self._modified]):
                 self._written[id] = new
+                if self._log is not None:
+                    fields = self._differing(old, new) if self._log.room else {}
+                    self._log.add([RecordChange(record=id, operation=UPDATED, fields=fields)])
                 updated += 1
         return updated, misfits
+
+    def _tell(self, operation: str, ids: Sequence[str], message: str = "") -> None:
+        if self._log is not None:
+            self._log.add_ids(operation, ids, message)
+
+    def _differing(self, old: FileRow, new: FileRow) -> dict[str, tuple[Any, Any]]:
+        """Columns whose values differ, as JSON has them."""
+        found = {}
+        for column in self._layout.table.columns:
+            one, other = (_told(column.type, row[self._layout.places[column.name]]) for row in (old, new))
+            if one != other and column.name not in UNLOGGED:
+                found[column.name] = (one, other)
+        return found
 
     def _over(self, old: FileRow, row: FileRow) -> FileRow:
         """A row's next version: what this table does not know of it stays."""
@@ -200,6 +232,14 @@ def _errors(old: str | None, named: Collection[str], new: str | None) -> str | N
     kept = {name: entry for name, entry in json.loads(old or "{}").items() if name not in named}
     merged = kept | json.loads(new or "{}")
     return json.dumps(merged, ensure_ascii=False) if merged else None
+
+
+def _told(kind: str, value: Any) -> Any:
+    if kind == "jsonb" and value is not None:
+        return json.loads(value)
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    return value.normalize() if isinstance(value, Decimal) else value
 
 
 def _newer(stored: datetime | None, coming: datetime | None) -> bool:
