@@ -168,7 +168,8 @@ def test_every_alert_is_about_metrics_that_there_are_and_ends_by_itself(store, c
     standing.budget(customers[0], 1, 10)
     standing.tried(customers[1], failing=1)
     store.endpoints.create("https://example.com/hook", ["sync.error"])
-    samples, _ = parsed_of(registry_of(HealthCollector(store.health)))
+    store.vendor_events.refused("salesforce")
+    samples, _ = parsed_of(registry_of(HealthCollector(store.health, events=store.vendor_events)))
     rules = [rule for group in yaml.safe_load(ALERTS.read_text())["groups"] for rule in group["rules"]]
 
     named = {name for rule in rules for name in re.findall(r"\bsync_pipelines_\w+", rule["expr"])}
