@@ -15,6 +15,7 @@ from sync_pipelines.metrics import Exporter, HealthCollector, registry_of, write
 from sync_pipelines.model.provider import Tokens
 from sync_pipelines.model.run import SyncRun
 from sync_pipelines.model.secret import Secret
+from sync_pipelines.model.webhook import VendorEvent
 from sync_pipelines.store import Store
 from sync_pipelines.store.deliveries import Attempt
 from sync_pipelines_tests.store.conftest import sync_of
@@ -167,8 +168,9 @@ def test_the_textfile_is_replaced_whole(store, customers, tmp_path):
 def test_every_alert_is_about_metrics_that_there_are_and_ends_by_itself(store, customers, standing):
     standing.budget(customers[0], 1, 10)
     standing.tried(customers[1], failing=1)
+    told = VendorEvent(account_id="00D", object="Contact", record_id="1")
+    store.vendor_events.receive("salesforce", [told])
     store.endpoints.create("https://example.com/hook", ["sync.error"])
-    store.vendor_events.refused("salesforce")
     samples, _ = parsed_of(registry_of(HealthCollector(store.health, events=store.vendor_events)))
     rules = [rule for group in yaml.safe_load(ALERTS.read_text())["groups"] for rule in group["rules"]]
 

@@ -44,6 +44,7 @@ def dev(
         with console.status("Starting Postgres and Dagster ..."):
             project = stage.start_postgres()
             stage.start_api(api_port)
+            stage.start_live()
             stage.start_dagster()
         console.print(f"Dagster      {stage.dagster.url}")
         console.print(f"API          {stage.api_url}/api/v1; `sync-pipelines token new NAME` makes a token")

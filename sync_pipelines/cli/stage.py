@@ -119,6 +119,12 @@ class Stage:
         self._dagster.start()
         return self._dagster
 
+    def start_live(self) -> None:
+        """What vendors tell is applied, in threads of this process."""
+        from sync_pipelines.live.running import running
+
+        self._serving.enter_context(running(self.project))
+
     def start_api(self, port: int) -> str:
         """The REST API up in a thread of this process; where it answers. Port 0 takes a free one."""
         from sync_pipelines.api.serving import serve

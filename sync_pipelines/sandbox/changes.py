@@ -13,6 +13,7 @@ from sync_pipelines.sandbox.cutting import decode, encode, patch
 from sync_pipelines.sandbox.generation import CONTACT_TO_COMPANY, MERGEABLE, both_ways
 from sync_pipelines.sandbox.schema import Draw, ObjectSpec
 from sync_pipelines.sandbox.storage import Row, number_of
+from sync_pipelines.sandbox.telling import Told
 from sync_pipelines.sandbox.world import World
 
 
@@ -53,6 +54,7 @@ def apply(world: World, account: Account, change: Change) -> str:
     elif change.operation == "purge":
         world.purged[row.key] = row
         world.storage.remove(row.key)
+        _tell(world, account, spec, "privacyDeletion", row.key)
     elif change.operation == "merge":
         merge(world, account, spec, winner=find(world, account, spec, change.into or ""), loser=row, at=stamped)
     else:
@@ -135,6 +137,7 @@ def create(
     at = world.commit_time
     row = Row(key=key, created=created, modified=modified, committed=at, deleted=0, archived=None, body=body)
     world.storage.put(account.tables[spec.name], row)
+    _tell(world, account, spec, "creation", key)
     return account.id_of_key(spec, key)
 
 
@@ -148,6 +151,7 @@ def update(world: World, account: Account, spec: ObjectSpec, row: Row, fields: M
         changes["Name"] = record["Name"]
     fresh = row._replace(modified=at, committed=world.commit_time, body=patch(row.body, changes))
     world.storage.put(account.tables[spec.name], fresh)
+    _tell(world, account, spec, "propertyChange", row.key, fields)
     return fresh
 
 
@@ -160,6 +164,7 @@ def delete(world: World, account: Account, spec: ObjectSpec, row: Row, at: int) 
         body = patch(row.body, {"IsDeleted": True} | _modified(account, spec, at))
         fresh = row._replace(deleted=1, modified=at, committed=world.commit_time, body=body)
     world.storage.put(account.tables[spec.name], fresh)
+    _tell(world, account, spec, "deletion", row.key)
 
 
 def restore(world: World, account: Account, spec: ObjectSpec, row: Row) -> None:
@@ -169,6 +174,7 @@ def restore(world: World, account: Account, spec: ObjectSpec, row: Row) -> None:
     fresh = row._replace(deleted=0, archived=None, body=body)
     world.storage.put(account.tables[spec.name], fresh)
     update(world, account, spec, fresh, {}, at=now)
+    _tell(world, account, spec, "restore", row.key)
 
 
 def merge(world: World, account: Account, spec: ObjectSpec, *, winner: Row, loser: Row, at: int) -> None:
@@ -184,6 +190,40 @@ def merge(world: World, account: Account, spec: ObjectSpec, *, winner: Row, lose
     ids = [part for part in (before, account.id_of_key(spec, loser.key)) if part]
     delete(world, account, spec, loser, at)
     update(world, account, spec, winner, {"hs_merged_object_ids": ";".join(ids)}, at=at)
+    survivor = int(account.id_of_key(spec, winner.key))
+    told = {"primaryObjectId": survivor, "mergedObjectIds": [int(account.id_of_key(spec, loser.key))]}
+    _tell(world, account, spec, "merge", winner.key, more=told)
+
+
+def _tell(
+    world: World,
+    account: Account,
+    spec: ObjectSpec,
+    kind: str,
+    key: int,
+    fields: Mapping[str, Any] | None = None,
+    more: Mapping[str, Any] | None = None,
+) -> None:
+    """Tell whoever has subscribed."""
+    id, at = account.id_of_key(spec, key), world.clock.now()
+    world.telling.tell(Told(account=account, spec=spec, kind=kind, id=id, at=at, fields=fields or {}, more=more or {}))
+
+
+def _tell_link(world: World, account: Account, one: list[str], other: list[str], *, removed: bool) -> None:
+    """From both ends, as HubSpot does."""
+    for (name, id), (to_name, to_id) in ((one, other), (other, one)):
+        spec, to_spec = account.find(name), account.find(to_name)
+        assert spec is not None
+        assert to_spec is not None
+        told = {
+            "associationType": f"{spec.label}_TO_{to_spec.label}".upper(),
+            "fromObjectId": int(id),
+            "toObjectId": int(to_id),
+            "associationRemoved": removed,
+            "fromObjectTypeId": spec.type_id,
+            "toObjectTypeId": to_spec.type_id,
+        }
+        _tell(world, account, spec, "associationChange", find(world, account, spec, id).key, more=told)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -315,6 +355,7 @@ def associate(world: World, account: Account, one: list[str], other: list[str], 
     pairs = CONTACT_TO_COMPANY if types is None else tuple((there, back) for there, back in types)
     found = list(both_ways(account, keys[0], keys[1], pairs))
     world.storage.link(found)
+    _tell_link(world, account, one, other, removed=False)
     return len(found)
 
 
@@ -323,6 +364,7 @@ def part(world: World, account: Account, one: list[str], other: list[str]) -> No
     here, there = _keys(world, account, one, other)
     world.storage.unlink(here, there)
     world.storage.unlink(there, here)
+    _tell_link(world, account, one, other, removed=True)
 
 
 def _keys(world: World, account: Account, one: list[str], other: list[str]) -> list[int]:

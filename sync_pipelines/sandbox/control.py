@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
@@ -159,6 +159,18 @@ class Control:
             for chunk in answer.iter_bytes():
                 *lines, rest = (rest + chunk).split(b"\n")
                 yield from map(json.loads, lines)
+
+    def webhooks(self, url: str, subscriptions: Sequence[Mapping[str, str]]) -> None:
+        """HubSpot tells changes of all portals to this URL. Subscriptions: {eventType, propertyName?}."""
+        self._ask("POST", "/webhooks", {"url": url, "subscriptions": list(subscriptions)})
+
+    def outbound_messages(self, account: str, url: str, objects: Sequence[str]) -> None:
+        """A Salesforce organisation sends a message to this URL for each record of these objects that changes."""
+        self._ask("POST", f"/accounts/{account}/outbound-messages", {"url": url, "objects": list(objects)})
+
+    def told(self) -> list[dict[str, Any]]:
+        """By URL what was told: sent, failed, given_up, waiting."""
+        return list(self._ask("GET", "/webhooks"))
 
     def reset(self) -> None:
         """Back to the world as it was made."""

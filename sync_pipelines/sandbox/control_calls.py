@@ -217,6 +217,23 @@ def issue(world: World, parts: dict[str, str], params: dict[str, str], body: Any
     return as_json({f"{kind}_token": world.issue(account, kind) for kind in ("access", "refresh")})
 
 
+def webhooks(world: World, parts: dict[str, str], params: dict[str, str], body: Any) -> Answer:
+    """{"url", "subscriptions": [{"eventType", "propertyName"?}]}: HubSpot tells changes of all portals there. Without a
+    body: what was sent so far."""
+    if body:
+        world.telling.subscribe_portals(str(body["url"]), body.get("subscriptions") or ())
+    return as_json(world.telling.standing())
+
+
+def outbound_messages(world: World, parts: dict[str, str], params: dict[str, str], body: Any) -> Answer:
+    """{"url", "objects": [...]}: this Salesforce organisation sends a message for each record of these that changes."""
+    account = _account(world, parts)
+    if account.vendor != "salesforce":
+        raise ValueError(f"{account.customer.id} is no Salesforce organisation")
+    world.telling.subscribe_org(account, str(body["url"]), [_object(account, name).name for name in body["objects"]])
+    return Answer(204, content_type=None)
+
+
 def truth(world: World, parts: dict[str, str], params: dict[str, str], body: Any) -> Answer:
     """Every record as it is now, deleted ones too, one JSON object a line, in the order of ids."""
     account = _account(world, parts)
@@ -259,6 +276,9 @@ ROUTES: tuple[tuple[str, str, Control], ...] = (
     ("POST", _ACCOUNT + "/faults", add_fault),
     ("DELETE", _ACCOUNT + "/faults", clear_faults),
     ("POST", _ACCOUNT + "/settings", settings),
+    ("GET", "/_sandbox/webhooks", webhooks),
+    ("POST", "/_sandbox/webhooks", webhooks),
+    ("POST", _ACCOUNT + "/outbound-messages", outbound_messages),
     ("POST", _ACCOUNT + "/change", change),
     ("POST", _ACCOUNT + "/record", record),
     ("POST", _ACCOUNT + "/ties", ties),

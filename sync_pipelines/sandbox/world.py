@@ -18,6 +18,7 @@ from sync_pipelines.sandbox.faults import Faults
 from sync_pipelines.sandbox.generation import fill
 from sync_pipelines.sandbox.schema import ObjectSpec
 from sync_pipelines.sandbox.storage import Row, Storage
+from sync_pipelines.sandbox.telling import Telling
 
 VERSION = "1"
 """Of the invented records: a folder made by another version is made anew."""
@@ -51,6 +52,7 @@ class World:
         self.storage = Storage(None if folder is None else _file_in(folder))
         self.accounts: dict[str, Account] = {}
         self.faults = Faults()
+        self.telling = Telling()
         self.calls = CallLog()
         self.sessions: dict[str, Any] = {}
         self.codes: dict[str, Any] = {}
@@ -74,6 +76,7 @@ class World:
             self.look_for_due()
 
     def close(self) -> None:
+        self.telling.close()
         self.storage.close()
         if self._as_made is not None:
             self._as_made.close()
@@ -231,6 +234,7 @@ class World:
         self.clock = Clock() if self.recipe.epoch is None else Clock.beginning_at(self.recipe.epoch)
         self.remember_clock()
         self.faults.clear()
+        self.telling.close()
         self.calls.clear()
         self.sessions.clear()
         self.codes.clear()

@@ -91,9 +91,16 @@ def salesforce(api, customer, body, address=None):
     return httpx.post(f"{api.url}/webhooks/salesforce/{address}", content=body, headers=headers, timeout=60)
 
 
-def test_a_message_to_a_connections_own_address_is_stored_and_acknowledged(receiving):
+def test_a_message_to_a_connections_own_address_is_stored_and_acknowledged_and_the_address_not_logged(
+    receiving, caplog
+):
     org = receiving.place.accounts[ACME].account_id
-    answer = salesforce(receiving, ACME, message(CONTACT, org=org))
+    with caplog.at_level("DEBUG"):
+        answer = salesforce(receiving, ACME, message(CONTACT, org=org))
+    own = [record.getMessage() for record in caplog.records if record.name.startswith("sync_pipelines")]
+    assert any("POST /webhooks/salesforce/*** -> 200" in text for text in own)
+    address = address_of(receiving.place.project, receiving.place.project.store.connections.get(ACME, "salesforce"))
+    assert not any(address in text for text in own)
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("text/xml")
     assert "<Ack>true</Ack>" in answer.text

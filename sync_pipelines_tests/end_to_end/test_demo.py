@@ -112,7 +112,7 @@ def dagster(dagster_url):
 
 
 def test_it_shows_progress_results_and_where_to_look(demo):
-    assert demo.text.count("equal  The destination equals the CRMs") == 2
+    assert demo.text.count("equal  The destination equals the CRMs") == 3
     assert demo.text.count("equal  The API tells of these runs what became of them.") == 1
     for expected in ("First sync: all history", "Incremental sync", "crm_account", "psql -h", ACME, QUILL):
         assert expected in demo.text

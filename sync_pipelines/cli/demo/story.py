@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from sync_pipelines.cli.demo import asking, crm, showing
+from sync_pipelines.cli.demo import asking, crm, showing, telling
 from sync_pipelines.cli.demo.verify import differences
 from sync_pipelines.cli.printing import console
 from sync_pipelines.cli.stage import Stage, owner_only, require_project, state_folder
@@ -63,6 +63,12 @@ def tell(*, once: bool, records: int, seed: int, port: int, api_port: int, stop:
                     asking.differences(client, second, since),
                     "The API tells of these runs what became of them.",
                 )
+
+            console.print("\nChanges within seconds: the CRMs tell them to the API")
+            telling.subscribe(project, sandbox, stage.api_url)
+            stage.start_live()
+            telling.new_contacts(project, sandbox)
+            wrong += _compare(project, sandbox)
 
             showing.mapped_rows(project)
             showing.where_to_look(stage, project, sandbox.url, once=once)

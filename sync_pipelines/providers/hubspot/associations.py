@@ -17,8 +17,8 @@ from sync_pipelines.model.provider import CrmObject, ReadPlan
 from sync_pipelines.providers.hubspot.counting import NO_SUCH_LIST
 from sync_pipelines.providers.hubspot.describing import Paging, next_after
 from sync_pipelines.providers.hubspot.paths import Paths
-from sync_pipelines.providers.hubspot.reading import LIST_PAGE, search_body
-from sync_pipelines.providers.hubspot.records import RecordsPage
+from sync_pipelines.providers.hubspot.reading import LIST_PAGE, read_batch, search_body
+from sync_pipelines.providers.hubspot.records import BATCH, RecordsPage
 
 USUAL: Final = ("contacts", "companies", "deals", "tickets")
 """What `associations: true` means. Every portal has these."""
@@ -87,12 +87,17 @@ def read_associations(paths: Paths, plan: ReadPlan) -> Flow:
 
 
 def read_associations_of(paths: Paths, plan: ReadPlan, ids: Sequence[str]) -> Flow:
-    """The links of these records, and that those which are there no more have none."""
+    """The links of these records; those that were archived, or are not there, have none any more."""
     parent = plan.object.associations_of
     assert parent is not None
     wanted = [one for one in ids if one.isascii() and one.isdigit()]
-    for at in range(0, len(wanted), AT_ONCE):
-        yield from _links(paths, parent, plan.associated or USUAL, wanted[at : at + AT_ONCE], None)
+    for at in range(0, len(wanted), BATCH):
+        batch = wanted[at : at + BATCH]
+        live = yield from read_batch(paths.of(paths.records, parent.name), ("hs_object_id",), batch, archived=False)
+        yield from _links(paths, parent, plan.associated or USUAL, [one for one in batch if one in live], None)
+        gone: dict[str, list[Association]] = {one: [] for one in batch if one not in live}
+        if gone:
+            yield association_page(gone)
 
 
 def _archived(paths: Paths, parent: CrmObject, plan: ReadPlan, after: str | None) -> Flow:

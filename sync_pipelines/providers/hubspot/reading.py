@@ -58,7 +58,7 @@ def find(paths: Paths, plan: ReadPlan, id: str) -> Flow:
         return
     path = paths.of(paths.records, plan.object.name)
     names = [known.name for known in plan.fields]
-    records = yield from _read_batch(path, names, [id], archived=False)
+    records = yield from read_batch(path, names, [id], archived=False)
     with_companies = plan.object.name in PRIMARY_TYPES and bool(records)
     companies = (yield from companies_of(paths, plan.object.name, list(records))) if with_companies else None
     if records:
@@ -76,13 +76,13 @@ def read_ids(paths: Paths, plan: ReadPlan, ids: Sequence[str]) -> Flow:
     path, names = paths.of(paths.records, plan.object.name), [known.name for known in plan.fields]
     for at in range(0, len(wanted), BATCH):
         batch = wanted[at : at + BATCH]
-        live = yield from _read_batch(path, names, batch, archived=False)
+        live = yield from read_batch(path, names, batch, archived=False)
         if live:
             with_companies = plan.object.name in PRIMARY_TYPES
             companies = (yield from companies_of(paths, plan.object.name, list(live))) if with_companies else None
             yield Page(records=[canonical(record, companies) for record in live.values()])
         rest = [one for one in batch if one not in live]
-        archived = (yield from _read_batch(path, names, rest, archived=True)) if rest else {}
+        archived = (yield from read_batch(path, names, rest, archived=True)) if rest else {}
         if archived:
             yield Page(records=[canonical(record, None) for record in archived.values()])
 
@@ -162,7 +162,7 @@ def _with_all_properties(path: str, names: Sequence[str], records: Sequence[Reco
     found: dict[str, Record] = {}
     ids = [str(record.id) for record in records if record.id]
     for at in range(0, len(ids), BATCH):
-        found |= yield from _read_batch(path, names, ids[at : at + BATCH], archived=archived)
+        found |= yield from read_batch(path, names, ids[at : at + BATCH], archived=archived)
     whole = []
     for record in records:
         if str(record.id) in found:
@@ -177,7 +177,7 @@ def _with_all_properties(path: str, names: Sequence[str], records: Sequence[Reco
     return whole
 
 
-def _read_batch(path: str, names: Sequence[str], ids: Sequence[str], *, archived: bool) -> Flow:
+def read_batch(path: str, names: Sequence[str], ids: Sequence[str], *, archived: bool) -> Flow:
     """{id: record} of those that are there."""
     body = {"inputs": [{"id": one} for one in ids], "properties": names, "propertiesWithHistory": []}
     response = yield Post(f"{path}/batch/read", body, params={"archived": str(archived).lower()})
