@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test check format bench growth parallel transforms hostile idle live scale chaos fuzz simulate helm lock clean
+.PHONY: help install demo dev test check format bench growth parallel transforms backfill hostile idle live scale chaos fuzz simulate helm lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,9 +42,9 @@ chaos: $(INSTALLED) ## Kill processes, crash Postgres, fill the disk under the r
 fuzz: $(INSTALLED) ## Calls that nobody would write, made of the API's own description (REQUESTS=10000)
 	@FUZZ_REQUESTS=$(or $(REQUESTS),10000) $(BIN)/python -m pytest -q -s sync_pipelines_tests/api/test_description.py
 
-simulate: $(INSTALLED) ## Random lives of a customer's object, each decided by its seed (SEEDS=, FIRST=, or SEED= for one)
+simulate: $(INSTALLED) ## Random lives of a customer's object, each decided by its seed (SEEDS=, FIRST=, or SEED= for one; SHAPED=yes)
 	@$(BIN)/python -m sync_pipelines_tests.simulation $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) \
-	  $(if $(FIRST),--first $(FIRST)) $(if $(JOBS),--jobs $(JOBS))
+	  $(if $(FIRST),--first $(FIRST)) $(if $(JOBS),--jobs $(JOBS)) $(if $(SHAPED),--shaped)
 
 check: $(INSTALLED) ## Lint, format, types and the direction of imports
 	@$(BIN)/ruff check .
@@ -68,6 +68,10 @@ parallel: $(INSTALLED) ## Many accounts side by side: speed-up, memory, fairness
 
 transforms: $(INSTALLED) ## A first load with twelve transforms beside one without them, a million records (RECORDS=, ROUNDS=)
 	@$(BIN)/python -m benchmarks.transforms $(if $(RECORDS),--records $(RECORDS)) $(if $(ROUNDS),--rounds $(ROUNDS)) \
+	  $(if $(POSTGRES_BIN),--postgres-bin "$(POSTGRES_BIN)")
+
+backfill: $(INSTALLED) ## What a changed mapping costs for each stored row, one column and twelve (RECORDS=, ROUNDS=)
+	@$(BIN)/python -m benchmarks.backfill $(if $(RECORDS),--records $(RECORDS)) $(if $(ROUNDS),--rounds $(ROUNDS)) \
 	  $(if $(POSTGRES_BIN),--postgres-bin "$(POSTGRES_BIN)")
 
 hostile: $(INSTALLED) ## How long each of hundreds of hostile expressions and templates takes, under a minute

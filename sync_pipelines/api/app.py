@@ -12,11 +12,13 @@ from sync_pipelines.api import (
     catalogue,
     connect_sessions,
     connections,
+    custom_schemas,
     explaining,
     hooks,
     incoming,
     logs,
     mappings,
+    previews,
     problems,
     sync_documents,
     syncs,
@@ -53,8 +55,9 @@ def create_app(project: Project) -> FastAPI:
     app.state.pace = Pace(project.settings.api_calls_per_second, project.settings.api_burst)
     problems.register(app)
     nouns = APIRouter(prefix=PREFIX)
-    of_syncs = (syncs, sync_documents, mappings, catalogue, watching, logs, explaining)
-    for noun in (*of_syncs, connections, connect_sessions, webhooks, hooks):
+    of_syncs = (syncs, sync_documents, catalogue, watching, logs, explaining)
+    of_mappings = (mappings, previews, custom_schemas)
+    for noun in (*of_syncs, *of_mappings, connections, connect_sessions, webhooks, hooks):
         nouns.include_router(noun.router)
     app.include_router(nouns)
     app.include_router(_alive(project))

@@ -21,7 +21,7 @@ def main(arguments=None):
     seeds = [wish.seed] if wish.seed is not None else list(range(wish.first, wish.first + wish.seeds))
     began = time.perf_counter()
     counts, broken, slowest, cpu, done = Counter(), {}, (0.0, None), 0.0, 0
-    with lives(seeds, min(wish.jobs, len(seeds))) as stories:
+    with lives(seeds, min(wish.jobs, len(seeds)), shaped=wish.shaped) as stories:
         for story in stories:
             done += 1
             counts += story.counts
@@ -40,8 +40,9 @@ def main(arguments=None):
     print(_table(counts))
     print(f"{seconds:.0f} s in {wish.jobs} processes; {cpu / done:.2f} s CPU a seed without Postgres")
     print(f"{seconds / done:.2f} s a seed; the slowest, seed {slowest[1]}, took {slowest[0]:.1f} s")
+    family = " SHAPED=yes" if wish.shaped else ""
     for seed in sorted(broken):
-        print(f"BROKEN: make simulate SEED={seed}: {broken[seed].strip().splitlines()[-1]}")
+        print(f"BROKEN: make simulate SEED={seed}{family}: {broken[seed].strip().splitlines()[-1]}")
     return 1 if broken else 0
 
 
@@ -50,6 +51,9 @@ def _wish(arguments):
     parser.add_argument("--seeds", type=int, default=100, help="how many")
     parser.add_argument("--first", type=int, default=1, help="where to begin")
     parser.add_argument("--seed", type=int, help="only this one, its story told")
+    parser.add_argument(
+        "--shaped", action="store_true", help="their other lives, with filters, transforms and schema policies"
+    )
     parser.add_argument("-j", "--jobs", type=int, default=min(MOST_JOBS, os.cpu_count() or 1), help="processes")
     return parser.parse_args(arguments)
 

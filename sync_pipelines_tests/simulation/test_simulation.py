@@ -21,6 +21,13 @@ def test_a_seed_lived_twice_has_one_trace(ground):
     assert len({story.trace for story in first.values()}) == len(TWICE)
 
 
+def test_the_other_life_of_a_seed_has_one_trace_too_and_is_another_one(ground):
+    first = lived(ground, 16, shaped=True)
+    assert lived(ground, 16, shaped=False).trace != first.trace
+    assert lived(ground, 16, shaped=True).trace == first.trace
+    assert (first.broken, "SHAPED=yes" in first.told()) == ("", True)
+
+
 @pytest.mark.parametrize("seed", BROKEN_ONCE)
 def test_a_seed_that_was_broken_once_is_whole(ground, seed):
     assert lived(ground, seed).broken == ""
