@@ -116,7 +116,8 @@ def test_finding_values_that_did_not_fit_reads_no_row_that_has_none(destination,
     opened(destination, CONTACTS)
     sql(
         "INSERT INTO crm.crm_contact"
-        " (_sync_application_id, _sync_provider_name, _sync_customer_id, _sync_emitted_at, id, _sync_errors) SELECT 'app', 'hubspot', 'acme', now(), n::text,"
+        " (_sync_application_id, _sync_provider_name, _sync_customer_id, _sync_emitted_at, id, _sync_errors)"
+        " SELECT 'app', 'hubspot', 'acme', now(), n::text,"
         """ CASE WHEN n %% 5000 = 0 THEN '{"amount": {"field": "a", "value": "x", "reason": "no number"}}'::jsonb END"""
         " FROM generate_series(1, 20000) n WHERE %s",
         True,
