@@ -88,6 +88,18 @@ class Connections:
         with self._engine.connect() as database:
             return list(database.execute(query).scalars())
 
+    def customers_of(
+        self, provider: str, customers: "Sequence[str] | None", *, after: str | None = None, limit: int = 100
+    ) -> "Sequence[str]":
+        """As `customers`, of those that are connected to this provider; `customers`: among these alone."""
+        query = select(connections.c.customer_id).where(connections.c.provider == provider)
+        if customers is not None:
+            query = query.where(connections.c.customer_id == func.any(list(customers)))
+        if after is not None:
+            query = query.where(connections.c.customer_id > after)
+        with self._engine.connect() as database:
+            return list(database.execute(query.order_by(connections.c.customer_id).limit(limit)).scalars())
+
     def find(self, customer_id: str, provider: str) -> Connection | None:
         """The customer's connection to a provider, None where there is none."""
         found = self.list(provider=provider, customer_id=customer_id)

@@ -21,6 +21,20 @@ _COLUMNS = [
     mappings.c[name] for name in ("customer_id", "provider", "object", "version", "fields", "actor", "saved_at")
 ]
 
+_COUNTED = text(
+    """
+    SELECT field, count(*)
+    FROM (
+        SELECT DISTINCT ON (customer_id) fields FROM mappings
+        WHERE provider = :provider AND object = :object
+          AND (CAST(:customers AS text[]) IS NULL OR customer_id = ANY(:customers))
+        ORDER BY customer_id, version DESC
+    ) AS newest
+    CROSS JOIN LATERAL jsonb_object_keys(newest.fields) AS field
+    GROUP BY field
+    """
+)
+
 
 class MappingMoved(ConfigurationError):
     """Somebody else saved a version meanwhile."""
@@ -53,6 +67,12 @@ class Mappings:
             .order_by(mappings.c.customer_id, mappings.c.object, mappings.c.version.desc())
         )
         return {(found.customer_id, spelled[found.object]): found for found in self._read(newest)}
+
+    def counted(self, provider: str, object: str, customers: Sequence[str] | None = None) -> dict[str, int]:
+        """By field, how many customers have a rule of their own for it now. `customers`: among these alone."""
+        values = {"provider": provider, "object": object.casefold(), "customers": customers and list(customers)}
+        with self._engine.connect() as database:
+            return {str(name): int(count) for name, count in database.execute(_COUNTED, values)}
 
     def history(self, customer_id: str, provider: str, object: str) -> list[Mapping]:
         """All versions, newest first."""

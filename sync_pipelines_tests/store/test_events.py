@@ -4,7 +4,6 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import text
 
 from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.event import EVENT_TYPES, Event
@@ -247,13 +246,28 @@ def test_an_endpoint_that_makes_no_sense_is_not_made(store):
             store.endpoints.create(URL, wanted, **rest)
 
 
-def test_the_tables_are_found_by_whoever_erases_a_customer(store):
-    with store._engine.connect() as database:
-        query = text(
-            "SELECT table_name FROM information_schema.columns WHERE column_name = 'customer_id' "
-            "AND table_name IN ('endpoints', 'events', 'deliveries') ORDER BY 1"
-        )
-        assert list(database.execute(query).scalars()) == ["deliveries", "endpoints", "events"]
+def test_erasing_a_customer_takes_its_endpoints_its_events_and_who_changed_what_of_them(store, listening, run):
+    everybody, own = listening(), listening(customer_id="acme")
+    store.runs.record([run(0, **FAILED), run(1, **FAILED, customer_id="brightwater")])
+    store.endpoints.update(own.id, url="https://acme.example/moved")
+    store.endpoints.rotate(own.id, timedelta(hours=1))
+    assert store.erasing.held("acme").keys() >= {"endpoints", "events", "deliveries", "audit"}
+
+    receipt = store.erasing.begin("acme", actor="test")
+    removed = store.erasing.remove(receipt.id, "acme")
+    assert (removed["endpoints"], removed["events"], removed["audit"]) == (1, 1, 3)
+    assert store.erasing.held("acme") == {}
+    assert "acme" not in str(store.audit.list())
+    assert [each.customer_id for each in store.deliveries.page(endpoint_id=everybody.id)] == ["brightwater"]
+
+
+def test_a_customer_cannot_have_endless_endpoints(store, listening, monkeypatch):
+    monkeypatch.setattr("sync_pipelines.store.endpoints.MOST", 2)
+    for customer in ("acme", None):
+        for _ in range(2):
+            listening(customer_id=customer)
+        with pytest.raises(ConfigurationError, match="remove one first"):
+            listening(customer_id=customer)
 
 
 def test_deleting_an_endpoint_takes_its_deliveries(store, database, listening, run):
