@@ -113,19 +113,19 @@ def append_marks_the_deleted(monkeypatch):
 
 
 BROKEN = {
-    overlap_is_ignored: 12,
-    checkpoint_is_saved_before_the_rows: 20,
-    deletes_are_forgotten: 5,
-    deletes_reach_every_customer: 5,
-    bounds_move_when_a_reading_goes_on: 20,
-    the_lease_is_given_to_everybody: 13,
-    a_new_mapping_asks_for_nothing: 4,
+    overlap_is_ignored: 13,
+    checkpoint_is_saved_before_the_rows: 21,
+    deletes_are_forgotten: 6,
+    deletes_reach_every_customer: 6,
+    bounds_move_when_a_reading_goes_on: 22,
+    the_lease_is_given_to_everybody: 15,
+    a_new_mapping_asks_for_nothing: 6,
     the_last_chunk_is_dropped_now_and_then: 1,
-    a_backfill_passes_over_its_first_page: 1,
+    a_backfill_passes_over_its_first_page: 6,
     append_takes_newer_versions: 8,
     append_marks_the_deleted: 8,
 }
-"""With the first seed to look at: a little before one that tells, so that the tests stay cheap."""
+"""With the seed to begin at: one that tells now, so that the tests stay cheap."""
 
 
 def everything_fits_the_filter(monkeypatch):
