@@ -7,6 +7,7 @@ from typing import Final
 
 from sync_pipelines.config import AnyDestinationConfig, DestinationConfig
 from sync_pipelines.destinations import open_destination
+from sync_pipelines.live.applying import APPLYING
 from sync_pipelines.model.errors import ConfigurationError, Retry
 from sync_pipelines.model.naming import refusal_of_customer_id
 from sync_pipelines.project import Project
@@ -41,13 +42,14 @@ def nobody_works(
                 for each in sync.objects:
                     name = (project.settings.application_id, sync.name, customer_id, each.object)
                     _hold(project, held, name, deadline)
+                    _hold(project, held, (*name, APPLYING), deadline)
         settled = time.monotonic() + min(_SETTLING, patience)
         while project.store.erasing.claimed(customer_id) and time.monotonic() < settled:
             time.sleep(_LOOK_AGAIN)
         yield
 
 
-def _hold(project: Project, held: ExitStack, name: tuple[str, str, str, str], deadline: float) -> None:
+def _hold(project: Project, held: ExitStack, name: tuple[str, ...], deadline: float) -> None:
     while True:
         lease = project.store.leases.hold(*name)
         if lease.__enter__():
