@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test check format bench growth parallel transforms hostile idle live scale chaos fuzz simulate helm lock clean
+.PHONY: help install demo dev test check format bench growth parallel transforms backfill hostile idle live scale chaos fuzz simulate helm audit docker lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,7 +34,7 @@ dev: $(INSTALLED) ## Dagster with an embedded Postgres, for your own configurati
 	@$(BIN)/sync-pipelines dev
 
 test: $(INSTALLED) ## Run the test suite, real Postgres included
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not chaos"
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not chaos and not docker"
 
 chaos: $(INSTALLED) ## Kill processes, crash Postgres, fill the disk under the running product; it must end right each time
 	@$(BIN)/python -m pytest -m chaos
@@ -42,9 +42,9 @@ chaos: $(INSTALLED) ## Kill processes, crash Postgres, fill the disk under the r
 fuzz: $(INSTALLED) ## Calls that nobody would write, made of the API's own description (REQUESTS=10000)
 	@FUZZ_REQUESTS=$(or $(REQUESTS),10000) $(BIN)/python -m pytest -q -s sync_pipelines_tests/api/test_description.py
 
-simulate: $(INSTALLED) ## Random lives of a customer's object, each decided by its seed (SEEDS=, FIRST=, or SEED= for one)
+simulate: $(INSTALLED) ## Random lives of a customer's object, each decided by its seed (SEEDS=, FIRST=, or SEED= for one; SHAPED=yes)
 	@$(BIN)/python -m sync_pipelines_tests.simulation $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) \
-	  $(if $(FIRST),--first $(FIRST)) $(if $(JOBS),--jobs $(JOBS))
+	  $(if $(FIRST),--first $(FIRST)) $(if $(JOBS),--jobs $(JOBS)) $(if $(SHAPED),--shaped)
 
 check: $(INSTALLED) ## Lint, format, types and the direction of imports
 	@$(BIN)/ruff check .
@@ -70,6 +70,10 @@ transforms: $(INSTALLED) ## A first load with twelve transforms beside one witho
 	@$(BIN)/python -m benchmarks.transforms $(if $(RECORDS),--records $(RECORDS)) $(if $(ROUNDS),--rounds $(ROUNDS)) \
 	  $(if $(POSTGRES_BIN),--postgres-bin "$(POSTGRES_BIN)")
 
+backfill: $(INSTALLED) ## What a changed mapping costs for each stored row, one column and twelve (RECORDS=, ROUNDS=)
+	@$(BIN)/python -m benchmarks.backfill $(if $(RECORDS),--records $(RECORDS)) $(if $(ROUNDS),--rounds $(ROUNDS)) \
+	  $(if $(POSTGRES_BIN),--postgres-bin "$(POSTGRES_BIN)")
+
 hostile: $(INSTALLED) ## How long each of hundreds of hostile expressions and templates takes, under a minute
 	@$(BIN)/python -m benchmarks.hostile
 
@@ -88,6 +92,15 @@ helm: ## Render Dagster's Helm chart with deploy/helm/values.yaml and check ever
 	  deploy/helm/.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r deploy/helm/requirements.lock ; }
 	@deploy/helm/.venv/bin/python deploy/helm/check.py "$(CHART)"
 
+audit: ## Known vulnerabilities of everything pinned; those accepted for a while are in deploy/audit/accepted.toml
+	@test -x deploy/audit/.venv/bin/pip-audit || { $(PYTHON) -m venv deploy/audit/.venv && \
+	  deploy/audit/.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+	  -r deploy/audit/requirements.lock || echo "WARNING: pip-audit could not be installed: NOTHING WAS AUDITED." ; }
+	@test ! -x deploy/audit/.venv/bin/pip-audit || deploy/audit/.venv/bin/python deploy/audit/check.py
+
+docker: $(INSTALLED) ## Build the image, bring the compose stack up and run a sync in it (where Docker can be started)
+	@$(BIN)/python -m pytest -q -rs -m docker sync_pipelines_tests/deploy
+
 COMPILE = UV_PYTHON_DOWNLOADS=never uv pip compile --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-strip-extras --no-header --quiet
 
@@ -96,6 +109,7 @@ lock: ## Pin the dependencies anew (needs uv)
 	@$(COMPILE) pyproject.toml --group image --extra celery --extra kubernetes --constraint requirements.lock \
 	  --no-annotate --upgrade -o deploy/requirements.lock
 	@$(COMPILE) deploy/helm/requirements.in --no-annotate --upgrade -o deploy/helm/requirements.lock
+	@$(COMPILE) deploy/audit/requirements.in --no-annotate --upgrade -o deploy/audit/requirements.lock
 
 clean: ## Remove the environment and the local state
 	rm -rf $(VENV) .sync_pipelines test_artefacts benchmarks/.work .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -82,7 +82,7 @@ def main() -> int:
     parser.add_argument("--results", type=Path, default=RESULTS / "transforms.json")
     parser.add_argument("--profile", type=Path, help="write a cProfile of the first load with transforms here")
     given = parser.parse_args()
-    with _set_up(given.postgres_bin, given.records) as stages:
+    with set_up(given.postgres_bin, given.records, "transforms") as stages:
         measured = {vendor: _play(stages, vendor, given.rounds, given.profile) for vendor in VENDORS}
         postgres = stages["made"].postgres.described()
     results = {
@@ -104,10 +104,10 @@ def main() -> int:
 
 
 @contextmanager
-def _set_up(binaries: Path | None, records: int) -> Iterator[dict[str, Stage]]:
+def set_up(binaries: Path | None, records: int, folder: str) -> Iterator[dict[str, Stage]]:
     """A project that loads the fields as they are, and one that loads them through the transforms."""
     with ExitStack() as stack:
-        postgres = stack.enter_context(running(WORK / "transforms", binaries))
+        postgres = stack.enter_context(running(WORK / folder, binaries))
         standin = stack.enter_context(standing_in(WORK / "pages" / str(records), records))
         warm = stack.enter_context(standing_in(WORK / "pages" / str(WARM_SIZE), WARM_SIZE))
         os.environ[STORE_URL] = postgres.url("store", "psycopg")
@@ -115,7 +115,7 @@ def _set_up(binaries: Path | None, records: int) -> Iterator[dict[str, Stage]]:
         standin.show(pages.BASE)
         stages = {}
         for name in ("plain", "made"):
-            stages[name] = Stage(postgres, standin, WORK / f"transforms_{name}", dict(os.environ))
+            stages[name] = Stage(postgres, standin, WORK / f"{folder}_{name}", dict(os.environ))
             _write_project(stages[name].project, postgres, made=name == "made")
         with opened(stages["plain"].project) as project:
             project.store.migrate()

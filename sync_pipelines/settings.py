@@ -109,6 +109,14 @@ class Settings(LogSettings):
         50, gt=0, description="Calls that one token may make in a second, for long; counted by each API process"
     )
     api_burst: int = Field(200, ge=1, description="Calls that one token may make at once")
+    api_strangers_per_second: float = Field(
+        5, gt=0, description="Calls without a token that works, from one address, that are answered as such in a second"
+    )
+    api_stranger_burst: int = Field(100, ge=1, description="Calls without a token that works, from one address at once")
+    api_trusted_proxies: str = Field(
+        "",
+        description="Addresses or networks, comma-separated, whose X-Forwarded-For and X-Forwarded-Proto are believed",
+    )
     webhooks_to_private_addresses: bool = Field(
         False, description="Endpoints may be at addresses that are not public: for development and closed networks"
     )

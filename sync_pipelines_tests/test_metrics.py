@@ -27,8 +27,7 @@ CRM = {"sync": "crm", "provider": "salesforce"}
 
 @pytest.fixture
 def store(make_database):
-    store = Store(make_database().url(), (Secret("a key for tests"),))
-    store.migrate()
+    store = Store(make_database.migrated().url(), (Secret("a key for tests"),))
     yield store
     store.close()
 

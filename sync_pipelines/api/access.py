@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from sync_pipelines.api.pace import place_of
 from sync_pipelines.api.problems import Refused, not_found
 from sync_pipelines.project import Project
 from sync_pipelines.store.tokens import ApiToken
@@ -55,18 +56,27 @@ def project_of(request: Request) -> Project:
 
 def _caller(request: Request, given: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> Caller:
     if given is None:
+        _slow_down(request)
         raise Refused(401, "No token was sent: send `Authorization: Bearer TOKEN`.", headers=_CHALLENGE)
     token = project_of(request).store.tokens.find(given.credentials)
     if token is None or not token.works(datetime.now(UTC)):
+        _slow_down(request)
         why = "is not known" if token is None else "was revoked or has expired"
         raise Refused(
             401,
             f"The token {why}: make one with `sync-pipelines token new`.",
             headers={**_CHALLENGE, "WWW-Authenticate": f'{_CHALLENGE["WWW-Authenticate"]}, error="invalid_token"'},
         )
-    request.app.state.pace.take(token.id)
+    request.app.state.pace.take(token.id, "with this token")
     project_of(request).together.refresh()
     return Caller(token)
+
+
+def _slow_down(request: Request) -> None:
+    """Whoever calls without a token that works is slowed down by address. A token that works is never refused for it:
+    others may share the address."""
+    address = None if request.client is None else request.client.host
+    request.app.state.strangers.take(place_of(address), "without a token that works")
 
 
 def allowed(scope: str) -> Callable[..., Caller]:

@@ -27,6 +27,7 @@ from sync_pipelines.api import (
 )
 from sync_pipelines.api.guards import Guards
 from sync_pipelines.api.pace import Pace
+from sync_pipelines.api.waiting import USUAL, Patience
 from sync_pipelines.project import Project
 from sync_pipelines.web import create_pages
 from sync_pipelines.web.site import PATH
@@ -39,7 +40,7 @@ Errors are problem details (`application/problem+json`) that say what to do. Lis
 """
 
 
-def create_app(project: Project) -> FastAPI:
+def create_app(project: Project, patience: Patience = USUAL) -> FastAPI:
     """The API of an opened project. The store must be there when it is called, not when it is made."""
     app = FastAPI(
         title="sync_pipelines",
@@ -52,7 +53,9 @@ def create_app(project: Project) -> FastAPI:
         generate_unique_id_function=_operation_id,
     )
     app.state.project = project
-    app.state.pace = Pace(project.settings.api_calls_per_second, project.settings.api_burst)
+    settings = project.settings
+    app.state.pace = Pace(settings.api_calls_per_second, settings.api_burst)
+    app.state.strangers = Pace(settings.api_strangers_per_second, settings.api_stranger_burst)
     problems.register(app)
     nouns = APIRouter(prefix=PREFIX)
     of_syncs = (syncs, sync_documents, catalogue, watching, logs, explaining)
@@ -63,7 +66,7 @@ def create_app(project: Project) -> FastAPI:
     app.include_router(_alive(project))
     app.include_router(incoming.router)
     app.mount(PATH, create_pages(project))
-    app.add_middleware(Guards)
+    app.add_middleware(Guards, patience=patience)
     app.openapi = lambda: _document(app)  # type: ignore[method-assign]
     return app
 

@@ -1,14 +1,17 @@
-"""What holds for every call, whatever its route: its size, and the headers of its answer."""
+"""What holds for every call, whatever its route: size and time of its body, and the headers of its answer."""
 
+import asyncio
 import logging
 import re
 import uuid
 from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sync_pipelines.api.problems import answer, problem
+from sync_pipelines.api.waiting import Patience
 from sync_pipelines.logs import bound
 
 log = logging.getLogger(__name__)
@@ -25,8 +28,9 @@ _HEADERS: Final = {
 }
 
 
-_failure: Final = answer(problem(500, "The API failed; its log says why, under the X-Request-ID of this answer."))
-_refusal: Final = answer(problem(413, f"The body is larger than {LARGEST_BODY:,} bytes: send less at once."))
+_FAILURE: Final = answer(problem(500, "The API failed; its log says why, under the X-Request-ID of this answer."))
+_TOO_LARGE: Final = answer(problem(413, f"The body is larger than {LARGEST_BODY:,} bytes: send less at once."))
+_TOO_SLOW: Final = answer(problem(408, "The body did not come in time: send it again."), {"Connection": "close"})
 
 
 def _told(scope: Scope) -> str:
@@ -43,23 +47,25 @@ def request_id(given: str) -> str:
     return given if _A_NUMBER.fullmatch(given) else uuid.uuid4().hex
 
 
-class TooLarge(Exception):
-    """More came than the call may bring."""
+class NotRead(Exception):
+    """The body is not read to its end."""
 
 
 class Guards:
-    """Refuses bodies that are too large, whether they say so or not, numbers every call, and
+    """Refuses bodies that are too large, whether they say so or not, or too slow, numbers every call, and
     answers for what fails unexpectedly."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, patience: Patience) -> None:
         self._app = app
+        self._patience = patience
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         announced = Headers(scope=scope)
-        number, read, begun = request_id(announced.get("x-request-id", "")), 0, False
+        number, begun = request_id(announced.get("x-request-id", "")), False
+        body = _Body(receive, self._patience.body)
 
         async def finished(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -75,32 +81,52 @@ class Guards:
                 headers["X-Request-ID"] = number
             await send(message)
 
-        async def counted() -> Message:
-            nonlocal read
-            message = await receive()
-            read += len(message.get("body", b""))
-            if read > LARGEST_BODY:
-                raise TooLarge
-            return message
-
-        async def unless_too_large(message: Message) -> None:
+        async def unless_refused(message: Message) -> None:
             # What an application makes of a body that it could not read is not the answer.
-            if read <= LARGEST_BODY:
+            if body.refusal is None:
                 await finished(message)
 
         length = announced.get("content-length", "0")
         with bound(request_id=number):
             if length.isdigit() and int(length) > LARGEST_BODY:
-                read = int(length)
+                body.refusal = _TOO_LARGE
             else:
                 try:
-                    await self._app(scope, counted, unless_too_large)
-                except TooLarge:
+                    await self._app(scope, body.receive, unless_refused)
+                except NotRead:
                     pass  # answered below
                 except Exception:
-                    log.exception("%s failed", _told(scope))
-                    if begun:
-                        raise
-                    await _failure(scope, receive, finished)
-            if read > LARGEST_BODY:
-                await _refusal(scope, receive, finished)
+                    # One of what becomes of a body that is not read to its end is no failure: it is answered below.
+                    if body.refusal is None:
+                        log.exception("%s failed", _told(scope))
+                        if begun:
+                            raise
+                        await _FAILURE(scope, receive, finished)
+            if body.refusal is not None:
+                await body.refusal(scope, receive, finished)
+
+
+class _Body:
+    """A request's body as it comes in. `refusal`: the answer, where it is not taken."""
+
+    def __init__(self, receive: Receive, seconds: float) -> None:
+        self._receive = receive
+        self._left, self._until = LARGEST_BODY, asyncio.get_running_loop().time() + seconds
+        self._whole = False
+        self.refusal: Response | None = None
+
+    async def receive(self) -> Message:
+        if self._whole:
+            return await self._receive()
+        try:
+            async with asyncio.timeout_at(self._until):
+                message = await self._receive()
+        except TimeoutError:
+            self.refusal = _TOO_SLOW
+            raise NotRead from None
+        self._left -= len(message.get("body", b""))
+        self._whole = not message.get("more_body", False)
+        if self._left < 0:
+            self.refusal = _TOO_LARGE
+            raise NotRead
+        return message

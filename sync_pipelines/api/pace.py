@@ -1,5 +1,6 @@
-"""How fast one token may call."""
+"""How fast one caller may call."""
 
+import ipaddress
 import threading
 import time
 from collections import OrderedDict
@@ -7,32 +8,41 @@ from typing import Final
 
 from sync_pipelines.api.problems import Refused
 
-MOST_TOKENS: Final = 10_000
+MOST_CALLERS: Final = 10_000
 
 
 class Pace:
-    """A bucket for each token: `burst` calls at once, refilled with `per_second`.
+    """A bucket for each caller: `burst` calls at once, refilled with `per_second`.
 
     Each process of the API counts for itself.
     """
 
     def __init__(self, per_second: float, burst: int) -> None:
         self._per_second, self._burst = per_second, float(burst)
-        self._left: OrderedDict[int, tuple[float, float]] = OrderedDict()
+        self._left: OrderedDict[int | str, tuple[float, float]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def take(self, token_id: int) -> None:
-        """Refused with 429 and when to come back, where the token's bucket is empty."""
+    def take(self, caller: int | str, who: str) -> None:
+        """Refused with 429 and when to come back, where the caller's bucket is empty. `who`: as the answer names it."""
         now = time.monotonic()
         with self._lock:
-            left, since = self._left.pop(token_id, (self._burst, now))
+            left, since = self._left.pop(caller, (self._burst, now))
             left = min(self._burst, left + (now - since) * self._per_second)
             enough = left >= 1
-            self._left[token_id] = (left - 1 if enough else left, now)
-            while len(self._left) > MOST_TOKENS:
+            self._left[caller] = (left - 1 if enough else left, now)
+            while len(self._left) > MOST_CALLERS:
                 self._left.popitem(last=False)
         if not enough:
             seconds = max(1, round((1 - left) / self._per_second + 0.5))
             raise Refused(
-                429, f"Too many calls with this token: come back in {seconds} s.", headers={"Retry-After": str(seconds)}
+                429, f"Too many calls {who}: come back in {seconds} s.", headers={"Retry-After": str(seconds)}
             )
+
+
+def place_of(address: str | None) -> str:
+    """Whom an address stands for: itself, or of version 6 its network, as one customer of a network has all of it."""
+    try:
+        found = ipaddress.ip_address(address or "")
+    except ValueError:
+        return "unknown"
+    return str(found if found.version == 4 else ipaddress.ip_network((found, 64), strict=False))

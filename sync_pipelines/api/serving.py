@@ -9,25 +9,29 @@ from contextlib import contextmanager
 import uvicorn
 
 from sync_pipelines.api.app import create_app
+from sync_pipelines.api.waiting import USUAL, Patience, protocol
 from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.project import Project
 
 START_SECONDS = 30
 STOP_SECONDS = 10
+MOST_CONNECTIONS = 200
 
 
 @contextmanager
-def serve(project: Project, *, host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
+def serve(project: Project, *, host: str = "127.0.0.1", port: int = 0, patience: Patience = USUAL) -> Iterator[str]:
     """The URL where it answers; port 0 takes a free one. ConfigurationError where nothing can be served there."""
     listening = _listening(host, port)
     config = uvicorn.Config(
-        create_app(project),
+        create_app(project, patience),
+        http=protocol(patience),
         log_level="warning",
         access_log=False,
         server_header=False,
-        proxy_headers=False,
+        proxy_headers=bool(project.settings.api_trusted_proxies),
+        forwarded_allow_ips=project.settings.api_trusted_proxies,
         lifespan="off",
-        limit_concurrency=200,
+        limit_concurrency=MOST_CONNECTIONS,
         timeout_keep_alive=10,
         timeout_graceful_shutdown=STOP_SECONDS,
         h11_max_incomplete_event_size=65_536,

@@ -192,6 +192,22 @@ class SyncHealthShape(Shape):
     average_seconds: float | None
 
 
+class EventStandingShape(Shape):
+    """How the events of a vendor stand. `put_off`: of those that wait, tried before. `given_up`: left to the runs.
+
+    `unknown` (events of accounts that nobody has connected) and `refused` (deliveries that were not the vendor's) are
+    of today, UTC, and were dropped.
+    """
+
+    provider: str = Field(examples=["hubspot"])
+    waiting: int
+    oldest_at: datetime | None
+    put_off: int
+    given_up: int
+    unknown: int
+    refused: int
+
+
 class RequestShape(Shape):
     """Work that somebody asked for. It is done when nothing of it waits or runs."""
 

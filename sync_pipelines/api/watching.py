@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path, Query
 from sync_pipelines.api.access import LogsReader, SyncsReader, TheProject
 from sync_pipelines.api.paging import Cursor, Limit, Listed, page, position
 from sync_pipelines.api.problems import answers, not_found
-from sync_pipelines.api.shapes import AuditShape, RequestShape, SyncHealthShape
+from sync_pipelines.api.shapes import AuditShape, EventStandingShape, RequestShape, SyncHealthShape
 from sync_pipelines.api.words import Text
 
 router = APIRouter(tags=["watching"])
@@ -47,6 +47,14 @@ def health(project: TheProject, caller: SyncsReader) -> Listed[SyncHealthShape]:
     """How every sync is. A token for one customer finds its own under /syncs/{id}/connections."""
     caller.of_all()
     return Listed(items=[SyncHealthShape.model_validate(each) for each in project.store.health.syncs()])
+
+
+@router.get("/health/events", responses=answers())
+def events_health(project: TheProject, caller: SyncsReader) -> Listed[EventStandingShape]:
+    """What vendors told by themselves and what became of it, by provider."""
+    caller.of_all()
+    found = project.store.vendor_events.standing()
+    return Listed(items=[EventStandingShape.model_validate(each) for each in found])
 
 
 @router.get("/logs/audit", responses=answers())

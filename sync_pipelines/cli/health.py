@@ -16,6 +16,7 @@ from sync_pipelines.cli.printing import console, plain, say, shown
 if TYPE_CHECKING:
     from sync_pipelines.store.endpoints import Endpoint
     from sync_pipelines.store.health import ConnectionHealth, State, SyncHealth
+    from sync_pipelines.store.vendor_events import EventStanding
 
 SIGNS: Final = {"healthy": "🟢", "warning": "🟡", "error": "🔴", "inactive": "⚪"}
 WIDTH: Final = 100
@@ -49,6 +50,7 @@ def health(
         connections = project.store.health.connections(sync_name, customer, states)
         overall = sync_name is None and customer is None and status is None
         endpoints = project.store.endpoints.unwell() if overall else ()
+        events = project.store.vendor_events.standing() if overall else ()
     if customer is not None or status is not None:
         met = {each.sync for each in connections}
         syncs = [each for each in syncs if each.sync in met]
@@ -57,11 +59,13 @@ def health(
             "syncs": [asdict(each) for each in syncs],
             "connections": [asdict(each) for each in connections],
             "endpoints": [asdict(each) for each in endpoints],
+            "events": [asdict(each) for each in events],
         }
         print(json.dumps(document, indent=2, default=_json))
     else:
         _show(syncs, connections)
         _show_endpoints(endpoints)
+        _show_events(events)
     if any(each.health == "error" for each in connections):
         raise typer.Exit(1)
 
@@ -89,6 +93,19 @@ def _show_endpoints(endpoints: Sequence["Endpoint"]) -> None:
         if each.disabled_reason:
             _line(3, each.disabled_reason)
         _line(3, f"`sync-pipelines webhook deliveries {each.id}` shows what it answered.")
+
+
+def _show_events(events: Sequence["EventStanding"]) -> None:
+    """Vendors whose events wait, were given up or were not taken."""
+    for each in events:
+        since = "" if each.oldest_at is None else f" since {shown(each.oldest_at)}"
+        told = [f"{each.waiting:,} wait{since}"] if each.waiting else []
+        told += [f"{each.given_up:,} were given up: `sync-pipelines incoming failed`"] if each.given_up else []
+        told += [f"{each.unknown:,} of accounts nobody connected today"] if each.unknown else []
+        told += [f"{each.refused:,} deliveries refused today"] if each.refused else []
+        if told:
+            sign = SIGNS["warning" if each.given_up or each.put_off else "healthy"]
+            _line(0, f"{sign} events of {each.provider}: {', '.join(told)}", "bold")
 
 
 def _show(syncs: Sequence["SyncHealth"], connections: Sequence["ConnectionHealth"]) -> None:

@@ -20,8 +20,11 @@ def live() -> None:
     or SIGTERM; several may run."""
     from sync_pipelines.cli.local import stopped_by_signals
     from sync_pipelines.live.running import running
+    from sync_pipelines.logs import configure_server
     from sync_pipelines.project import opened
+    from sync_pipelines.settings import read_log_settings
 
+    configure_server(read_log_settings())
     with opened(with_store=True) as project, stopped_by_signals() as stop, running(project) as names:
         say(f"Live     {', '.join(names)}; Ctrl-C ends it")
         stop.wait()

@@ -28,6 +28,7 @@ def metrics(
 ) -> None:
     """Health as Prometheus metrics, into a file or over HTTP. Exit code 2 when the store does not answer."""
     from sync_pipelines.cli.local import stopped_by_signals
+    from sync_pipelines.logs import configure_server
     from sync_pipelines.metrics import HealthCollector
     from sync_pipelines.model.errors import ConfigurationError
     from sync_pipelines.project import opened
@@ -44,6 +45,7 @@ def metrics(
             project.store.check_current()
             return
         project.store.check_current()
+        configure_server(project.settings)
         with stopped_by_signals() as stop, _serving(collector, host, port) as exporter:
             say(f"Metrics  {exporter.url}")
             stop.wait()

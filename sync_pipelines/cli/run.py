@@ -1,11 +1,13 @@
 """Running syncs from the shell and looking at what ran."""
 
 import uuid
-from typing import Annotated
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Annotated, Any
 
 import typer
 
-from sync_pipelines.cli.printing import console, say, table
+from sync_pipelines.cli.printing import console, print_json, say, table
 from sync_pipelines.cli.steer import Customers, Name, whoami
 from sync_pipelines.model.run import SyncRun
 
@@ -85,13 +87,18 @@ def trigger(
 _SOON = "Dagster starts it at the sensor's next look"
 
 
-def runs(
+def runs(  # noqa: PLR0913 - each is a filter
     sync_name: Annotated[str | None, typer.Option("--sync", help="Only this sync.")] = None,
     customer: Annotated[str | None, typer.Option("--customer", "-c", help="Only this customer.")] = None,
     object_name: Annotated[str | None, typer.Option("--object", "-o", help="Only this object.")] = None,
     status: Annotated[str | None, typer.Option(help="success, error, skipped or cancelled.")] = None,
+    run_id: Annotated[
+        str | None, typer.Option("--run", help="Only this run, of all its objects and customers.")
+    ] = None,
+    since: Annotated[datetime | None, typer.Option(help="Ended at this time (UTC) or later.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many, newest first.")] = 30,
     details: Annotated[bool, typer.Option("--details", help="Show notices and rejected records too.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs, with all details.")] = False,
 ) -> None:
     """What ran: outcome and counts per customer and object, newest first."""
     from sync_pipelines.model.errors import ConfigurationError
@@ -101,9 +108,24 @@ def runs(
         raise ConfigurationError(f"A run's status is {', '.join(STATUSES[:-1])} or {STATUSES[-1]}, not {status}.")
     with opened(with_store=True) as project:
         found = project.store.runs.list(
-            sync=sync_name, customer_id=customer, object=object_name, status=status, limit=limit
+            sync=sync_name,
+            customer_id=customer,
+            object=object_name,
+            status=status,
+            run_id=run_id,
+            since=None if since is None else since.replace(tzinfo=since.tzinfo or UTC),
+            limit=limit,
         )
+    if as_json:
+        print_json([_for_programs(run) for run in found])
+        return
     show_runs("Runs", found, details=details)
+
+
+def _for_programs(run: SyncRun) -> dict[str, Any]:
+    told = asdict(run)
+    del told["changes"], told["hold"]
+    return {**told, "duration_seconds": (run.finished_at - run.started_at).total_seconds()}
 
 
 def show_runs(title: str, found: list[SyncRun], *, details: bool = False) -> None:

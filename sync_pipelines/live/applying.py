@@ -15,6 +15,7 @@ from sync_pipelines.engine.side_by_side import Session
 from sync_pipelines.engine.tally import Tally
 from sync_pipelines.http_client.keeping import KeptSessions
 from sync_pipelines.live.targets import targets_of
+from sync_pipelines.logs import bound
 from sync_pipelines.model.connection import Connection
 from sync_pipelines.model.destination import Observer
 from sync_pipelines.model.errors import Reauthorize, SkipObject, SyncError, Wait
@@ -102,8 +103,10 @@ class Applying:
         if hold is not None:
             return Later(reason=hold.reason, until=hold.until)
         waiting: Later | None = None
+        about = {"customer_id": connection.customer_id, "provider": connection.provider}
         for sync, declared in targets:
-            later = self._apply_to(sync, declared, connection, list(dict.fromkeys(ids)), runs)
+            with bound(sync=sync.name, object=declared.object, **about):
+                later = self._apply_to(sync, declared, connection, list(dict.fromkeys(ids)), runs)
             waiting = waiting or later
         return waiting
 

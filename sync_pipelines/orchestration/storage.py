@@ -1,12 +1,14 @@
 """The storage of `dagster.yaml`: Dagster's Postgres storage, keeping its connections and what it knows of its tables.
 
 Dagster's own opens a connection for every statement, a hundred for a run, and each costs Postgres a process. And it
-looks at the catalogue before most of them, for columns that older versions had not yet (docs/adr/0019).
+looks at the catalogue before most of them, for columns that older versions had not yet (docs/adr/0019). Two events of
+every run are not kept (docs/adr/0011).
 """
 
 from collections.abc import Callable
 from typing import Any, Final, Self
 
+from dagster import DagsterEventType, EventLogEntry
 from dagster_postgres import DagsterPostgresStorage
 from dagster_postgres.utils import create_pg_engine, get_token_provider_from_config, pg_url_from_config
 
@@ -29,6 +31,10 @@ ASKED: Final = (
 )
 """Questions of Dagster's storage to the catalogue. What is there once stays there, so that a yes is kept."""
 
+NOT_KEPT: Final = frozenset({DagsterEventType.RESOURCE_INIT_STARTED, DagsterEventType.RESOURCE_INIT_SUCCESS})
+"""They say in each run that the project was opened, in 3 kB: an eighth of what a day of many runs leaves. That it
+could not be opened is another event."""
+
 
 class ReusingPostgresStorage(DagsterPostgresStorage):
     """One pool for runs, events and schedules. What broke meanwhile is noticed and replaced at its next use.
@@ -48,6 +54,8 @@ class ReusingPostgresStorage(DagsterPostgresStorage):
             for name in ASKED:
                 if hasattr(part, name):
                     setattr(part, name, _remembering((postgres_url, name), getattr(part, name)))
+        events: Any = self.event_log_storage
+        events.store_event = _keeping(events.store_event)
         if not all(hasattr(part, ENGINE) for part in parts):
             return
         engine = create_pg_engine(
@@ -71,6 +79,14 @@ class ReusingPostgresStorage(DagsterPostgresStorage):
             inst_data=inst_data,
             token_provider=get_token_provider_from_config(config_value),
         )
+
+
+def _keeping(store: Callable[[EventLogEntry], None]) -> Callable[[EventLogEntry], None]:
+    def keep(event: EventLogEntry) -> None:
+        if event.dagster_event is None or event.dagster_event.event_type not in NOT_KEPT:
+            store(event)
+
+    return keep
 
 
 def _remembering(question: tuple[str, str], ask: Callable[..., bool]) -> Callable[..., bool]:

@@ -75,14 +75,15 @@ _REJECTED = text(
     LEFT JOIN LATERAL (
         SELECT max(id) AS id FROM runs
         WHERE sync = :sync AND object = :object AND customer_id = asked.customer_id AND status = 'success'
-          AND id < complete.id
+          AND id < complete.id AND run_id NOT LIKE 'live-%'
     ) AS before ON true
     LEFT JOIN runs ON runs.sync = :sync AND runs.object = :object AND runs.customer_id = asked.customer_id
-      AND runs.id > COALESCE(before.id, 0)
+      AND runs.id > COALESCE(before.id, 0) AND runs.run_id NOT LIKE 'live-%'
     GROUP BY asked.customer_id
     """
 )
-"""From the last full read on; it may have taken several runs, of which only the last was a success."""
+"""From the last full read on; it may have taken several runs, of which only the last was a success. What events led to
+(see live_runs) comes between, and a record that is refused there is refused by the read too."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,7 +31,8 @@ ZAPIER: Final = "zapier"
 KINDS: Final = (WEBHOOK, SLACK, ZAPIER)
 
 LONGEST_OVERLAP: Final = timedelta(days=7)
-_RESEALED_AT_ONCE: Final = 500
+MOST: Final = 200
+"""Endpoints of one customer, and those for all customers: every event is written down for each that wants it."""
 
 
 class NoEndpoint(ConfigurationError):
@@ -110,6 +111,7 @@ class Endpoints:
             **self._sealed(id, address),
         }
         with self._engine.begin() as database:
+            _refuse_too_many(database, customer_id)
             made = _endpoint(database.execute(insert(endpoints).values(values).returning(*_COLUMNS)).mappings().one())
             _note(database, actor, "create", None, made)
         return made, secret
@@ -217,20 +219,6 @@ class Endpoints:
             database.execute(delete(endpoints).where(endpoints.c.id == id))
             _note(database, actor, "delete", old, None)
 
-    def reseal(self) -> int:
-        """Seal everything with the first key that is not sealed with it yet; how many endpoints that were."""
-        count = 0
-        stale = select(endpoints.c.id).where(endpoints.c.key_id != self._ring.sealing_key).order_by(endpoints.c.id)
-        while True:
-            with self._engine.begin() as database:
-                ids = database.execute(stale.limit(_RESEALED_AT_ONCE).with_for_update()).scalars().all()
-                for id in ids:
-                    sealed = self._sealed(id, self._locked_address(database, id))
-                    database.execute(update(endpoints).where(endpoints.c.id == id).values(**sealed))
-            if not ids:
-                return count
-            count += len(ids)
-
     def _locked_address(self, database: Database, id: UUID) -> Address:
         columns = [endpoints.c[name] for name in ("id", "sealed", "key_id", "former_until")]
         query = select(*columns).where(endpoints.c.id == id).with_for_update()
@@ -273,6 +261,12 @@ def _event_types(wanted: Sequence[str]) -> list[str]:
     return sorted(set(wanted))
 
 
+def _refuse_too_many(database: Database, customer_id: str | None) -> None:
+    mine = endpoints.c.customer_id.is_(None) if customer_id is None else endpoints.c.customer_id == customer_id
+    if database.execute(select(func.count()).select_from(endpoints).where(mine)).scalar_one() >= MOST:
+        raise ConfigurationError(f"There are {MOST} endpoints of this customer, or for all: remove one first.")
+
+
 def _one(database: Database, id: UUID, *, lock: bool = False) -> Endpoint:
     query = select(*_COLUMNS).where(endpoints.c.id == id)
     row = database.execute(query.with_for_update() if lock else query).mappings().one_or_none()
@@ -294,8 +288,12 @@ def _note(database: Database, actor: str, action: str, old: Endpoint | None, new
     if before is not None and after is not None:
         differ = [name for name in _TOLD if before[name] != after[name]]
         before, after = ({name: side[name] for name in differ} for side in (before, after))
-    id = (new or old).id if (new or old) else ""  # type: ignore[union-attr]
-    note(database, actor=actor, action=action, subject=f"endpoint {id}", old=before, new=after)
+    whose = new or old
+    assert whose is not None
+    if after is not None and whose.customer_id is not None:
+        # Erasing a customer finds entries by it.
+        after["customer_id"] = whose.customer_id
+    note(database, actor=actor, action=action, subject=f"endpoint {whose.id}", old=before, new=after)
 
 
 def _endpoint(row: RowMapping) -> Endpoint:

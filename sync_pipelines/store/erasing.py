@@ -35,6 +35,7 @@ HOLDS_NOTHING: Final[Mapping[str, str]] = {
     "api_syncs": "syncs as they were made by API, with the ids of customers named there",
     "configuration_versions": "configurations as the data team applied them, with the ids of customers named there",
     "sync_states": "what people decided about syncs",
+    "vendor_event_days": "counts of what vendors sent for accounts that nobody has connected",
     "erasures": "the receipts; the customer's id stands there until everything is gone",
 }
 """Tables in which nothing is looked for, and why."""

@@ -36,8 +36,8 @@ def served(place):
     """Serves a place's project as it is then."""
     with_api = []
 
-    def start():
-        context = serve(place.project)
+    def start(**options):
+        context = serve(place.project, **options)
         with_api.append(context)
         return Api(place, context.__enter__())
 
@@ -49,7 +49,7 @@ def served(place):
 @pytest.fixture
 def api(place, served):
     """Two customers of Salesforce, whose contacts were synced once."""
-    place.options["api_burst"] = 5_000
+    place.options |= {"api_burst": 5_000, "api_stranger_burst": 5_000}
     place.write_sync(objects=[{"object": "contact", "custom_schema": CUSTOM_SCHEMA}], schedule={"every": "1h"})
     place.connect(ACME, BRIGHTWATER)
     place.project.plan("crm")

@@ -51,6 +51,7 @@ SCOPE_OF = {
     ("GET", "/requests"): "syncs:read",
     ("GET", "/requests/{id}"): "syncs:read",
     ("GET", "/health"): "syncs:read",
+    ("GET", "/health/events"): "syncs:read",
     ("GET", "/webhooks"): "webhooks:read",
     ("POST", "/webhooks"): "webhooks:write",
     ("GET", "/webhooks/{id}"): "webhooks:read",
@@ -76,6 +77,7 @@ FOR_ALL_ONLY = {
     ("POST", "/syncs/{id}/restore"),
     ("GET", "/destinations"),
     ("GET", "/health"),
+    ("GET", "/health/events"),
     ("GET", "/logs/audit"),
 }
 

@@ -34,7 +34,8 @@ MODES = (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
 
 def described():
     """Every operation of the description; it needs no store."""
-    project = SimpleNamespace(settings=SimpleNamespace(api_calls_per_second=1, api_burst=1))
+    pace = dict.fromkeys(("api_calls_per_second", "api_burst", "api_strangers_per_second", "api_stranger_burst"), 1)
+    project = SimpleNamespace(settings=SimpleNamespace(**pace))
     document = create_app(project).openapi()
     return [each.ok() for each in schemathesis.openapi.from_dict(document).get_all_operations()]
 

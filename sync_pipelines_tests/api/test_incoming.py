@@ -62,8 +62,9 @@ def test_events_of_one_delivery_go_to_their_accounts_and_unknown_ones_are_counte
     )
     assert (answer.status_code, answer.text) == (200, "")
     assert (waiting(receiving, first), waiting(receiving, second)) == (["1"], ["2"])
-    (standing,) = receiving.place.project.store.vendor_events.standing()
-    assert (standing.provider, standing.waiting, standing.unknown) == ("hubspot", 2, 1)
+    with receiving.as_("syncs:read") as client:
+        (standing,) = client.get("/health/events").json()["items"]
+    assert (standing["provider"], standing["waiting"], standing["unknown"]) == ("hubspot", 2, 1)
 
 
 def test_a_delivery_that_is_not_the_vendors_is_refused_and_leaves_nothing(receiving):

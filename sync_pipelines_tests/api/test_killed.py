@@ -1,48 +1,24 @@
 """The API killed while it is asked: whoever repeats a call with its key has asked once."""
 
-import signal
-import subprocess
-import sys
+import os
 import threading
 import time
 
 import httpx
 import pytest
 
+from sync_pipelines_tests.fixtures.api_process import ApiProcess
 from sync_pipelines_tests.fixtures.place import ACME
 
 ASKERS, EACH, KILLS = 4, 50, 5
 
 
-class Api:
-    """A process of its own at a port that stays the same."""
-
-    def __init__(self, environment):
-        self._environment, self.port = environment, 0
-        self.start()
-
-    def start(self):
-        command = [sys.executable, "-c", "from sync_pipelines.cli import app; app()", "api", "--port", str(self.port)]
-        self._process = subprocess.Popen(command, env=self._environment, stdout=subprocess.PIPE, text=True)
-        line = self._process.stdout.readline()
-        assert "http://127.0.0.1:" in line, line
-        self.url = line.split()[1]
-        self.port = int(self.url.split(":")[2].split("/")[0])
-
-    def kill(self):
-        self._process.send_signal(signal.SIGKILL)
-        self._process.wait()
-        self._process.stdout.close()
-
-
 @pytest.fixture
 def api(place, command_line, monkeypatch):
-    import os
-
     place.write_sync()
     place.connect(ACME)
     command_line.at(place).set(SYNC_PIPELINES_API_BURST=100_000)
-    served = Api(dict(os.environ))
+    served = ApiProcess(dict(os.environ))
     yield served
     served.kill()
 

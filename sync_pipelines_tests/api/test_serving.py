@@ -6,7 +6,8 @@ import httpx
 import pytest
 
 from sync_pipelines.api.guards import LARGEST_BODY
-from sync_pipelines.api.serving import serve
+from sync_pipelines.api.serving import MOST_CONNECTIONS, serve
+from sync_pipelines.api.waiting import Patience
 from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines_tests.api.conftest import PATH
 from sync_pipelines_tests.api.test_access import refused
@@ -66,6 +67,73 @@ def test_one_token_that_calls_too_fast_has_to_wait_and_others_do_not(place, serv
         assert [fast.get("/syncs").status_code for _ in range(4)] == [200, 200, 200, 429]
         assert int(fast.get("/syncs").headers["retry-after"]) >= 1
         assert other.get("/syncs").status_code == 200
+
+
+def test_strangers_are_slowed_down_by_address_and_no_token_that_works_is(place, served):
+    place.options |= {"api_stranger_burst": 3, "api_strangers_per_second": 0.01, "api_trusted_proxies": "127.0.0.1"}
+    place.write_sync()
+    api = served()
+
+    def stranger(address, token=None):
+        with api.client(token) as client:
+            return client.get("/syncs", headers={"X-Forwarded-For": address})
+
+    wrong = "sp_" + "a" * 43
+    assert [stranger("192.0.2.1", token).status_code for token in (None, wrong, None)] == [401] * 3
+    assert int(stranger("192.0.2.1", wrong).headers["retry-after"]) >= 1
+    assert stranger("192.0.2.1").status_code == 429
+    assert stranger("192.0.2.2").status_code == 401
+    assert [stranger(f"2001:db8::{number}").status_code for number in range(4)] == [401, 401, 401, 429]
+    assert stranger("2001:db8:0:1::1").status_code == 401
+    _, works = api.token("syncs:read")
+    assert stranger("192.0.2.1", works.reveal()).status_code == 200
+
+
+def test_addresses_that_a_caller_claims_are_believed_of_no_one_else(place, served):
+    place.options |= {"api_stranger_burst": 1, "api_strangers_per_second": 0.01}
+    place.write_sync()
+    with served().client() as client:
+        answers = [client.get("/syncs", headers={"X-Forwarded-For": f"192.0.2.{number}"}) for number in (1, 2)]
+    assert [answer.status_code for answer in answers] == [401, 429]
+
+
+def test_clients_that_never_finish_what_they_say_are_let_go_and_hold_up_nobody(place, served):
+    """As many connections as the server takes, each with headers that never end: they are closed, others are served."""
+    place.write_sync()
+    api = served(patience=Patience(head=1, body=1))
+    host, port = api.url.removeprefix("http://").split(":")
+    slow = [socket.create_connection((host, int(port)), timeout=60) for _ in range(MOST_CONNECTIONS)]
+    begun = b"GET /healthz HTTP/1.1\r\nHost: here\r\n"
+    for each in slow:
+        each.sendall(begun)
+    assert [each.recv(1_000) for each in slow] == [b""] * len(slow)
+    with api.as_("syncs:read") as client:
+        assert client.get("/syncs").status_code == 200
+    # A second request of a connection is given no more time than its first.
+    with socket.create_connection((host, int(port)), timeout=60) as again:
+        again.sendall(begun + b"\r\n")
+        assert again.recv(10_000).startswith(b"HTTP/1.1 200")
+        again.sendall(begun)
+        while again.recv(10_000):
+            pass
+    for each in slow:
+        each.close()
+
+
+def test_a_body_that_does_not_come_is_not_waited_for(place, served):
+    place.write_sync()
+    api = served(patience=Patience(head=60, body=0.5))
+    _, token = api.token()
+    host, port = api.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=60) as slow:
+        slow.sendall(
+            f"POST {PATH}/syncs/crm/trigger HTTP/1.1\r\nHost: here\r\nAuthorization: Bearer {token.reveal()}\r\n"
+            "Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{".encode()
+        )
+        answer = b"".join(iter(lambda: slow.recv(10_000), b""))
+    assert answer.startswith(b"HTTP/1.1 408")
+    assert b"application/problem+json" in answer
+    assert place.project.store.requests.page() == []
 
 
 def test_a_store_that_is_away_is_told_as_such(api, everything, postgres_server):

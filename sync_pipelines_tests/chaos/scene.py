@@ -148,11 +148,14 @@ class Scene:
 
     def at_rest(self, *syncs):
         """Once every work of these syncs ended well since the scenario began, and nothing is under way or waits."""
-        self.until("all work is done", lambda: self._done(syncs))
+        self.at_rest_of({(sync, account.id) for sync in syncs for account in self.accounts[sync]})
 
-    def _done(self, syncs):
+    def at_rest_of(self, wanted):
+        """`at_rest` for some {(sync, customer)}."""
+        self.until("all work is done", lambda: self._done(wanted))
+
+    def _done(self, wanted):
         self.calm_down()
-        wanted = {(sync, account.id) for sync in syncs for account in self.accounts[sync]}
         ended = {}
         for run in self.project.store.runs.list(since=self.since, limit=2_000):
             ended.setdefault((run.sync, run.customer_id, run.object), run.status)

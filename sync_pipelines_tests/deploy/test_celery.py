@@ -24,10 +24,24 @@ mutation Terminate($id: String!) {
 """
 
 
+OWN_TRANSFORM = """
+from sync_pipelines.own_transforms import transform
+
+
+@transform("called_out_loud")
+def called_out_loud(names):
+    return names.str.upper() + "!"
+"""
+CALLED = {"name": "called", "sources": {"salesforce": {"source": "LastName", "transform": "called_out_loud"}}}
+
+
 @pytest.fixture
 def environment(place, database, redis_url):
+    (place.folder / "transforms").mkdir()
+    (place.folder / "transforms" / "calling.py").write_text(OWN_TRANSFORM)
+    contact = {"object": "contact", "custom_schema": {"version": 1, "fields": [CALLED]}}
     # Due when they are new, and then in years.
-    place.write_sync(schedule={"cron": "0 0 29 2 *"})
+    place.write_sync(schedule={"cron": "0 0 29 2 *"}, objects=[contact])
     place.connect(ACME, BRIGHTWATER, KESTREL)
     place.control.fault(BRIGHTWATER, "status", status=500)
     return {
@@ -92,6 +106,8 @@ def one_customer_fails_and_the_others_have_their_rows(place, dagster):
     outcomes = {each.customer_id: each.status for each in place.project.store.runs.list(run_id=run.run_id)}
     assert outcomes == {ACME: "success", BRIGHTWATER: "error", KESTREL: "success"}
     assert place.differences(ACME, KESTREL) == []
+    called = {row["last_name"]: row["called"] for row in place.rows("crm_contact") if row["last_name"]}
+    assert called == {name: f"{name.upper()}!" for name in called}, "the data team's own pandas, on the worker"
     statuses = dagster.partition_statuses(CONTACT)
     assert (statuses.failed, statuses.materialized) == ({BRIGHTWATER}, {ACME, KESTREL})
 

@@ -2,10 +2,16 @@
 
 import hashlib
 from datetime import UTC, datetime, timedelta
+from itertools import count
 
 from sync_pipelines.model.checkpoint import Checkpoint, Reading
 from sync_pipelines.model.common_model import Column
 from sync_pipelines.model.destination import ReadyRows, Scope, Table
+
+DESTINATION_KINDS = ("postgres", "folder", "bucket", "lines")
+EVERY_DESTINATION_KIND = (*DESTINATION_KINDS, "partitioned")
+KINDS_THAT_ORDER = ("postgres", "partitioned", "folder")
+"""Each orders versions in its own way; buckets and lines do it as folders do."""
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 CONTACTS = Table(
@@ -19,6 +25,8 @@ CONTACTS = Table(
         Column("raw_data", "jsonb", "as the vendor gave it"),
     ),
 )
+
+COLUMN_NAMES = [column.name for column in CONTACTS.columns]
 
 # As docs/operating.md says it.
 PARTITIONED = """
@@ -95,3 +103,20 @@ def crash_at(step):
             raise Crash(step)
 
     return observe
+
+
+def full_read(landing, found, *, name="first", hard=False, brake=0.5):
+    load(landing, found, reading(name))
+    return landing.delete_unseen(DONE, hard=hard, brake=brake)
+
+
+hashes = count(1)
+
+
+def another_hash(entry, **changes):
+    """The row as another spelling of the same record would give it."""
+    at = {name: place for place, name in enumerate(["hash", "errors", "merged_into", *COLUMN_NAMES])}
+    values = list(entry)
+    for name, value in changes.items():
+        values[at[name]] = value
+    return (next(hashes), *values[1:])

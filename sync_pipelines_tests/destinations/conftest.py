@@ -7,7 +7,7 @@ import pytest
 from sync_pipelines.config import DestinationConfig, S3DestinationConfig
 from sync_pipelines.destinations import open_destination
 from sync_pipelines.model.secret import Secret
-from sync_pipelines_tests.destinations.cases import CONTACTS, ignore, scope
+from sync_pipelines_tests.destinations.cases import CONTACTS, DONE, PARTITIONED, ignore, load, rows, scope
 
 NO_TIME = timedelta(0)
 
@@ -90,8 +90,13 @@ def destination_kind(request):
 
 
 @pytest.fixture
-def destination(open_again):
-    return open_again()
+def destination(request, destination_kind, open_again):
+    opened = open_again()
+    if destination_kind == "partitioned":
+        with opened.open(scope("somebody else"), CONTACTS, "run-0", ignore) as landing:
+            load(landing, rows(1, 2), DONE)
+        request.getfixturevalue("sql")(PARTITIONED)
+    return opened
 
 
 @pytest.fixture

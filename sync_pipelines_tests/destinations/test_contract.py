@@ -4,28 +4,23 @@ import json
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
-from itertools import count
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from sync_pipelines.model.checkpoint import Backfill, Checkpoint, Reading
 from sync_pipelines.model.common_model import Column
 from sync_pipelines.model.completeness import Stock
-from sync_pipelines.model.errors import DeleteBrake, LeaseLost
+from sync_pipelines.model.errors import LeaseLost
 from sync_pipelines.model.run import Counts
 from sync_pipelines_tests.destinations.cases import (
     CONTACTS,
     DONE,
-    PARTITIONED,
+    EVERY_DESTINATION_KIND,
     START,
-    Crash,
     alive,
+    another_hash,
     at,
-    crash_at,
     ignore,
-    incremental,
     load,
     names,
     reading,
@@ -35,29 +30,10 @@ from sync_pipelines_tests.destinations.cases import (
     stored,
 )
 
+pytestmark = pytest.mark.parametrize("destination_kind", EVERY_DESTINATION_KIND)
+
+
 LATELY = timedelta(minutes=10)
-
-
-@pytest.fixture(params=["postgres", "partitioned", "folder", "bucket", "lines"])
-def destination_kind(request):
-    return request.param
-
-
-@pytest.fixture
-def destination(request, destination_kind, destination):
-    if destination_kind == "partitioned":
-        with destination.open(scope("somebody else"), CONTACTS, "run-0", ignore) as landing:
-            load(landing, rows(1, 2), DONE)
-        request.getfixturevalue("sql")(PARTITIONED)
-    return destination
-
-
-COLUMN_NAMES = [column.name for column in CONTACTS.columns]
-
-
-def full_read(landing, found, *, name="first", hard=False, brake=0.5):
-    load(landing, found, reading(name))
-    return landing.delete_unseen(DONE, hard=hard, brake=brake)
 
 
 def test_a_new_scope_has_no_checkpoint_and_no_rows(landing):
@@ -90,18 +66,6 @@ def test_new_and_changed_and_unchanged_rows_are_told_apart(landing):
         created=1, updated=1, unchanged=1
     )
     assert names(landing) == {"1": "Ann", "2": "Bea", "3": "Ann"}
-
-
-hashes = count(1)
-
-
-def another_hash(entry, **changes):
-    """The row as another spelling of the same record would give it."""
-    at = {name: place for place, name in enumerate(["hash", "errors", "merged_into", *COLUMN_NAMES])}
-    values = list(entry)
-    for name, value in changes.items():
-        values[at[name]] = value
-    return (next(hashes), *values[1:])
 
 
 @pytest.mark.parametrize(
@@ -309,171 +273,6 @@ def test_a_landing_that_is_behind_deletes_nothing(destination):
         assert alive(one) == ["1", "2"]
 
 
-def test_what_a_full_read_did_not_bring_is_marked_deleted(landing):
-    full_read(landing, rows(1, 2, 3))
-    assert full_read(landing, rows(1, 3), name="second") == 1
-    assert alive(landing) == ["1", "3"]
-    gone = stored(landing)["2"]
-    assert gone["is_deleted"] is True
-    assert gone["last_modified_at"] == at(0)
-    assert landing.checkpoint == replace(DONE, version=4)
-
-
-def test_what_is_marked_deleted_already_is_not_counted_again(landing):
-    full_read(landing, rows(1, 2, 3))
-    full_read(landing, rows(1, 2), name="second")
-    before = stored(landing)["3"]
-    assert full_read(landing, rows(1, 2), name="third") == 0
-    assert stored(landing)["3"] == before
-
-
-def test_a_deleted_record_that_comes_back_unchanged_lives_again(landing):
-    full_read(landing, rows(1, 2, 3))
-    full_read(landing, rows(1, 2), name="second")
-    assert load(landing, rows(3), DONE) == Counts(updated=1)
-    assert alive(landing) == ["1", "2", "3"]
-
-
-def test_hard_deletes_remove_rows_and_those_marked_deleted_too(landing):
-    full_read(landing, [*rows(1, 2, 3), row("4", deleted=True), row("5", deleted=True)])
-    assert full_read(landing, [*rows(1, 2), row("5", deleted=True)], name="second", hard=True) == 3
-    assert sorted(stored(landing)) == ["1", "2"]
-
-
-@pytest.mark.parametrize("hard", [False, True])
-def test_more_deletes_than_the_brake_allows_change_nothing(landing, hard):
-    full_read(landing, rows(1, 2, 3, 4))
-    load(landing, rows(1), reading("second"))
-    before, checkpoint = stored(landing), landing.checkpoint
-    with pytest.raises(DeleteBrake, match=r"3 of 4 .*75%.*raise delete_brake"):
-        landing.delete_unseen(DONE, hard=hard, brake=0.5)
-    assert stored(landing) == before
-    assert landing.checkpoint == checkpoint
-    assert landing.delete_unseen(DONE, hard=hard, brake=0.75) == 3
-
-
-def test_an_empty_full_read_of_an_account_that_had_rows_is_stopped_by_the_brake(landing):
-    full_read(landing, rows(1, 2))
-    with pytest.raises(DeleteBrake, match="2 of 2"):
-        full_read(landing, [], name="second", brake=0.99)
-    assert alive(landing) == ["1", "2"]
-
-
-def test_an_empty_full_read_of_an_empty_account_is_fine(landing):
-    assert full_read(landing, [], brake=0.0) == 0
-    assert landing.checkpoint == replace(DONE, version=2)
-
-
-def test_the_brake_counts_only_rows_that_are_not_deleted_yet(landing):
-    full_read(landing, [*rows(1, 2), *(row(str(id), deleted=True) for id in range(10, 30))])
-    with pytest.raises(DeleteBrake, match="2 of 2"):
-        full_read(landing, [row("10", deleted=True)], name="second")
-
-
-def test_a_full_read_goes_on_in_another_landing_with_the_ids_it_has_seen(destination):
-    with destination.open(scope(), CONTACTS, "run-0", ignore) as landing:
-        full_read(landing, rows(1, 2, 3, 4, 5), name="first")
-        load(landing, rows(1, 2), reading("second", resume={"after": "2"}))
-    with destination.open(scope(), CONTACTS, "run-1", ignore) as landing:
-        assert landing.checkpoint.reading.id == "second"
-        assert landing.checkpoint.reading.resume == {"after": "2"}
-        load(landing, rows(3), reading("second"))
-        load(landing, rows(4), reading("second", complete=True))
-    with destination.open(scope(), CONTACTS, "run-2", ignore) as landing:
-        assert landing.checkpoint.reading.complete
-        assert landing.delete_unseen(DONE, hard=False, brake=0.5) == 1
-        assert alive(landing) == ["1", "2", "3", "4"]
-
-
-def test_ids_of_a_read_that_was_given_up_do_not_count_for_the_next(destination):
-    with destination.open(scope(), CONTACTS, "run-1", ignore) as landing:
-        full_read(landing, rows(1, 2, 3))
-        load(landing, rows(1, 2, 3), reading("given up"))
-    with destination.open(scope(), CONTACTS, "run-2", ignore) as landing:
-        assert full_read(landing, rows(1, 2), name="anew") == 1
-        assert alive(landing) == ["1", "2"]
-
-
-def test_an_id_that_moved_to_another_page_and_came_twice_is_seen(landing):
-    load(landing, rows(1, 2), reading())
-    load(landing, rows(2, 3), reading())
-    assert landing.delete_unseen(DONE, hard=False, brake=0.0) == 0
-
-
-def test_deletes_without_a_full_read_are_refused_as_a_mistake_of_the_caller(landing):
-    load(landing, rows(1), incremental())
-    with pytest.raises(ValueError, match="full read"):
-        landing.delete_unseen(DONE, hard=False, brake=1.0)
-
-
-ONLY_ADDED = replace(CONTACTS, append=True)
-
-
-def test_rows_are_only_added_to_a_table_that_is_append(destination):
-    """New versions, merges and deletes change no byte of what is stored, not even its run."""
-    with destination.open(scope(), ONLY_ADDED, "run-1", ignore) as landing:
-        first = [row("1"), row("2", errors=b'{"a": {}, "b": {}}'), row("3")]
-        assert load(landing, first, DONE) == Counts(created=3)
-        before = stored(landing)
-    with destination.open(scope(), ONLY_ADDED, "run-2", ignore) as landing:
-        again = [
-            row("1", minute=5, name="Bea"),
-            row("2", minute=5, deleted=True, errors=b'{"a": {}}'),
-            row("4"),
-            another_hash(first[2]),
-        ]
-        found = load(landing, again, DONE, merged=[("1", "4"), ("2", "4")], removed=["3"])
-        assert found == Counts(created=1, unchanged=3, invalid=2)
-        now = stored(landing)
-        assert now.pop("4")["_sync_run_id"] == "run-2"
-        assert now == before
-
-
-def test_a_full_read_of_a_table_that_is_append_deletes_nothing(destination):
-    """It goes on in another landing as any other, and ends without a delete by difference."""
-    with destination.open(scope(), ONLY_ADDED, "run-1", ignore) as landing:
-        load(landing, rows(1, 2), reading("first", resume={"after": "2"}))
-    with destination.open(scope(), ONLY_ADDED, "run-2", ignore) as landing:
-        assert landing.checkpoint.reading.id == "first"
-        assert landing.checkpoint.reading.resume == {"after": "2"}
-        assert load(landing, rows(2, 3), reading("first")) == Counts(created=1, unchanged=1)
-        with pytest.raises(ValueError, match="full read"):
-            landing.delete_unseen(DONE, hard=True, brake=1.0)
-        load(landing, [], DONE)
-        load(landing, rows(3), reading("second"))
-        load(landing, [], DONE)
-        assert alive(landing) == ["1", "2", "3"]
-
-
-def test_a_table_may_become_append_and_be_an_ordinary_one_again(destination):
-    """Also in the middle of a full read; then each version that comes is taken again."""
-    with destination.open(scope(), CONTACTS, "run-1", ignore) as landing:
-        full_read(landing, rows(1, 2))
-        load(landing, rows(1), reading("second"))
-    with destination.open(scope(), ONLY_ADDED, "run-2", ignore) as landing:
-        assert landing.checkpoint.reading.id == "second"
-        assert load(landing, rows(2, minute=1, name="Bea"), reading("second")) == Counts(unchanged=1)
-        load(landing, rows(3), DONE)
-        assert alive(landing) == ["1", "2", "3"]
-    with destination.open(scope(), CONTACTS, "run-3", ignore) as landing:
-        assert full_read(landing, rows(2, 3, minute=1, name="Bea"), name="third") == 1
-        assert names(landing) == {"1": "Ann", "2": "Bea", "3": "Bea"}
-        assert alive(landing) == ["2", "3"]
-
-
-@pytest.mark.parametrize("step", ["load.keys_sent", "load.upserted", "load.checkpointed"])
-def test_what_is_added_to_an_append_table_is_added_once_whatever_crashes(destination, step):
-    with (
-        destination.open(scope(), ONLY_ADDED, "run-1", crash_at(step)) as landing,
-        pytest.raises(Crash),
-    ):
-        load(landing, rows(1, 2), DONE)
-    with destination.open(scope(), ONLY_ADDED, "run-2", ignore) as landing:
-        assert landing.checkpoint is None
-        assert load(landing, rows(1, 2, 3), DONE) == Counts(created=3)
-        assert load(landing, rows(3, 2, 1), DONE) == Counts(unchanged=3)
-
-
 def test_records_merged_into_another_are_marked_with_it_once(landing):
     load(landing, rows(1, 2, 3), DONE)
     pairs = [("2", "1"), ("3", "1"), ("unknown", "1"), ("1", "1")]
@@ -525,62 +324,6 @@ def test_columns_are_added_when_the_table_grows(destination):
         assert stored(landing)["2"]["tier"] == "gold"
 
 
-LOAD_STEPS = ["load.fenced", "load.keys_sent", "load.staged", "load.upserted", "load.checkpointed"]
-
-
-@pytest.mark.parametrize("step", LOAD_STEPS)
-def test_a_load_that_dies_leaves_all_as_it_was(destination, step):
-    with destination.open(scope(), CONTACTS, "run-1", ignore) as landing:
-        load(landing, rows(1, 2), reading())
-        before = stored(landing)
-    chunk = [row("2", name="Bea", minute=1), row("3")]
-    with pytest.raises(Crash), destination.open(scope(), CONTACTS, "run-2", crash_at(step)) as landing:
-        load(landing, chunk, reading(), merged=[("1", "3")])
-    with destination.open(scope(), CONTACTS, "run-3", ignore) as landing:
-        assert stored(landing) == before
-        assert landing.checkpoint.version == 1
-        assert load(landing, chunk, reading()) == Counts(created=1, updated=1)
-        assert landing.delete_unseen(DONE, hard=False, brake=0.0) == 0
-
-
-@pytest.mark.parametrize("step", ["delete.marked", "delete.checkpointed"])
-@pytest.mark.parametrize("hard", [False, True])
-def test_a_delete_that_dies_leaves_all_as_it_was(destination, step, hard):
-    with destination.open(scope(), CONTACTS, "run-1", ignore) as landing:
-        full_read(landing, rows(1, 2, 3))
-        load(landing, rows(1, 2), reading("second"))
-        before = stored(landing)
-    with pytest.raises(Crash), destination.open(scope(), CONTACTS, "run-2", crash_at(step)) as landing:
-        landing.delete_unseen(DONE, hard=hard, brake=0.5)
-    with destination.open(scope(), CONTACTS, "run-3", ignore) as landing:
-        assert stored(landing) == before
-        assert landing.delete_unseen(DONE, hard=hard, brake=0.5) == 1
-
-
-@pytest.mark.parametrize("step", ["load.committed", "delete.committed"])
-def test_what_was_committed_before_a_death_is_there(destination, step):
-    with pytest.raises(Crash), destination.open(scope(), CONTACTS, "run-1", crash_at(step)) as landing:
-        full_read(landing, rows(1))
-    with destination.open(scope(), CONTACTS, "run-2", ignore) as landing:
-        assert names(landing) == {"1": "Ann"}
-        assert landing.checkpoint.version == (1 if step == "load.committed" else 2)
-
-
-def test_every_step_is_told_in_its_order(destination):
-    steps = []
-    with destination.open(scope(), CONTACTS, "run-1", steps.append) as landing:
-        full_read(landing, rows(1))
-    assert steps == [
-        "destination.table_ready",
-        "destination.opened",
-        *LOAD_STEPS,
-        "load.committed",
-        "delete.marked",
-        "delete.checkpointed",
-        "delete.committed",
-    ]
-
-
 def test_check_finds_nothing_wrong(destination):
     destination.check()
 
@@ -624,35 +367,6 @@ def test_only_destinations_that_share_their_tables_are_in_one_place(destination_
     database = destination_kind in ("postgres", "partitioned")
     apart = {"schema_name" if database else "prefix": "crm_${CUSTOMER_ID}"}
     assert open_again("acme", **apart).where != open_again("bolt", **apart).where
-
-
-customers = count(1)
-version = st.tuples(st.sampled_from(["a", "b", "c"]), st.integers(0, 5))
-
-
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(loads=st.lists(st.lists(version, max_size=3, unique_by=lambda pair: pair[0]), max_size=8))
-def test_whatever_the_order_the_newest_version_of_each_record_stays(destination, loads):
-    # One content per version, so that what must remain does not depend on the order of equal timestamps.
-    with destination.open(scope(f"customer {next(customers)}"), CONTACTS, "run-1", ignore) as landing:
-        for versions in loads:
-            load(landing, [row(id, minute=minute, name=f"{id}{minute}") for id, minute in versions], DONE)
-        newest = {}
-        for id, minute in (pair for versions in loads for pair in versions):
-            newest[id] = max(minute, newest.get(id, 0))
-        assert names(landing) == {id: f"{id}{minute}" for id, minute in newest.items()}
-
-
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(loads=st.lists(st.lists(version, max_size=3, unique_by=lambda pair: pair[0]), max_size=8))
-def test_whatever_the_order_the_first_version_of_each_record_stays_where_rows_are_only_added(destination, loads):
-    with destination.open(scope(f"customer {next(customers)}"), ONLY_ADDED, "run-1", ignore) as landing:
-        first, told = {}, Counts()
-        for versions in loads:
-            told += load(landing, [row(id, minute=minute, name=f"{id}{minute}") for id, minute in versions], DONE)
-            first = {id: f"{id}{minute}" for id, minute in versions} | first
-        assert names(landing) == first
-        assert told == Counts(created=len(first), unchanged=sum(map(len, loads)) - len(first))
 
 
 def test_a_position_that_only_moves_is_stored_and_fenced(destination):

@@ -7,6 +7,7 @@ import pytest
 from sync_pipelines.model.run import Counts
 from sync_pipelines_tests.destinations.cases import (
     CONTACTS,
+    DESTINATION_KINDS,
     DONE,
     Crash,
     alive,
@@ -21,10 +22,7 @@ from sync_pipelines_tests.destinations.cases import (
     stored,
 )
 
-
-@pytest.fixture(params=["postgres", "folder", "bucket", "lines"])
-def destination_kind(request):
-    return request.param
+pytestmark = pytest.mark.parametrize("destination_kind", DESTINATION_KINDS)
 
 
 @pytest.fixture

@@ -3,12 +3,9 @@
 import pytest
 
 from sync_pipelines.model.destination import ReadyRows
-from sync_pipelines_tests.destinations.cases import CONTACTS, DONE, ignore, load, row, scope, stored
+from sync_pipelines_tests.destinations.cases import CONTACTS, DESTINATION_KINDS, DONE, ignore, load, row, scope, stored
 
-
-@pytest.fixture(params=["postgres", "folder", "bucket", "lines"])
-def destination_kind(request):
-    return request.param
+pytestmark = pytest.mark.parametrize("destination_kind", DESTINATION_KINDS)
 
 
 RAW = b'{"id": "1", "fields": {"a": 1.50, "b": null, "c": "x", "d": {"e": [1, 2]}}}'

@@ -7,6 +7,7 @@ import pytest
 from sync_pipelines.model.common_model import Column
 from sync_pipelines_tests.destinations.cases import (
     CONTACTS,
+    DESTINATION_KINDS,
     DONE,
     Crash,
     crash_at,
@@ -18,10 +19,7 @@ from sync_pipelines_tests.destinations.cases import (
     stored,
 )
 
-
-@pytest.fixture(params=["postgres", "folder", "bucket", "lines"])
-def destination_kind(request):
-    return request.param
+pytestmark = pytest.mark.parametrize("destination_kind", DESTINATION_KINDS)
 
 
 GROUPED = replace(

@@ -18,6 +18,7 @@ from sync_pipelines.model.provider import CrmObject, ObjectSchema, RecordShape, 
 from sync_pipelines.model.run import Counts
 from sync_pipelines_tests.destinations.cases import (
     CONTACTS,
+    DESTINATION_KINDS,
     DONE,
     PARTITIONED,
     Crash,
@@ -34,10 +35,7 @@ from sync_pipelines_tests.destinations.cases import (
     stored,
 )
 
-
-@pytest.fixture(params=["postgres", "folder", "bucket", "lines"])
-def destination_kind(request):
-    return request.param
+pytestmark = pytest.mark.parametrize("destination_kind", DESTINATION_KINDS)
 
 
 def remap(landing, columns, found, checkpoint=DONE, **more):

@@ -22,12 +22,21 @@ CRASHES = (*(f"load.{step}" for step in STEPS), "delete.marked", "delete.checkpo
 WIDER = replace(CONTACTS, columns=(*CONTACTS.columns, Column("tier", "text"), Column("seats", "bigint")))
 
 
-def script_of(seed, customer, runs):
-    """What each of the runs of a customer does: (table, chunks, merges, removed, deletes), the same for everyone."""
+NUMBERED = replace(CONTACTS, columns=(*CONTACTS.columns, Column("tier", "numeric"), Column("seats", "bigint")))
+TIERS = {WIDER: ("gold", None), NUMBERED: (Decimal("1.50"), Decimal(7), None)}
+
+
+def script_of(seed, customer, runs, *, retyped=False):
+    """What each of the runs of a customer does: (table, chunks, merges, removed, deletes), the same for everyone.
+
+    `retyped`: a column has one type or the other from run to run.
+    """
     chance = random.Random(f"{seed} {customer}")
     made = []
     for number in range(runs):
         table = WIDER if number > runs // 2 and chance.random() < 0.7 else CONTACTS
+        if retyped and number > 2:
+            table = chance.choice((WIDER, WIDER, NUMBERED, NUMBERED, CONTACTS))
         ids = chance.sample([str(n) for n in range(25)], chance.randint(0, 20))
         full = chance.random() < 0.4
         if full and len(ids) < 6:
@@ -53,7 +62,7 @@ def some_row(chance, id, number, table):
         raw=json.dumps({"n": chance.randint(0, 2), "t": "é\n"}, indent=chance.choice([None, 1])).encode(),
         errors=chance.choice([None, None, b'{"amount": {"reason": "x"}}']),
     )
-    more = (chance.choice(["gold", None]), chance.choice([2**62, None])) if table is WIDER else ()
+    more = (chance.choice(TIERS[table]), chance.choice([2**62, None])) if table in TIERS else ()
     return (made[0] + hash(more) % 1000, *made[1:], *more)
 
 
@@ -146,6 +155,24 @@ def test_after_random_runs_the_latest_view_equals_the_table(
         found = latest(config.folder)
     assert len(expected) > 12 * len(customers)
     assert comparable(found) == expected
+
+
+def test_after_random_changes_of_a_columns_type_the_latest_view_equals_the_table(
+    database, postgres_config, folder_config, monkeypatch
+):
+    monkeypatch.setattr(compaction, "MANY", 4)
+    monkeypatch.setattr(compaction, "SMALL", 8_000)
+    script = script_of("types", "acme", 14, retyped=True)
+    assert {table.columns for table, *_ in script} == {table.columns for table in (CONTACTS, WIDER, NUMBERED)}
+    for config in (folder_config(), postgres_config()):
+        destination = open_destination(config, "acme")
+        live(destination, "acme", script, random.Random("crashes of types"))
+        destination.close()
+    with database.connect(row_factory=dict_row) as connection:
+        expected = comparable(connection.execute("SELECT * FROM crm.crm_contact").fetchall())
+    found = comparable(latest(folder_config().folder))
+    assert found == expected
+    assert any(entry.get("tier__was_text") or entry.get("tier__was_numeric") for entry in found.values())
 
 
 def as_printed(entry):

@@ -116,8 +116,8 @@ class Scene:
 
     def is_at_rest(self, scope, since):
         """Nothing is under way any more, and the checkpoint says what was read since a time of the vendor's clock."""
-        query = "SELECT state, version, seen FROM crm._sync_checkpoints WHERE application_id = %s"
-        ((state, version, seen),) = self.place.execute(query, scope)
+        query = "SELECT state, version, seen FROM crm._sync_checkpoints WHERE application_id = %s AND customer_id = %s"
+        ((state, version, seen),) = self.place.execute(query, scope, self.way.customer)
         kept = "SELECT count(*) FROM crm._sync_seen WHERE application_id = %s"
         assert state.get("reading") is None
         # The Date header, by which the vendor's clock is known, has whole seconds.

@@ -161,6 +161,18 @@ def test_runs_can_be_narrowed_and_told_in_detail(place, shell):
     short, detailed = shell("runs", "-c", ACME), shell("runs", "-c", ACME, "--details")
     assert "rejected: The record has no id at Id." in detailed.text
     assert "rejected: The record has no id at Id." not in short.text
+    (told,) = json.loads(shell("runs", "-c", ACME, "--json").out)
+    assert told["rejections"][0]["reason"] == "The record has no id at Id."
+    assert (told["counts"]["rejected"], told["customer_id"]) == (1, ACME)
+    assert told["duration_seconds"] >= 0
+    of_run = json.loads(shell("runs", "--run", told["run_id"], "--json").out)
+    assert {run["customer_id"] for run in of_run} == {ACME, BRIGHTWATER}
+    assert json.loads(shell("runs", "--since", "2200-01-01", "--json").out) == []
+    logged = [json.loads(line) for line in shell("logs", "--kind", "error", "--json").out.splitlines()]
+    assert {(entry["customer_id"], entry["operation"]) for entry in logged} == {
+        (ACME, "rejected"),
+        (BRIGHTWATER, "failed"),
+    }
     answer = shell("runs", "--status", "broken")
     assert answer.code == 2
     assert "success, error, skipped or cancelled" in answer.text

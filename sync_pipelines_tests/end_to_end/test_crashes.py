@@ -9,6 +9,7 @@ import pytest
 
 from sync_pipelines_tests.end_to_end.crash_runner import CrashRunner, running
 from sync_pipelines_tests.end_to_end.scenes import (
+    BEFORE,
     HISTORIES,
     WAYS,
     Scene,
@@ -17,6 +18,7 @@ from sync_pipelines_tests.end_to_end.scenes import (
     points,
     world_for_scenes,
 )
+from sync_pipelines_tests.fixtures.place import BRIGHTWATER
 
 FEWEST_POINTS = 10
 LEASE_SECONDS = 10
@@ -110,3 +112,43 @@ def test_a_run_that_is_killed_after_every_chunk_gets_to_its_end(scene):
     assert "page.read" not in scene.passed
     assert scene.content("killed") == expected
     assert scene.is_at_rest("killed", since=began)
+
+
+@pytest.mark.parametrize("scene", ["salesforce rest"], indirect=True)
+def test_a_backfill_that_is_killed_after_every_page_goes_on_and_touches_nobody_else(scene):
+    place, way = scene.place, scene.way
+    (neighbour,) = place.connect(BRIGHTWATER)
+    place.map(BRIGHTWATER, way.provider, "contact", **neighbour.meanings[way.vendor_object])
+    scene.sync(BEFORE)
+    assert place.sync_one(BRIGHTWATER).status == "success"
+    scene.before = scene.content(BEFORE)
+    place.control.change(way.customer, way.vendor_object, updated=way.updated, created=40, deleted=25)
+    fields = dict(place.control.account(way.customer).meanings[way.vendor_object])
+    swapped = {"tier": fields["annual_revenue"], "annual_revenue": fields["tier"]}
+    place.map(way.customer, way.provider, "contact", **fields | swapped)
+    steps, expected = scene.undisturbed()
+    pages = Counter(steps)["backfill.stored"]
+    assert pages >= 4
+    scene.stand_as_before("killed")
+
+    def neighbours():
+        query = "SELECT * FROM crm.crm_contact WHERE _sync_application_id = 'killed' AND _sync_customer_id = %s"
+        return sorted(place.execute(query, BRIGHTWATER), key=repr)
+
+    def start(die_at=None):
+        options = {"application_id": "killed", "chunk_rows": way.chunk_rows, "die_at": die_at}
+        return scene.runner.sync(place, way.customer, BRIGHTWATER, **options)
+
+    others = neighbours()
+    assert len(others) > 20
+    for _ in range(pages):
+        killed = start(die_at=("backfill.stored", 0))
+        assert killed.signal == signal.SIGKILL
+        assert scene.lease_is_free_at_once("killed")
+        assert scene.content("killed").keys() >= scene.before.keys()
+        assert neighbours() == others
+    ended = start()
+    assert {run.status for run in ended.runs} == {"success"}
+    assert "backfill.stored" not in ended.steps, "what was done before a kill is not done again"
+    assert scene.content("killed") == expected
+    assert neighbours() == others

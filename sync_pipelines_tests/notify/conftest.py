@@ -11,7 +11,7 @@ from sync_pipelines.model.secret import Secret
 from sync_pipelines.notify.delivering import Deliverer
 from sync_pipelines.settings import Settings
 from sync_pipelines.store import Store, events
-from sync_pipelines_tests.fixtures.migrated_store import KEY, copied
+from sync_pipelines_tests.fixtures.migrated_store import KEY
 from sync_pipelines_tests.notify.receiver import receiving
 
 
@@ -65,9 +65,8 @@ class Post:
 
 
 @pytest.fixture
-def outbox(postgres_server, migrated):
-    with copied(postgres_server, migrated) as database:
-        yield database
+def outbox(make_database):
+    return make_database.migrated()
 
 
 @pytest.fixture

@@ -46,7 +46,8 @@ class Receiver:
 
 
 @contextmanager
-def receiving():
+def receiving(tls=None):
+    """A receiver; with `tls`, an SSL context, it speaks TLS."""
     receiver = Receiver()
 
     class Answers(BaseHTTPRequestHandler):
@@ -77,6 +78,8 @@ def receiving():
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
     server.daemon_threads = True
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
     receiver.url = f"http://127.0.0.1:{server.server_port}"

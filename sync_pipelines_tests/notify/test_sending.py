@@ -2,14 +2,24 @@
 
 import ipaddress
 import socket
+import ssl
 import threading
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.notify import addresses
 from sync_pipelines.notify.addresses import Terms, check_url, is_public
+from sync_pipelines.notify.schedule import DELAYS, hold, next_attempt
 from sync_pipelines.notify.sending import READ_BYTES, asked_to_wait, send
+from sync_pipelines_tests.notify.receiver import receiving
 
 ANY = Terms(private=True, plain=True)
 PUBLIC = Terms(plain=True)
@@ -177,3 +187,64 @@ def test_what_a_retry_after_may_say(post):
         assert (None if found is None else found.total_seconds()) == seconds
     assert asked_to_wait("9" * 400, post.now).days > 1_000
     assert asked_to_wait("Wed, 21 Oct 2015 07:28:00 GMT", post.now).total_seconds() == 0
+
+
+@pytest.fixture
+def certified(tmp_path):
+    """(a context that serves as hooks.example, a context that trusts it)."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "hooks.example")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("hooks.example")]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = certificate.public_bytes(serialization.Encoding.PEM)
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    (tmp_path / "both.pem").write_bytes(private + pem)
+    serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    serving.load_cert_chain(tmp_path / "both.pem")
+    trusting = ssl.create_default_context(cadata=pem.decode())
+    return serving, trusting
+
+
+def test_over_tls_the_certificate_must_be_the_names_though_an_address_is_connected_to(certified, monkeypatch):
+    serving, trusting = certified
+    real = socket.getaddrinfo
+    names = ("hooks.example", "other.example")
+    monkeypatch.setattr(
+        socket, "getaddrinfo", lambda host, *rest, **more: real("127.0.0.1" if host in names else host, *rest, **more)
+    )
+    with receiving(serving) as secure:
+        port = secure.url.rpartition(":")[2]
+        assert "CERTIFICATE_VERIFY_FAILED" in send(f"https://hooks.example:{port}/", {}, b"{}", ANY).error
+        monkeypatch.setattr("sync_pipelines.notify.sending._tls", lambda: trusting)
+        assert send(f"https://hooks.example:{port}/", {}, b"{}", ANY).status == 200
+        assert "CERTIFICATE_VERIFY_FAILED" in send(f"https://other.example:{port}/", {}, b"{}", ANY).error
+        assert len(secure.received) == 1
+
+
+@given(
+    attempts=st.integers(1, 20),
+    chance=st.floats(0, 1),
+    asked=st.none() | st.timedeltas(timedelta(0), timedelta(days=400)),
+)
+def test_nothing_is_tried_before_its_time_nor_later_than_a_day_and_a_tenth(attempts, chance, asked):
+    now = datetime(2026, 3, 2, tzinfo=UTC)
+    moment = next_attempt(attempts, now, chance, asked)
+    assert (moment is None) == (attempts >= len(DELAYS))
+    if moment is not None:
+        assert now + DELAYS[attempts] <= moment <= now + timedelta(days=1.1)
+        assert asked is None or moment >= now + min(asked, timedelta(days=1))
+    held = hold(attempts, now, asked)
+    assert now + timedelta(seconds=5) <= held <= now + timedelta(days=1)

@@ -196,9 +196,8 @@ def test_every_asset_has_its_checks_and_every_sync_its_nightly_check():
 
 
 @pytest.fixture
-def store(database):
-    store = Store(database.url(), (Secret("a-key-for-this-test-that-is-long-enough"),))
-    store.migrate()
+def store(make_database):
+    store = Store(make_database.migrated().url(), (Secret("a-key-for-this-test-that-is-long-enough"),))
     yield store
     store.close()
 

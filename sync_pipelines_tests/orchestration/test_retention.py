@@ -183,8 +183,7 @@ def test_another_storage_than_postgres_is_left_alone(tmp_path):
 
 
 def test_the_sensor_forgets_in_both_databases_and_remembers_its_place(past, make_database):
-    store = Store(make_database().url(), (Secret("a key for tests"),))
-    store.migrate()
+    store = Store(make_database.migrated().url(), (Secret("a key for tests"),))
     try:
         project = FakeProject(a_sync(), store=store)
         gone = past.run(30)

@@ -23,9 +23,8 @@ LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 @pytest.fixture
-def store(database):
-    store = Store(database.url(), (Secret("a-key-for-this-test-that-is-long-enough"),))
-    store.migrate()
+def store(make_database):
+    store = Store(make_database.migrated().url(), (Secret("a-key-for-this-test-that-is-long-enough"),))
     yield store
     store.close()
 

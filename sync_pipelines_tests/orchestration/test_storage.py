@@ -157,3 +157,30 @@ def test_dagsters_storage_asks_what_we_think_it_asks(database):
     parts = [storage.run_storage, storage.event_log_storage, storage.schedule_storage]
     assert [name for name in ASKED if not any(hasattr(type(part), name) for part in parts)] == []
     assert all(hasattr(part, ENGINE) for part in parts)
+
+
+@dg.resource
+def opens():
+    return 1
+
+
+@dg.resource
+def does_not_open():
+    raise RuntimeError("no such database")
+
+
+@pytest.mark.parametrize(("resource", "told"), [(opens, []), (does_not_open, ["RESOURCE_INIT_FAILURE"])])
+def test_of_resources_only_what_went_wrong_is_kept(home, resource, told):
+    @dg.op(required_resource_keys={"warehouse"})
+    def look(context):
+        return context.resources.warehouse
+
+    @dg.job(resource_defs={"warehouse": resource})
+    def using():
+        look()
+
+    with dg.DagsterInstance.get() as instance:
+        run = using.execute_in_process(instance=instance, raise_on_error=False)
+        kinds = [entry.dagster_event_type.value for entry in instance.all_logs(run.run_id) if entry.is_dagster_event]
+    assert [kind for kind in kinds if kind.startswith("RESOURCE_INIT")] == told
+    assert ("STEP_SUCCESS" in kinds) == run.success == (not told)

@@ -8,6 +8,8 @@ from dataclasses import replace
 from datetime import UTC
 
 from sync_pipelines.model.errors import SyncError
+from sync_pipelines.model.filter import DELETE
+from sync_pipelines.model.schema_change import EVOLVE
 from sync_pipelines.model.sync import APPEND, MIRROR, UPSERT
 from sync_pipelines_tests.simulation import faults
 from sync_pipelines_tests.simulation.checks import Destination, check_appended, check_counts, check_rows
@@ -16,6 +18,7 @@ from sync_pipelines_tests.simulation.oracle import Oracle
 from sync_pipelines_tests.simulation.process import Process, disciplined
 from sync_pipelines_tests.simulation.records import Records
 from sync_pipelines_tests.simulation.setup import CHANGES, drawn
+from sync_pipelines_tests.simulation.shapes import SHAPED, drawn_shape, drawn_transform, reshaped, rule
 from sync_pipelines_tests.simulation.story import Broken, PowerCut, Story, outcome
 from sync_pipelines_tests.simulation.times import Times
 
@@ -58,7 +61,7 @@ SHOWN = 6
 class Life:
     """Everything that is decided comes from `rng`, in the order of this one thread."""
 
-    def __init__(self, ground, story):
+    def __init__(self, ground, story, *, shaped=False):
         self.ground = ground
         self.story = story
         self.rng = random.Random(f"life {story.seed}")
@@ -70,6 +73,10 @@ class Life:
         self.modes = random.Random(f"modes {story.seed}") if story.seed % APPENDING == 0 else None
         if self.modes:
             self.setup = replace(self.setup, mode=APPEND)
+        self.shapes = random.Random(f"shapes {story.seed}") if shaped else None
+        if self.shapes:
+            self.setup = replace(self.setup, shape=drawn_shape(self.shapes, self.setup))
+        self.transform = ""
         self.times = Times(ground.control, self.setup.skew)
         self.records = Records(ground.control, self.setup, self.rng)
         self.mapping = {}
@@ -168,14 +175,20 @@ class Life:
             if self.rng.random() < 0.12:
                 mapping[name] = self.rng.choice(sorted(meanings.values()))
         self.mapping = mapping
-        self.process.map(mapping)
-        self.story.act("mapping", "map " + (", ".join(f"{key}={value}" for key, value in mapping.items()) or "nothing"))
+        if self.shapes:
+            own = mapping.get(SHAPED) == meanings[SHAPED]
+            self.transform = drawn_transform(self.shapes) if own else ""
+        self.process.map(self._rules())
+        told = ", ".join(f"{key}={value}" for key, value in mapping.items()) or "nothing"
+        self.story.act("mapping", f"map {told}{f', {SHAPED} by {self.transform}' if self.transform else ''}")
 
     def reconfigure(self):
         before = self.setup
         setup = self.rng.choice(CHANGES)(before, self.rng)
         if self.modes and self.modes.random() < 0.5:
             setup = replace(setup, mode=self.modes.choice((APPEND, UPSERT, MIRROR)))
+        if self.shapes and self.shapes.random() < 0.5:
+            setup = replace(setup, shape=reshaped(setup.shape, self.shapes, setup))
         self._adopt(setup)
         self.story.act("settings", f"settings become: {setup}")
 
@@ -194,6 +207,7 @@ class Life:
             self._connect()
         # What is under way is only read as far as its old bounds, so a run that changes nothing may still be this one.
         self._sync()
+        self._accept()
         self._until_quiet()
         self._compare(may_be_behind=True)
         self.destination.check_at_rest()
@@ -206,13 +220,24 @@ class Life:
         until = self.process.project.budgets_of([connection])[connection.id].held_until
         return 0 if until is None else math.ceil((until - self.times.ours(UTC)).total_seconds()) + 1
 
+    def _accept(self):
+        """Whoever keeps changed fields away takes them now; a run that met them has just been."""
+        if self.setup.shape.policy != EVOLVE:
+            self.process.project.store.schemas.accept(self.process.connection(), self.setup.word, actor="simulation")
+
+    def _rules(self):
+        """The mapping as it is saved."""
+        shaped = {SHAPED: rule(self.mapping[SHAPED], self.transform)} if self.transform else {}
+        return self.mapping | shaped
+
     def _adopt(self, setup):
         self.mode_changed = self.mode_changed or setup.mode != self.setup.mode
         self.setup = self.records.setup = setup
         unmapped = {name: source for name, source in self.mapping.items() if name in setup.customs}
         if unmapped != self.mapping:
             self.mapping = unmapped
-            self.process.map(unmapped)
+            self.transform = self.transform if SHAPED in unmapped else ""
+            self.process.map(self._rules())
         self._start()
 
     def _start(self):
@@ -250,9 +275,10 @@ class Life:
         if run is None or happened.stopped:
             self._start()
         after = self.destination.seen()
-        check_rows(before, after, self.setup.mode)
+        removes = bool(self.setup.shape.conditions) and self.setup.shape.leaving == DELETE
+        check_rows(before, after, self.setup.mode, removes=removes)
         if run is not None and not happened.others_worked:
-            check_counts(run, before, after, self.setup.mode)
+            check_counts(run, before, after, self.setup.mode, removes=removes)
         if self.setup.mode == APPEND:
             self._check_appended(rows, undisturbed=run is not None and not events)
         self.destination.place_bystanders()
@@ -326,6 +352,7 @@ class Life:
             self.ground.accounts[self.setup.customer],
             may_be_behind=may_be_behind,
             mode_changed=self.mode_changed,
+            transform=self.transform,
         )
 
 
@@ -333,11 +360,11 @@ def _without_hash(row):
     return {name: value for name, value in row.items() if name != "_sync_hash"}
 
 
-def lived(ground, seed):
-    """The Story of a seed's life; `broken` says which promise it broke, if any."""
-    story = Story(seed)
+def lived(ground, seed, *, shaped=False):
+    """The Story of a seed's life; `broken` says which promise it broke, if any. `shaped`: its other life."""
+    story = Story(seed, shaped=shaped)
     began, cpu, chance = time.perf_counter(), time.process_time(), random.getstate()
-    life = Life(ground, story)
+    life = Life(ground, story, shaped=shaped)
     try:
         with life.times.in_force():
             life.live()

@@ -6,6 +6,7 @@ import signal
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
+from functools import partial
 
 from sync_pipelines.embedded_postgres import EmbeddedPostgres
 from sync_pipelines_tests.simulation.ground import ground_on, url_of
@@ -16,8 +17,8 @@ _ground = None
 
 
 @contextmanager
-def lives(seeds, jobs):
-    """The stories of the seeds in their order, lived in processes side by side on one Postgres."""
+def lives(seeds, jobs, *, shaped=False):
+    """The stories of the seeds in their order (`shaped`: of their other lives), lived side by side on one Postgres."""
     folder = tempfile.mkdtemp(prefix="sync-pipelines-simulation-")
     server = EmbeddedPostgres(folder, durable=False)
     try:
@@ -26,7 +27,7 @@ def lives(seeds, jobs):
         place = (url_of(server), server.host)
         with ProcessPoolExecutor(jobs, mp_context=context, initializer=_settle, initargs=place) as pool:
             try:
-                yield pool.map(_live, seeds, chunksize=max(1, min(10, len(seeds) // jobs)))
+                yield pool.map(partial(_live, shaped=shaped), seeds, chunksize=max(1, min(10, len(seeds) // jobs)))
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
@@ -42,5 +43,5 @@ def _settle(url, host):
     _ground = _here.enter_context(ground_on(url, host))
 
 
-def _live(seed):
-    return lived(_ground, seed)
+def _live(seed, *, shaped):
+    return lived(_ground, seed, shaped=shaped)

@@ -5,7 +5,10 @@ from decimal import Decimal
 
 from sync_pipelines.cli.demo.oracle import CUSTOM, NOT_READ, ORACLES
 from sync_pipelines.cli.demo.verify import NOT_SHOWN
+from sync_pipelines.model.filter import DELETE, KEEP
+from sync_pipelines.model.schema_change import EVOLVE
 from sync_pipelines.sandbox.hubspot_schema import stages
+from sync_pipelines_tests.simulation.shapes import FILLS_GAPS, SHAPED, TRANSFORMS
 
 PASSING = ("_sync_emitted_at", "_sync_run_id", "_sync_hash")
 
@@ -27,12 +30,13 @@ class Oracle:
     `mode_changed`: only a full read settles what becomes of rows of deleted records then.
     """
 
-    def __init__(self, setup, records, mapping, account, *, may_be_behind, mode_changed):
+    def __init__(self, setup, records, mapping, account, *, may_be_behind, mode_changed, transform=""):
         self._setup = setup
         self._records = records
         self._mapping = mapping
         self._behind = may_be_behind
         self._mode_changed = mode_changed
+        self._transform = transform
         self._unstamped = records.unstamped if may_be_behind else frozenset()
         self._labels = _labels(account.account_id) if setup.vendor == "hubspot" else {}
 
@@ -48,7 +52,9 @@ class Oracle:
         survivors = _survivors(truths) if self._setup.vendor == "hubspot" else {}
         for truth in truths:
             row = left.pop(truth["id"], None)
-            if row is None:
+            if self._setup.shape.conditions and (truth["deleted"] or not self._is_chosen(truth)):
+                yield from self._not_wanted(truth, row)
+            elif row is None:
                 yield from self._missing(truth)
             elif self._setup.mode == "mirror" and truth["deleted"]:
                 if not (self._behind and self._mode_changed and row["is_deleted"]):
@@ -66,16 +72,34 @@ class Oracle:
                 continue
             if row["id"] not in truths or truths[row["id"]]["deleted"]:
                 yield f"{row['id']} is no record that is alive"
-            else:
+            elif not self._is_chosen(truths[row["id"]]):
+                yield f"{row['id']} is not to be copied"
+            elif self._setup.shape.policy == EVOLVE:  # of others, fields may wait to be accepted
                 yield from self._unequal(truths[row["id"]], row, {})
 
     def _not_added(self, truths, rows):
         """In append mode, where rows tell of what was there once."""
         for truth in truths:
-            if not truth["deleted"] and truth["id"] not in rows:
+            if not truth["deleted"] and truth["id"] not in rows and self._is_chosen(truth):
                 yield f"{truth['id']} is missing"
         for id in rows.keys() - {truth["id"] for truth in truths} - self._records.purged:
             yield f"{id} is there and never was in the CRM"
+
+    def _is_chosen(self, truth):
+        return self._setup.shape.chooses(truth["fields"])
+
+    def _not_wanted(self, truth, row):
+        """The record is deleted, or does not meet the filter. Both may be known of a row, and either of none."""
+        kept = self._setup.shape.leaving == KEEP and not truth["deleted"]
+        if row is None or kept:
+            return
+        passing = self._behind and self._mode_changed and row["is_deleted"]
+        if self._setup.mode == "mirror" and not passing:
+            yield f"{truth['id']} is not wanted and should have gone"
+        elif self._setup.shape.leaving == DELETE and not truth["deleted"]:
+            yield f"{truth['id']} left the filter and should have gone"
+        elif not row["is_deleted"]:
+            yield f"{truth['id']} is not wanted and does not count as deleted"
 
     def _missing(self, truth):
         gone = truth["deleted"] and (self._setup.mode == "mirror" or (self._behind and self._mode_changed))
@@ -103,6 +127,11 @@ class Oracle:
             source = self._mapping.get(name) or known.get(name, name)
             if source not in self._unstamped:
                 expected[name] = CUSTOM[name](_spelled(fields[source]))
+                if name == SHAPED and self._transform:
+                    if self._transform in FILLS_GAPS and source not in fields:
+                        del expected[name]
+                    else:
+                        expected[name] = TRANSFORMS[self._transform][1](expected[name])
         errors = row["_sync_errors"] or {}
         for column, value in expected.items():
             yield from _wrong(truth["id"], column, row[column], value, errors)

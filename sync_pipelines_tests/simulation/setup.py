@@ -1,6 +1,6 @@
 """Who lives which life: the account, the sync's settings and how the process behaves, all drawn from the seed."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from sync_pipelines.cli.demo.oracle import CUSTOM
@@ -10,6 +10,7 @@ from sync_pipelines.model.mapping import CustomSchema, SchemaField
 from sync_pipelines.model.secret import Secret
 from sync_pipelines.model.sync import FULL_REFRESH, INCREMENTAL, MIRROR, UPSERT, Sync, SyncObject
 from sync_pipelines_tests.simulation.ground import SCHEMA, SIZES
+from sync_pipelines_tests.simulation.shapes import Shape
 
 SYNC = "crm"
 TYPES = {"annual_revenue": "numeric", "tier": "text", "renewal_date": "date", "is_strategic": "boolean"}
@@ -46,6 +47,8 @@ class Setup:
     customs: tuple[str, ...]
     ahead: int
     attempts: int
+    shape: Shape = field(default_factory=Shape)
+    """Of lives with shapes; the others take every record and let fields come and go."""
 
     def __str__(self):
         full = f", all of it every {self.full_refresh_every}" if self.full_refresh_every else ""
@@ -54,6 +57,7 @@ class Setup:
             f"Bulk above {self.bulk_above} with pages of {self.bulk_page}, overlap {self.overlap} s, "
             f"{self.ahead} read ahead, {self.attempts} attempts, brake {self.delete_brake}, "
             f"raw {'on' if self.raw_fields else 'off'}, custom fields {', '.join(self.customs) or 'none'}"
+            f"{'' if self.shape == Shape() else f', {self.shape}'}"
         )
 
 
@@ -166,7 +170,16 @@ def configuration(setup, ground):
         name=SYNC,
         provider=setup.vendor,
         destination="warehouse",
-        objects=(SyncObject(object=setup.word, raw_fields=setup.raw_fields, custom_schema=schema),),
+        objects=(
+            SyncObject(
+                object=setup.word,
+                raw_fields=setup.raw_fields,
+                custom_schema=schema,
+                filter=setup.shape.filter,
+                leaving=setup.shape.leaving,
+                schema_policy=setup.shape.policy,
+            ),
+        ),
         strategy=setup.strategy,
         mode=setup.mode,
         full_refresh_every=setup.full_refresh_every,

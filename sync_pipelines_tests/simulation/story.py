@@ -17,6 +17,7 @@ class Story:
     """`lines` and `requests` hold nothing that differs when the seed is the same. `counts`: how often what happened."""
 
     seed: int
+    shaped: bool = False
     lines: list = field(default_factory=list)
     requests: list = field(default_factory=list)
     counts: Counter = field(default_factory=Counter)
@@ -41,7 +42,8 @@ class Story:
     def told(self):
         """For a person who has to find out why."""
         head = f"Seed {self.seed}" + (f": BROKEN\n  {self.broken}" if self.broken else "")
-        return "\n".join((head, *(f"  {line}" for line in self.lines), f"Again: make simulate SEED={self.seed}"))
+        again = f"Again: make simulate SEED={self.seed}{' SHAPED=yes' if self.shaped else ''}"
+        return "\n".join((head, *(f"  {line}" for line in self.lines), again))
 
 
 def outcome(run):

@@ -9,7 +9,7 @@ from sync_pipelines.model.provider import Tokens
 from sync_pipelines.model.secret import Secret
 from sync_pipelines.model.sync import Schedule, Sync, SyncObject
 from sync_pipelines.store import Store
-from sync_pipelines_tests.fixtures.migrated_store import KEY, copied
+from sync_pipelines_tests.fixtures.migrated_store import KEY
 
 
 @pytest.fixture
@@ -18,10 +18,9 @@ def now():
 
 
 @pytest.fixture
-def database(migrated, postgres_server):
+def database(make_database):
     """A database with the store's tables, of the test's own."""
-    with copied(postgres_server, migrated) as database:
-        yield database
+    return make_database.migrated()
 
 
 @pytest.fixture

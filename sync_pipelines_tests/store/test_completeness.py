@@ -88,11 +88,11 @@ def test_counts_of_many_cost_one_statement(store, compared, statements):
 
 
 def test_rejections_count_from_the_beginning_of_the_last_full_read(store, now):
-    def ran(rejected, *, status="success", full=False, customer="acme"):
+    def ran(rejected, *, status="success", full=False, customer="acme", run_id="run"):
         store.runs.record(
             [
                 SyncRun(
-                    run_id="run",
+                    run_id=run_id,
                     sync="crm",
                     object="contact",
                     provider="salesforce",
@@ -112,6 +112,7 @@ def test_rejections_count_from_the_beginning_of_the_last_full_read(store, now):
     assert rejected() == 0
     ran(100)
     ran(3, status="error", full=True)
+    ran(40, run_id="live-20261126T0400")
     ran(2, full=True)
     assert rejected() == 5, "a full read may take several runs"
     ran(1)

@@ -4,12 +4,11 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import text
 
 from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.event import EVENT_TYPES, Event
 from sync_pipelines.model.run import Counts, SyncRun
-from sync_pipelines.store import events
+from sync_pipelines.store import Outcome, events
 from sync_pipelines_tests.store.conftest import sync_of
 from sync_pipelines_tests.store.test_retention import KEEP
 
@@ -116,6 +115,22 @@ def test_an_idle_run_is_told_to_whoever_asked_for_it(store, connect, listening, 
     store.runs.record([*others, asked])
 
     assert [(subject["object"], subject["execution_id"]) for _, _, subject in told(endpoint)] == [("contact", "run-1")]
+
+
+def test_a_run_after_one_that_died_tells_of_what_that_one_may_have_stored(store, connect, listening, told, run, now):
+    """The dead one's rows are in the destination; the next one finds nothing to change."""
+    connect()
+    store.due.plan([sync_of()], now=now)
+    endpoint = listening(["sync.completed"])
+    store.runs.record([run(-9), run(-9, object="account")])
+    (claim,) = store.due.claim(now)
+    store.due.done(claim.id, [Outcome(customer_id="acme", failed=True, failed_objects=("contact",))], now)
+    assert store.due.list()[0].attempts == 1
+
+    store.runs.record([run(5), run(5, customer_id="brightwater")])
+    assert [(customer, subject["object"]) for _, customer, subject in told(endpoint)] == [("acme", "contact")]
+    store.runs.record([run(6)])
+    assert len(told(endpoint)) == 1, "it was told"
 
 
 def test_an_endpoint_of_a_customer_hears_of_that_one_alone_and_only_what_it_wants(store, listening, told, run):
@@ -247,13 +262,28 @@ def test_an_endpoint_that_makes_no_sense_is_not_made(store):
             store.endpoints.create(URL, wanted, **rest)
 
 
-def test_the_tables_are_found_by_whoever_erases_a_customer(store):
-    with store._engine.connect() as database:
-        query = text(
-            "SELECT table_name FROM information_schema.columns WHERE column_name = 'customer_id' "
-            "AND table_name IN ('endpoints', 'events', 'deliveries') ORDER BY 1"
-        )
-        assert list(database.execute(query).scalars()) == ["deliveries", "endpoints", "events"]
+def test_erasing_a_customer_takes_its_endpoints_its_events_and_who_changed_what_of_them(store, listening, run):
+    everybody, own = listening(), listening(customer_id="acme")
+    store.runs.record([run(0, **FAILED), run(1, **FAILED, customer_id="brightwater")])
+    store.endpoints.update(own.id, url="https://acme.example/moved")
+    store.endpoints.rotate(own.id, timedelta(hours=1))
+    assert store.erasing.held("acme").keys() >= {"endpoints", "events", "deliveries", "audit"}
+
+    receipt = store.erasing.begin("acme", actor="test")
+    removed = store.erasing.remove(receipt.id, "acme")
+    assert (removed["endpoints"], removed["events"], removed["audit"]) == (1, 1, 3)
+    assert store.erasing.held("acme") == {}
+    assert "acme" not in str(store.audit.list())
+    assert [each.customer_id for each in store.deliveries.page(endpoint_id=everybody.id)] == ["brightwater"]
+
+
+def test_a_customer_cannot_have_endless_endpoints(store, listening, monkeypatch):
+    monkeypatch.setattr("sync_pipelines.store.endpoints.MOST", 2)
+    for customer in ("acme", None):
+        for _ in range(2):
+            listening(customer_id=customer)
+        with pytest.raises(ConfigurationError, match="remove one first"):
+            listening(customer_id=customer)
 
 
 def test_deleting_an_endpoint_takes_its_deliveries(store, database, listening, run):
