@@ -179,11 +179,11 @@ def test_a_destination_that_cannot_be_asked_leaves_the_customer_to_be_erased(ful
 
 
 def test_nothing_of_the_customer_runs_meanwhile(full):
-    store = full.project.store
-    connection = store.connections.get(ACME, "salesforce")
-    with nobody_works(full.project, ACME):
+    project = full.project
+    name = (project.settings.application_id, "crm", ACME, "contact", APPLYING)
+    with nobody_works(project, ACME):
         # What the vendor tells by itself is applied under a lease of its own.
-        with store.leases.hold("vendor events", str(connection.id), "Contact") as ours:
+        with project.store.leases.hold(*name) as ours:
             assert not ours
         assert full.sync_one(ACME).status == "skipped"
         assert full.sync_one(BRIGHTWATER).status == "success"
