@@ -14,6 +14,7 @@ import yaml
 
 from sync_pipelines.api.serving import serve
 from sync_pipelines.erasing import StillWorking, erase, nobody_works, remains
+from sync_pipelines.live.applying import APPLYING
 from sync_pipelines.store.erasing import HOLDS_NOTHING, whose
 from sync_pipelines.store.tables import metadata
 from sync_pipelines_tests.fixtures.place import ACME, BRIGHTWATER, CUSTOM_SCHEMA, LUMEN
