@@ -163,13 +163,14 @@ def test_the_stack_comes_up_syncs_and_is_restored_from_its_backup(stack, tmp_pat
         for database in ("store", "warehouse"):
             made = stack("exec", "-T", "postgres", "sh", "-c", f"pg_dump -U sync -Fc {database} > /tmp/{database}.dump")
             assert made.returncode == 0
-        stack("stop", "code", "daemon", "webserver", "api", "live")
+        # The sandbox shares the code server's network, so it goes and comes with it.
+        stack("stop", "code", "daemon", "webserver", "api", "live", "sandbox")
         for database in ("store", "warehouse"):
             stack(*PSQL, "postgres", "-c", f"DROP DATABASE {database} WITH (FORCE)")
             stack(*PSQL, "postgres", "-c", f"CREATE DATABASE {database}")
             stack("exec", "-T", "postgres", "sh", "-c", f"pg_restore -U sync -d {database} /tmp/{database}.dump")
-        stack("start", "code")
-        stack("up", "-d")
+        for name in ("code", "sandbox", "daemon", "webserver", "api", "live"):
+            stack("start", name)
         until("the API is back", lambda: ready(client))
         synced(stack, client)
     # Nobody is root, and nothing but /tmp and Dagster's folder can be written.
