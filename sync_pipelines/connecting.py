@@ -123,7 +123,9 @@ def _session(project: Project, connection: Connection, credentials: Credentials)
     )
 
 
-def store_connection(project: Project, session: ConnectSession, tokens: Tokens, account: Account) -> Connection:
+def store_connection(
+    project: Project, session: ConnectSession, tokens: Tokens, account: Account, *, replaces: bool = False
+) -> Connection:
     """Keep a connection that was tried out; its syncs are due now. AnotherAccount where it was another account's."""
     connection = project.store.connections.connect(
         customer_id=session.customer_id,
@@ -132,6 +134,7 @@ def store_connection(project: Project, session: ConnectSession, tokens: Tokens, 
         environment=session.environment,
         login_url=session.login_url,
         account_id=account.id,
+        replaces=replaces,
         actor=session.by,
     )
     for sync in syncs_of(project, session.customer_id, session.provider):
@@ -147,7 +150,7 @@ def account_replaced(project: Project, session: ConnectSession, tokens: Tokens, 
         former = project.store.connections.find(session.customer_id, session.provider)
         if former is not None:
             project.store.connections.disconnect(former, actor=session.by)
-    return store_connection(project, session, tokens, account)
+    return store_connection(project, session, tokens, account, replaces=True)
 
 
 def syncs_of(project: Project, customer_id: str, provider: str) -> list[Sync]:

@@ -7,6 +7,7 @@ from typing import Final
 
 from sync_pipelines.config import AnyDestinationConfig, DestinationConfig
 from sync_pipelines.destinations import open_destination
+from sync_pipelines.live.applying import APPLYING
 from sync_pipelines.model.errors import ConfigurationError, Retry
 from sync_pipelines.model.naming import refusal_of_customer_id
 from sync_pipelines.project import Project
@@ -36,18 +37,27 @@ def nobody_works(
     project.store.erasing.halt(customer_id, provider)
     deadline = time.monotonic() + patience
     with ExitStack() as held:
-        for sync in project.configuration.syncs.values():
-            if provider is None or sync.provider == provider:
-                for each in sync.objects:
-                    name = (project.settings.application_id, sync.name, customer_id, each.object)
-                    _hold(project, held, name, deadline)
+        for name, told in _work_of(project, customer_id, provider):
+            _hold(project, held, name, told, deadline)
         settled = time.monotonic() + min(_SETTLING, patience)
         while project.store.erasing.claimed(customer_id) and time.monotonic() < settled:
             time.sleep(_LOOK_AGAIN)
         yield
 
 
-def _hold(project: Project, held: ExitStack, name: tuple[str, str, str, str], deadline: float) -> None:
+def _work_of(project: Project, customer_id: str, provider: str | None) -> Iterator[tuple[tuple[str, ...], str]]:
+    """(lease, what it is for) of everything that writes for the customer: runs, and changes that the vendor tells."""
+    told: dict[tuple[str, ...], str] = {}
+    for sync in project.configuration.syncs.values():
+        if provider is None or sync.provider == provider:
+            for each in sync.objects:
+                what = f"{each.object} of the sync {sync.name}"
+                name = (project.settings.application_id, sync.name, customer_id, each.object)
+                told |= {name: what, (*name, APPLYING): what}
+    yield from told.items()
+
+
+def _hold(project: Project, held: ExitStack, name: tuple[str, ...], told: str, deadline: float) -> None:
     while True:
         lease = project.store.leases.hold(*name)
         if lease.__enter__():
@@ -56,7 +66,7 @@ def _hold(project: Project, held: ExitStack, name: tuple[str, str, str, str], de
         lease.__exit__(None, None, None)
         if time.monotonic() > deadline:
             raise StillWorking(
-                f"{name[3]} of the sync {name[1]} is still being synced for {name[2]}. It was asked to stop: repeat "
+                f"{told[0].upper()}{told[1:]} is still being synced for this customer. It was asked to stop: repeat "
                 "this in a minute."
             )
         time.sleep(_LOOK_AGAIN)

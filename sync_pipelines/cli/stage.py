@@ -120,7 +120,7 @@ class Stage:
         return self._dagster
 
     def start_live(self) -> None:
-        """What vendors tell is applied, in threads of this process."""
+        """What vendors tell is applied, and endpoints are told what happens, in threads of this process."""
         from sync_pipelines.live.running import running
 
         self._serving.enter_context(running(self.project))

@@ -15,6 +15,8 @@ from typing import Final
 from sqlalchemy.exc import DBAPIError
 from standardwebhooks.webhooks import Webhook
 
+from sync_pipelines.logs.redaction import masked
+from sync_pipelines.model.secret import MASK
 from sync_pipelines.notify import slack
 from sync_pipelines.notify.addresses import Terms
 from sync_pipelines.notify.bodies import body_of, flat_body_of, message_id, written
@@ -156,8 +158,8 @@ def _hidden(text: str, claimed: Claimed) -> str:
     url = address.url.reveal()
     path = url.partition("://")[2].partition("/")[2]
     for secret in (url, *(each.reveal() for each in address.signing), *([path] if len(path) > 8 else [])):
-        text = text.replace(secret, "***")
-    return text
+        text = text.replace(secret, MASK)
+    return masked(text)
 
 
 def _chance() -> float:

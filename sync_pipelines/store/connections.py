@@ -19,7 +19,7 @@ from sync_pipelines.store.audit import note
 from sync_pipelines.store.credentials import CredentialsSafe, expired
 from sync_pipelines.store.mending import mend_connection
 from sync_pipelines.store.storable import storable
-from sync_pipelines.store.tables import connections
+from sync_pipelines.store.tables import audit, connections
 
 STATUSES = ("connected", "expired", "error")
 ENVIRONMENTS = ("production", "sandbox")
@@ -131,12 +131,14 @@ class Connections:
         login_url: str | None = None,
         api_url: str | None = None,
         account_id: str | None = None,
+        replaces: bool = False,
         actor: str = "system",
     ) -> Connection:
         """Connect, or reconnect: new tokens, status connected, everything of it due now.
 
-        `account_id`: the vendor's id of the account, where it is known already. AnotherAccount where the customer was
-        connected to another one. ConfigurationError for an id that cannot be a customer's.
+        `account_id`: the vendor's id of the account, where it is known already. AnotherAccount where the customer is or
+        was connected to another one, unless that was meant (`replaces`). ConfigurationError for what is no customer's
+        id.
         """
         if reason := refusal_of_customer_id(customer_id):
             raise ConfigurationError(f"This cannot be a customer's id: {reason}.")
@@ -146,8 +148,9 @@ class Connections:
         urls = {"login_url": login_url, "api_url": api_url}
         with self._engine.begin() as database:
             old = _locked(database, connections.c.customer_id == customer_id, connections.c.provider == provider)
-            if old is not None and old.account_id and account_id and old.account_id != account_id:
-                raise AnotherAccount(old.account_id)
+            former = old.account_id if old else _left(database, customer_id, provider)
+            if former and account_id and former != account_id and not replaces:
+                raise AnotherAccount(former)
             values |= {"account_id": account_id} if account_id else {}
             upsert = insert(connections).values(customer_id=customer_id, provider=provider, **values, **urls)
             upsert = upsert.on_conflict_do_update(
@@ -200,6 +203,14 @@ class Connections:
 def subject_of(connection: Connection) -> str:
     """How the audit names a connection."""
     return f"connection {connection.customer_id}/{connection.provider}"
+
+
+def _left(database: Database, customer_id: str, provider: str) -> str | None:
+    """The account of which the customer was disconnected last: its rows are still in the destinations."""
+    query = select(audit.c.old["account_id"].astext).where(
+        audit.c.subject == f"connection {customer_id}/{provider}", audit.c.action == "disconnect"
+    )
+    return database.execute(query.order_by(audit.c.id.desc()).limit(1)).scalar_one_or_none()
 
 
 def _connected(connection: Connection, *, again: bool) -> Event:

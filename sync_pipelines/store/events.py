@@ -57,10 +57,17 @@ _WORTH_TELLING = text(
         SELECT FROM progress JOIN connections ON connections.id = progress.connection_id
         WHERE progress.sync = run.sync AND progress.object = run.object AND progress.failures_in_row > 0
           AND connections.customer_id = run.customer_id AND connections.provider = run.provider
+    ) OR EXISTS (
+        SELECT FROM due JOIN connections ON connections.id = due.connection_id
+        LEFT JOIN progress ON progress.sync = run.sync AND progress.object = run.object
+            AND progress.connection_id = due.connection_id
+        WHERE due.sync = run.sync AND connections.customer_id = run.customer_id AND connections.provider = run.provider
+          AND due.attempts > 0 AND (progress.last_attempt_at IS NULL OR progress.last_attempt_at < due.failing_since)
     )
     """
 ).bindparams(bindparam("rows", type_=JSONB))
-"""Of runs that changed nothing: those that somebody asked for, and those whose work had failed before."""
+"""Of runs that changed nothing: those that somebody asked for, those whose work had failed before, and those before
+which a process died: it may have stored what it could not tell of any more."""
 
 
 def add(database: Database, *told: Event) -> None:

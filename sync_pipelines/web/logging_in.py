@@ -17,7 +17,7 @@ from sync_pipelines.model.secret import Secret
 from sync_pipelines.store.connect_sessions import ATTEMPT_LIVES, ConnectSession, NoSession
 from sync_pipelines.store.connections import AnotherAccount
 from sync_pipelines.web.site import ATTEMPT, SESSION
-from sync_pipelines.web.visit import Go, Page, Problem, Visit, said
+from sync_pipelines.web.visit import Go, Page, Problem, Visit, guard_of, said
 
 log = logging.getLogger(__name__)
 
@@ -119,11 +119,15 @@ def _who_comes_back(visit: Visit) -> ConnectSession:
     return session
 
 
-def _connected(visit: Visit, session: ConnectSession, tokens: Tokens, account: Account) -> Page | Go:
+def _connected(
+    visit: Visit, session: ConnectSession, tokens: Tokens, account: Account, cookie: str | None = None
+) -> Page | Go:
+    """`cookie`: of the attempt, where this browser is only about to get it."""
     try:
         store_connection(visit.project, session, tokens, account)
     except AnotherAccount as refusal:
         visit.project.store.connect_sessions.keep_pending(session, tokens, account)
+        given = [] if cookie is None else [visit.site.cookie(ATTEMPT, cookie, int(ATTEMPT_LIVES.total_seconds()))]
         return Page(
             template="another.html",
             status=409,
@@ -131,8 +135,9 @@ def _connected(visit: Visit, session: ConnectSession, tokens: Tokens, account: A
                 "vendor": visit.project.providers[session.provider].title,
                 "account": account,
                 "former": refusal.former,
-                "guard": visit.guard_text(of_attempt=True),
+                "guard": guard_of(cookie) if cookie else visit.guard_text(of_attempt=True),
             },
+            cookies=given,
         )
     return _done(visit, session)
 
@@ -173,17 +178,14 @@ def key(visit: Visit) -> Page | Go:
         raise Problem(404, "There is no form", f"{vendor} is connected by its login page.")
     try:
         tokens, account = connect_by_key(visit.project, session, visit.form)
-        store_connection(visit.project, session, tokens, account)
-    except AnotherAccount:
-        text = f"This key opens another {vendor} account than before. Disconnect first if that is what you want."
-        raise Problem(409, "Nothing was changed", text) from None
     except SyncError as problem:
         text = f"{vendor} does not accept this key. Copy it once more, whole, and try again."
         if isinstance(problem, Retry | Wait):
             text = f"{vendor} cannot be reached at the moment. Nothing was stored; try again in a few minutes."
         log.info("a typed key of %s was not accepted: %s", session.provider, problem)
         raise Problem(422, "Nothing was connected", text) from problem
-    return Go(url=visit.site.url() + "?done=connected")
+    _, cookie = visit.project.store.connect_sessions.begin(session)
+    return _connected(visit, session, tokens, account, cookie.reveal())
 
 
 def _refused(visit: Visit, vendor: str, error: str) -> Problem:

@@ -91,7 +91,12 @@ class Visit:
     def guard_text(self, *, of_attempt: bool = False) -> str:
         """What our pages put into their forms: follows from the browser's cookie, which no other site can read."""
         cookie = self.cookie(ATTEMPT if of_attempt else SESSION)
-        return hmac.new(cookie.encode(), b"form", hashlib.sha256).hexdigest() if cookie else ""
+        return guard_of(cookie) if cookie else ""
+
+
+def guard_of(cookie: str) -> str:
+    """What a form carries of the browser that has this cookie."""
+    return hmac.new(cookie.encode(), b"form", hashlib.sha256).hexdigest()
 
 
 def said(site: Site) -> str:

@@ -5,8 +5,10 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import pytest
+from psycopg.sql import SQL
 
-from sync_pipelines.destinations.postgres import ready
+from sync_pipelines.destinations.postgres import failed, ready
+from sync_pipelines.destinations.postgres.layout import Layout
 from sync_pipelines.model.common_model import COMMON_COLUMNS, Column
 from sync_pipelines.model.destination import Table
 from sync_pipelines.model.errors import ConfigurationError, DestinationBusy, DestinationError
@@ -108,6 +110,31 @@ def test_metadata_columns_come_first_and_the_key_says_whose_row_it_is(destinatio
         ("PRIMARY KEY (_sync_application_id, _sync_provider_name, _sync_customer_id, id)",)
     ]
     assert sql("SELECT col_description('crm.crm_contact'::regclass, 14)") == [("as the vendor gave it",)]
+
+
+def test_finding_values_that_did_not_fit_reads_no_row_that_has_none(destination, database, sql):
+    opened(destination, CONTACTS)
+    sql(
+        "INSERT INTO crm.crm_contact"
+        " (_sync_application_id, _sync_provider_name, _sync_customer_id, _sync_emitted_at, id, _sync_errors)"
+        " SELECT 'app', 'hubspot', 'acme', now(), n::text,"
+        """ CASE WHEN n %% 5000 = 0 THEN '{"amount": {"field": "a", "value": "x", "reason": "no number"}}'::jsonb END"""
+        " FROM generate_series(1, 20000) n WHERE %s",
+        True,
+    )
+    sql("ANALYZE crm.crm_contact")
+    found = destination.failed([scope()], CONTACTS)
+    assert [value.id for value in found] == ["10000", "15000", "20000", "5000"]
+    ((index,),) = sql(
+        "SELECT indexname FROM pg_indexes WHERE tablename = 'crm_contact' AND indexdef LIKE %s", "%WHERE%"
+    )
+    for asked in (failed._PAGE, failed._COUNTS):
+        with database.connect() as connection:
+            parts = {"behind": SQL("")} if asked is failed._PAGE else {}
+            plan = failed._asked(
+                connection, Layout("crm", CONTACTS), [scope()], f"EXPLAIN {asked}", {"limit": 100}, **parts
+            )
+        assert index in str(plan)
 
 
 def test_with_the_products_prefix_the_printed_contact_table_comes_out_column_for_column(destination, sql):

@@ -14,6 +14,7 @@ import yaml
 
 from sync_pipelines.api.serving import serve
 from sync_pipelines.erasing import StillWorking, erase, nobody_works, remains
+from sync_pipelines.live.applying import APPLYING
 from sync_pipelines.store.erasing import HOLDS_NOTHING, whose
 from sync_pipelines.store.tables import metadata
 from sync_pipelines_tests.fixtures.place import ACME, BRIGHTWATER, CUSTOM_SCHEMA, LUMEN
@@ -158,7 +159,12 @@ def test_a_run_that_goes_on_is_waited_for_and_asked_to_stop(full):
 
 
 def test_nothing_of_the_customer_runs_meanwhile(full):
-    with nobody_works(full.project, ACME):
+    project = full.project
+    name = (project.settings.application_id, "crm", ACME, "contact", APPLYING)
+    with nobody_works(project, ACME):
+        # What the vendor tells by itself is applied under a lease of its own.
+        with project.store.leases.hold(*name) as ours:
+            assert not ours
         assert full.sync_one(ACME).status == "skipped"
         assert full.sync_one(BRIGHTWATER).status == "success"
 

@@ -264,12 +264,13 @@ def test_secrets_that_a_receiver_repeats_are_not_kept(post, receiver, caplog, ou
     receiver.answer = lambda request: (
         500,
         {},
-        f"you sent {receiver.url}/in?token=hush-hush-hush {secret.reveal()}".encode(),
+        f"you sent {receiver.url}/in?token=hush-hush-hush {secret.reveal()} Authorization: Bearer abcdefgh".encode(),
     )
     post.tell()
     post.deliver()
     (attempt,) = post.only(endpoint).log
     assert attempt["answer"].startswith("you sent ***")
+    assert attempt["answer"].endswith("Authorization: ***")
     with outbox.connect() as connection:
         rows = str(connection.execute("SELECT CAST(deliveries AS text) FROM deliveries").fetchall())
     assert "hush" not in rows + caplog.text

@@ -8,7 +8,7 @@ import pytest
 from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.event import EVENT_TYPES, Event
 from sync_pipelines.model.run import Counts, SyncRun
-from sync_pipelines.store import events
+from sync_pipelines.store import Outcome, events
 from sync_pipelines_tests.store.conftest import sync_of
 from sync_pipelines_tests.store.test_retention import KEEP
 
@@ -115,6 +115,22 @@ def test_an_idle_run_is_told_to_whoever_asked_for_it(store, connect, listening, 
     store.runs.record([*others, asked])
 
     assert [(subject["object"], subject["execution_id"]) for _, _, subject in told(endpoint)] == [("contact", "run-1")]
+
+
+def test_a_run_after_one_that_died_tells_of_what_that_one_may_have_stored(store, connect, listening, told, run, now):
+    """The dead one's rows are in the destination; the next one finds nothing to change."""
+    connect()
+    store.due.plan([sync_of()], now=now)
+    endpoint = listening(["sync.completed"])
+    store.runs.record([run(-9), run(-9, object="account")])
+    (claim,) = store.due.claim(now)
+    store.due.done(claim.id, [Outcome(customer_id="acme", failed=True, failed_objects=("contact",))], now)
+    assert store.due.list()[0].attempts == 1
+
+    store.runs.record([run(5), run(5, customer_id="brightwater")])
+    assert [(customer, subject["object"]) for _, customer, subject in told(endpoint)] == [("acme", "contact")]
+    store.runs.record([run(6)])
+    assert len(told(endpoint)) == 1, "it was told"
 
 
 def test_an_endpoint_of_a_customer_hears_of_that_one_alone_and_only_what_it_wants(store, listening, told, run):

@@ -266,6 +266,12 @@ def test_disconnecting_ends_the_access_at_the_vendor(product, visitor):
     )
     assert answer.json()["error"] == "invalid_grant"
     assert visitor.open(f"{product.url}/connect/disconnect").status_code == 409
+    # The rows of the account that was left are still there: another one is not mixed into them unasked.
+    visitor.connect(product.link(), BRIGHTWATER)
+    assert visitor.page.status_code == 409
+    assert account.account_id in visitor.page.text
+    visitor.send("/confirm", decision="replace")
+    assert connections(product)[0].account_id == place.control.account(BRIGHTWATER).account_id
 
 
 def test_a_vendor_that_does_not_listen_is_left_all_the_same(product, visitor):
@@ -307,6 +313,12 @@ def test_a_typed_key_is_tried_before_it_is_kept(product, visitor):
         assert made.account_id == place.control.account(HARBOR).account_id
         visitor.open(f"{served}/connect/disconnect")
         assert "delete it there" in visitor.send("/disconnect").text
+        visitor.open(f"{served}/connect/")
+        other = place.control.new_tokens(LUMEN)["access_token"]
+        assert visitor.send("/key", access_token=other).status_code == 409
+        assert connections(product, HARBOR) == []
+        assert "Connected" in visitor.send("/confirm", decision="replace").text
+        assert connections(product, HARBOR)[0].account_id == place.control.account(LUMEN).account_id
         with place.store.connect() as connection:
             stored = str(connection.execute("SELECT CAST(a AS text) FROM audit a").fetchall())
         assert token not in stored

@@ -180,11 +180,14 @@ def _new_table(layout: Layout, lz4: bool) -> list[sql.Composed]:
         sql.SQL(", ").join(map(identifier, layout.key)),
         sql.SQL("" if lz4 else f" WITH (toast_tuple_target = {_INLINE_BYTES})"),
     )
-    grouped = []
+    key = sql.SQL(", ").join(map(identifier, layout.key))
+    errors = identifier(layout.meta("errors"))
+    # Of the few rows with values that did not fit, so that finding those reads no others. Other rows are not in it.
+    indexes = [sql.SQL("CREATE INDEX ON {} ({}) WHERE {} IS NOT NULL").format(name, key, errors)]
     if layout.table.grouped_by is not None:
         indexed = (*layout.key[:-1], layout.table.grouped_by)
-        grouped.append(sql.SQL("CREATE INDEX ON {} ({})").format(name, sql.SQL(", ").join(map(identifier, indexed))))
-    return [statement, *grouped, *(_comment(layout, column) for column in layout.table.columns if column.description)]
+        indexes.append(sql.SQL("CREATE INDEX ON {} ({})").format(name, sql.SQL(", ").join(map(identifier, indexed))))
+    return [statement, *indexes, *(_comment(layout, column) for column in layout.table.columns if column.description)]
 
 
 def _column(column: Column, lz4: bool) -> sql.Composed:
