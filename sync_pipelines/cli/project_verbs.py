@@ -137,9 +137,35 @@ def new() -> None:
 
 @key.command("rotate")
 def rotate() -> None:
-    """Seal all credentials again with the first key, so that older keys can be taken away."""
+    """Seal all that is sealed again with the first key, so that older keys can be taken away. May be stopped and run
+    again."""
     from sync_pipelines.project import opened
 
     with opened(with_store=True) as project:
-        count = project.store.rotate()
-    say(f"{count} credential(s) sealed with the newest key.")
+        count = project.store.rotate(lambda table, done: say(f"{table}: {done} sealed anew"))
+    say(f"{count} sealed text(s) sealed with the newest key.")
+
+
+@key.command("list")
+def list_keys() -> None:
+    """The keys of the ring by their names, and what each seals. One that seals nothing can be taken away. Exit code 1
+    where something is sealed with a key that is not there."""
+    from sync_pipelines.project import opened
+
+    with opened(with_store=True) as project:
+        found = project.store.keys_in_use()
+    table(
+        "Keys",
+        ("key", "place", "seals"),
+        (
+            (
+                each.key,
+                "missing: add it again" if not each.known else "first" if at == 0 else "older",
+                ", ".join(f"{count} {name}" for name, count in sorted(each.rows.items()))
+                or ("nothing yet" if at == 0 else "nothing: it can be taken away"),
+            )
+            for at, each in enumerate(found)
+        ),
+    )
+    if not all(each.known for each in found):
+        raise typer.Exit(1)

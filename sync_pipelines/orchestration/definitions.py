@@ -16,3 +16,5 @@ configure(read_log_settings(), logger=OURS)
 fork_runs()
 with opened() as project:
     defs = definitions_of(project)
+    mark = project.together.mark
+    """Of the syncs made by API that are among them."""

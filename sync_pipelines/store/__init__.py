@@ -1,6 +1,8 @@
 """What is remembered between runs: connections, sealed credentials, mappings, syncs made by API, runs, API budgets, due
 work, leases and the audit."""
 
+from collections.abc import Callable
+
 from sqlalchemy import Engine
 
 from sync_pipelines.model.connection import Connection
@@ -27,6 +29,7 @@ from sync_pipelines.store.mappings import Mappings
 from sync_pipelines.store.requests import Requests
 from sync_pipelines.store.rescheduling import Outcome
 from sync_pipelines.store.retention import Retention
+from sync_pipelines.store.rotating import KeyUse, keys_in_use, rotate
 from sync_pipelines.store.runs import Runs
 from sync_pipelines.store.schemas import Schemas
 from sync_pipelines.store.sealing import KeyRing
@@ -57,6 +60,7 @@ class Store:
     def __init__(self, url: str, key_ring: tuple[Secret, ...]) -> None:
         ring = KeyRing(key_ring)
         self._safe = CredentialsSafe(ring)
+        self._ring = ring
         self._engine: Engine = make_engine(store_url(url))
         self.connections = Connections(self._engine, self._safe)
         self.connect_sessions = ConnectSessions(self._engine, self._safe)
@@ -96,9 +100,15 @@ class Store:
         """ConfigurationError when the store cannot be reached or needs `sync-pipelines migrate`."""
         check_current(self._engine)
 
-    def rotate(self) -> int:
-        """Seal all credentials and endpoints with the first key of the ring; how many were sealed with another."""
-        return self._safe.reseal(self._engine) + self.endpoints.reseal()
+    def rotate(self, progress: Callable[[str, int], None] | None = None) -> int:
+        """Seal everything with the first key of the ring; how many texts were sealed with another. See `rotating`."""
+        return rotate(self._engine, self._ring, progress)
+
+    def keys_in_use(self) -> list[KeyUse]:
+        """Every key of the ring, newest first, then those that are missing in it, with what each seals."""
+        used = keys_in_use(self._engine)
+        missing = sorted(used.keys() - set(self._ring.names))
+        return [KeyUse(name, name not in missing, used.get(name, {})) for name in (*self._ring.names, *missing)]
 
     def close(self) -> None:
         """Let go of leases and connections."""

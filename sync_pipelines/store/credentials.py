@@ -21,8 +21,6 @@ from sync_pipelines.store.sealing import KeyRing
 from sync_pipelines.store.storable import storable
 from sync_pipelines.store.tables import connections, credentials
 
-_RESEALED_AT_ONCE = 500
-
 
 class CredentialsSafe:
     """Seals and opens rows of the credentials table."""
@@ -56,24 +54,6 @@ class CredentialsSafe:
                 "the customer must connect again."
             )
         return self._open(row)
-
-    def reseal(self, engine: Engine) -> int:
-        """Seal everything with the first key that is not sealed with it yet; how many rows that were."""
-        count = 0
-        stale = select(credentials).where(credentials.c.key_id != self._ring.sealing_key).order_by("connection_id")
-        while True:
-            with engine.begin() as database:
-                rows = database.execute(stale.limit(_RESEALED_AT_ONCE).with_for_update()).all()
-                for row in rows:
-                    text = self._ring.open(row.sealed, key_id=row.key_id, about=_about(row.connection_id))
-                    values = self._sealed(row.connection_id, text)
-                    where = credentials.c.connection_id == row.connection_id
-                    database.execute(update(credentials).where(where).values(**values))
-                if rows:
-                    note(database, actor="system", action="reseal", subject="credentials", new={"rows": len(rows)})
-            if not rows:
-                return count
-            count += len(rows)
 
     def sealed(self, about: str, tokens: Tokens) -> tuple[str, str]:
         """(sealed text, name of the key) of tokens that belong to no connection yet. Their lifetime is not kept."""

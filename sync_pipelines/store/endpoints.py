@@ -33,7 +33,6 @@ KINDS: Final = (WEBHOOK, SLACK, ZAPIER)
 LONGEST_OVERLAP: Final = timedelta(days=7)
 MOST: Final = 200
 """Endpoints of one customer, and those for all customers: every event is written down for each that wants it."""
-_RESEALED_AT_ONCE: Final = 500
 
 
 class NoEndpoint(ConfigurationError):
@@ -219,20 +218,6 @@ class Endpoints:
             old = _one(database, id, lock=True)
             database.execute(delete(endpoints).where(endpoints.c.id == id))
             _note(database, actor, "delete", old, None)
-
-    def reseal(self) -> int:
-        """Seal everything with the first key that is not sealed with it yet; how many endpoints that were."""
-        count = 0
-        stale = select(endpoints.c.id).where(endpoints.c.key_id != self._ring.sealing_key).order_by(endpoints.c.id)
-        while True:
-            with self._engine.begin() as database:
-                ids = database.execute(stale.limit(_RESEALED_AT_ONCE).with_for_update()).scalars().all()
-                for id in ids:
-                    sealed = self._sealed(id, self._locked_address(database, id))
-                    database.execute(update(endpoints).where(endpoints.c.id == id).values(**sealed))
-            if not ids:
-                return count
-            count += len(ids)
 
     def _locked_address(self, database: Database, id: UUID) -> Address:
         columns = [endpoints.c[name] for name in ("id", "sealed", "key_id", "former_until")]

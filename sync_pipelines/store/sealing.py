@@ -37,6 +37,11 @@ class KeyRing:
         self.sealing_key = next(iter(self._ciphers))
         """Names the first key without telling anything of it; stored beside what it sealed."""
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of its keys, newest first."""
+        return tuple(self._ciphers)
+
     def seal(self, text: str, *, about: str) -> str:
         """The sealed text. `about` says what it belongs to; it opens only with the same."""
         nonce = secrets.token_bytes(_NONCE_BYTES)

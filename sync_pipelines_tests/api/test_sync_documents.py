@@ -1,6 +1,9 @@
 """Syncs made, changed and deleted by API: what a file would mean, in the same words."""
 
 import json
+import os
+import shutil
+import subprocess
 import threading
 import uuid
 
@@ -14,19 +17,42 @@ from sync_pipelines_tests.api.test_access import refused
 from sync_pipelines_tests.fixtures.place import ACME, BRIGHTWATER
 
 CONTACTS = {"name": "by api", "provider": "salesforce", "destination": "warehouse", "objects": ["lead"]}
-OF_THE_SEED = {
+PRINTED = r"""
+curl -X POST https://your-workspace.example/api/v1/syncs \
+  -H "Authorization: Bearer $API_TOKEN" \
+  -H "Content-Type: application/json" \
+  -d '{
     "name": "Active Customers to Salesforce",
     "model_id": "mod_abc123",
     "destination_id": "dst_xyz789",
     "mode": "upsert",
-    "schedule": {"type": "interval", "interval_minutes": 60},
+    "schedule": {
+      "type": "interval",
+      "interval_minutes": 60
+    },
     "field_mappings": [
-        {"source": "email", "destination": "Email"},
-        {"source": "first_name", "destination": "FirstName"},
-        {"source": "last_name", "destination": "LastName"},
-        {"source": "lifetime_value", "destination": "LTV__c"},
-    ],
-}
+      {"source": "email", "destination": "Email"},
+      {"source": "first_name", "destination": "FirstName"},
+      {"source": "last_name", "destination": "LastName"},
+      {"source": "lifetime_value", "destination": "LTV__c"}
+    ]
+  }'
+"""
+OF_THE_SEED = json.loads(PRINTED.split("'")[1])
+
+
+@pytest.fixture
+def bare(place, served):
+    """Nobody is connected: most calls here need nobody."""
+    place.options["api_burst"] = 5_000
+    place.open()
+    return served()
+
+
+@pytest.fixture
+def caller(bare):
+    with bare.as_() as client:
+        yield client
 
 
 def parts(answer):
@@ -34,8 +60,8 @@ def parts(answer):
     return {part["at"]: part["message"] for part in answer.json()["parts"]}
 
 
-def test_the_printed_outbound_sync_is_stored_and_says_that_it_does_not_run(everything, api):
-    answer = everything.post("/syncs", json=OF_THE_SEED)
+def test_the_printed_outbound_sync_is_stored_and_says_that_it_does_not_run(caller, bare):
+    answer = caller.post("/syncs", json=OF_THE_SEED)
     assert answer.status_code == 201, answer.text
     made = answer.json()
     assert answer.headers["location"] == "/api/v1/syncs/Active%20Customers%20to%20Salesforce"
@@ -51,15 +77,15 @@ def test_the_printed_outbound_sync_is_stored_and_says_that_it_does_not_run(every
     assert "comes with a later version" in later
     assert "mod_abc123" in model
     assert "dst_xyz789" in destination
-    assert everything.get(f"/syncs/{made['id']}").json() == made
+    assert caller.get(f"/syncs/{made['id']}").json() == made
     for verb in ("trigger", "pause", "resume", "cancel", "archive", "restore"):
-        assert "comes with a later version" in refused(everything.post(f"/syncs/{made['id']}/{verb}"), 409)
-    assert everything.get(f"/syncs/{made['id']}/runs").json()["items"] == []
-    assert everything.get(f"/syncs/{made['id']}/connections").json()["items"] == []
-    changed = everything.put(f"/syncs/{made['id']}", json={**OF_THE_SEED, "destination_id": "salesforce"}).json()
+        assert "comes with a later version" in refused(caller.post(f"/syncs/{made['id']}/{verb}"), 409)
+    assert caller.get(f"/syncs/{made['id']}/runs").json()["items"] == []
+    assert caller.get(f"/syncs/{made['id']}/connections").json()["items"] == []
+    changed = caller.put(f"/syncs/{made['id']}", json={**OF_THE_SEED, "destination_id": "salesforce"}).json()
     assert (changed["version"], len(changed["notices"])) == (2, 2)
-    assert everything.delete(f"/syncs/{made['id']}").json() == {"id": made["id"], "kept": ""}
-    refused(everything.get(f"/syncs/{made['id']}"), 404)
+    assert caller.delete(f"/syncs/{made['id']}").json() == {"id": made["id"], "kept": ""}
+    refused(caller.get(f"/syncs/{made['id']}"), 404)
 
 
 WRONG_OUTBOUND = [
@@ -104,19 +130,19 @@ WRONG_INBOUND = [
 ]
 
 
-def test_what_is_wrong_is_told_in_the_words_of_check_and_nothing_is_stored(everything, api):
+def test_what_is_wrong_is_told_in_the_words_of_check_and_nothing_is_stored(caller, bare):
     for usual, wrong in ((OF_THE_SEED, WRONG_OUTBOUND), (CONTACTS, WRONG_INBOUND)):
         for change, at, message in wrong:
             content = json.dumps({**usual, **change}).encode()
-            told = parts(everything.post("/syncs", content=content, headers={"content-type": "application/json"}))
+            told = parts(caller.post("/syncs", content=content, headers={"content-type": "application/json"}))
             assert any(each.startswith(at) and message in text for each, text in told.items()), (change, told)
-            assert api.place.environ["WAREHOUSE_HOST"] not in str(told)
+            assert bare.place.environ["WAREHOUSE_HOST"] not in str(told)
     rule = {"source": "Title", "transform": "no_such_transform"}
     schema = {"fields": [{"name": "title", "sources": {"salesforce": rule}}]}
-    answer = everything.post("/syncs", json={**CONTACTS, "objects": [{"object": "lead", "custom_schema": schema}]})
+    answer = caller.post("/syncs", json={**CONTACTS, "objects": [{"object": "lead", "custom_schema": schema}]})
     assert "no_such_transform" in refused(answer, 422)
-    refused(everything.post("/syncs", json=[CONTACTS]), 422)
-    assert api.place.project.store.api_syncs.list() == []
+    refused(caller.post("/syncs", json=[CONTACTS]), 422)
+    assert bare.place.project.store.api_syncs.list() == []
 
 
 def test_an_inbound_sync_begins_at_once_runs_changes_and_goes_with_its_rows_staying(everything, api):
@@ -166,33 +192,47 @@ def test_an_inbound_sync_begins_at_once_runs_changes_and_goes_with_its_rows_stay
     assert again.headers["etag"] != tag
 
 
-def test_a_name_has_one_holder_in_files_and_store(everything, api):
-    assert "declared in syncs/crm.yaml" in refused(everything.post("/syncs", json={**CONTACTS, "name": "CRM"}), 409)
-    assert everything.post("/syncs", json=OF_THE_SEED).status_code == 201
-    taken = everything.post("/syncs", json={**CONTACTS, "name": "active customers to salesforce"})
+def test_a_name_has_one_holder_in_files_and_store(caller, bare):
+    assert "declared in syncs/crm.yaml" in refused(caller.post("/syncs", json={**CONTACTS, "name": "CRM"}), 409)
+    assert caller.post("/syncs", json=OF_THE_SEED).status_code == 201
+    taken = caller.post("/syncs", json={**CONTACTS, "name": "active customers to salesforce"})
     assert "made or changed it by API" in refused(taken, 409)
     for method in ("PUT", "DELETE"):
         body = {"json": {**CONTACTS, "name": "crm"}} if method == "PUT" else {}
-        assert "declared in syncs/crm.yaml" in refused(everything.request(method, "/syncs/crm", **body), 409)
-        refused(everything.request(method, "/syncs/nothing", **body), 404)
-    renamed = everything.put(f"/syncs/{OF_THE_SEED['name']}", json={**OF_THE_SEED, "name": "other"})
+        assert "declared in syncs/crm.yaml" in refused(caller.request(method, "/syncs/crm", **body), 409)
+        refused(caller.request(method, "/syncs/nothing", **body), 404)
+    renamed = caller.put(f"/syncs/{OF_THE_SEED['name']}", json={**OF_THE_SEED, "name": "other"})
     assert "must stay" in parts(renamed)["body.name"]
-    turned = everything.put(f"/syncs/{OF_THE_SEED['name']}", json={**CONTACTS, "name": OF_THE_SEED["name"]})
+    turned = caller.put(f"/syncs/{OF_THE_SEED['name']}", json={**CONTACTS, "name": OF_THE_SEED["name"]})
     assert "must stay outbound" in parts(turned)["body.direction"]
 
 
-def test_names_that_dagster_could_not_tell_apart_are_refused(everything):
-    assert everything.post("/syncs", json={**CONTACTS, "name": "客户"}).status_code == 201
+def test_the_printed_call_works_as_it_stands_but_for_host_and_token(bare):
+    if shutil.which("curl") is None:
+        pytest.skip("NO curl FOUND: the printed call was not made.")
+    _, token = bare.token("syncs:write")
+    call = PRINTED.replace("https://your-workspace.example", bare.url)
+    made = subprocess.run(
+        ["sh", "-c", call],
+        env={"PATH": os.environ["PATH"], "API_TOKEN": token.reveal(), "no_proxy": "*"},
+        capture_output=True,
+        check=True,
+    )
+    assert json.loads(made.stdout)["state"] == "created"
+
+
+def test_names_that_dagster_could_not_tell_apart_are_refused(caller):
+    assert caller.post("/syncs", json={**CONTACTS, "name": "客户"}).status_code == 201
     other = {**CONTACTS, "name": "联系", "objects": ["user"]}
-    assert "the same asset name" in parts(everything.post("/syncs", json=other))["body.name"]
+    assert "the same asset name" in parts(caller.post("/syncs", json=other))["body.name"]
 
 
-def test_a_repeated_key_makes_one_sync_also_when_many_come_at_once(everything, api):
+def test_a_repeated_key_makes_one_sync_also_when_many_come_at_once(caller, bare):
     start, answers = threading.Barrier(6), []
 
     def ask():
         start.wait()
-        answers.append(everything.post("/syncs", json=CONTACTS, headers={"Idempotency-Key": "make-it"}))
+        answers.append(caller.post("/syncs", json=CONTACTS, headers={"Idempotency-Key": "make-it"}))
 
     threads = [threading.Thread(target=ask) for _ in range(6)]
     for thread in threads:
@@ -201,17 +241,17 @@ def test_a_repeated_key_makes_one_sync_also_when_many_come_at_once(everything, a
         thread.join()
     assert [answer.status_code for answer in answers] == [201] * 6
     assert sorted(answer.headers.get("idempotent-replayed", "") for answer in answers) == [""] + ["true"] * 5
-    other = everything.post("/syncs", json={**CONTACTS, "mode": "mirror"}, headers={"Idempotency-Key": "make-it"})
+    other = caller.post("/syncs", json={**CONTACTS, "mode": "mirror"}, headers={"Idempotency-Key": "make-it"})
     assert "made another sync" in refused(other, 409)
-    assert len(api.place.project.store.api_syncs.list()) == 1
+    assert len(bare.place.project.store.api_syncs.list()) == 1
 
 
-def test_syncs_of_the_same_table_that_come_at_once_are_not_both_made(everything, api):
+def test_syncs_of_the_same_table_that_come_at_once_are_not_both_made(caller, bare):
     start, answers = threading.Barrier(4), []
 
     def ask(name):
         start.wait()
-        answers.append(everything.post("/syncs", json={**CONTACTS, "name": name}).status_code)
+        answers.append(caller.post("/syncs", json={**CONTACTS, "name": name}).status_code)
 
     threads = [threading.Thread(target=ask, args=(f"sync {number}",)) for number in range(4)]
     for thread in threads:
@@ -221,9 +261,9 @@ def test_syncs_of_the_same_table_that_come_at_once_are_not_both_made(everything,
     assert sorted(answers) == [201, 422, 422, 422]
 
 
-def test_lists_are_filtered(everything):
-    everything.post("/syncs", json=OF_THE_SEED)
-    everything.post("/syncs", json={**CONTACTS, "provider": "hubspot", "objects": ["account"]})
+def test_lists_are_filtered(caller):
+    caller.post("/syncs", json=OF_THE_SEED)
+    caller.post("/syncs", json={**CONTACTS, "provider": "hubspot", "objects": ["account"]})
     for filters, names in (
         ({"direction": "outbound"}, [OF_THE_SEED["name"]]),
         ({"direction": "inbound"}, ["by api", "crm"]),
@@ -232,8 +272,8 @@ def test_lists_are_filtered(everything):
         ({"state": "created", "provider": "salesforce"}, ["crm"]),
         ({"state": "archived"}, []),
     ):
-        assert [each["id"] for each in everything.get("/syncs", params=filters).json()["items"]] == names, filters
-    refused(everything.get("/syncs", params={"direction": "sideways"}), 422)
+        assert [each["id"] for each in caller.get("/syncs", params=filters).json()["items"]] == names, filters
+    refused(caller.get("/syncs", params={"direction": "sideways"}), 422)
 
 
 def test_every_process_sees_what_another_one_made(everything, api, command_line):

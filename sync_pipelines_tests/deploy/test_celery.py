@@ -10,6 +10,7 @@ from sync_pipelines.orchestration.graphql import DagsterClient
 from sync_pipelines.orchestration.names import CLAIM_TAG
 from sync_pipelines.orchestration.processes import DagsterProcesses
 from sync_pipelines.settings import DEVELOPMENT_KEY
+from sync_pipelines.sync_changes import make_sync
 from sync_pipelines_tests.deploy.conftest import Workers, end, wait_for
 from sync_pipelines_tests.fixtures.place import ACME, BRIGHTWATER, KESTREL
 
@@ -188,3 +189,22 @@ def a_cancelled_run_ends_at_once_and_is_not_repeated(place, dagster, cancelled):
     last = wait_for(lambda: through(place, known), "ACME's work is done when asked for")
     assert dagster.wait_for_run(last.run_id).status == "SUCCESS"
     assert place.differences(ACME) == []
+
+
+@pytest.mark.chaos
+def test_a_worker_takes_a_sync_that_was_made_by_api_after_it_began(place, environment, workers):
+    worker, _ = workers.start()
+    processes = DagsterProcesses(
+        workers.home,
+        instance_file=ROOT / "dagster.yaml",
+        environment={**environment, "PYTHONPATH": str(ROOT)},
+        working_directory=ROOT,
+    )
+    with processes, DagsterClient(processes.url) as client:
+        wait_for(lambda: client.runs(), "the worker is at work with the syncs that it began with")
+        document = {"name": "late", "provider": "salesforce", "destination": "warehouse", "objects": ["lead"]}
+        make_sync(place.project, {**document, "customers": [ACME], "schedule": "hourly"}, actor="test")
+        runs = wait_for(lambda: place.project.store.runs.list(sync="late"), "the new sync has run")
+        assert [(run.customer_id, run.status) for run in runs] == [(ACME, "success")]
+        assert worker.poll() is None
+    assert len(place.rows("crm_lead", ACME)) == len(list(place.control.truth(ACME, "Lead")))

@@ -88,3 +88,13 @@ def test_the_query_for_late_work_in_the_runbook_answers(place):
         ((sync, count, late),) = connection.execute(query).fetchall()
     assert (sync, count) == ("crm", 2)
     assert 299 < late.total_seconds() < 600
+
+
+def test_the_tests_that_the_threat_model_names_are_there():
+    text = (ROOT / "docs" / "threat_model.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(\w+/test_\w+\.py)`", text))
+    assert len(named) > 20
+    assert {name for name in named if not (ROOT / "sync_pipelines_tests" / name).is_file()} == set()
+    targets = set(re.findall(r"`make (\w+)`", text))
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert {target for target in targets if f"\n{target}:" not in makefile} == set()

@@ -95,7 +95,7 @@ class Proxy:
     """`get` and `post` speak TLS with one of the two names; the certificate is checked."""
 
     def __init__(self, port, plain_port, folder):
-        self.port, self.plain_port = port, plain_port
+        self.port, self.plain_port, self.folder = port, plain_port, folder
         self.trust = ssl.create_default_context(cafile=folder / "fullchain.pem")
         self._client = httpx.Client(verify=self.trust, trust_env=False, timeout=60)
 
@@ -142,7 +142,7 @@ def proxy(api_port, pages, tmp_path):
         "127.0.0.1:3000": f"127.0.0.1:{pages}",
         "/etc/nginx/tls": str(tmp_path),
         "/etc/nginx/dagster.users": str(tmp_path / "users"),
-        "/var/log/nginx/access.log": "off",
+        "/var/log/nginx/access.log": str(tmp_path / "access.log"),
         "client_header_timeout 10s": "client_header_timeout 1s",
     }
     text = CONF.read_text(encoding="utf-8")
@@ -215,6 +215,12 @@ def test_the_example_of_a_proxy_does_what_it_says(proxy, place):
         for number in range(5)
     ]
     assert found == [401, 401, 401, 429, 429]
+
+    # Paths that hold a secret are in no log; others are.
+    for path in ("/connect/open/a-secret-link", "/webhooks/salesforce/a-secret-address", "/connect/other"):
+        proxy.get(API, path)
+    logged = (proxy.folder / "access.log").read_text()
+    assert ("/connect/other" in logged, "a-secret" in logged) == (True, False)
 
     # A body that is too large ends here, headers that never end are not waited for, and TLS is asked for.
     too_large = proxy.post(API, "/api/v1/syncs/crm/trigger", headers=allowed, content=b"x" * 1_100_000)

@@ -18,7 +18,7 @@ VERBS = (
     *("sync", "trigger", "runs", "connect", "connections", "disconnect", "demo", "dev", "sandbox", "check", "migrate"),
     *("state", "pause", "resume", "cancel", "archive", "restore"),
     *("mapping set", "mapping show", "mapping rollback", "mapping suggest", "fields", "failed"),
-    *("schema show", "schema changes", "schema accept", "key new", "key rotate", "verify", "fresh"),
+    *("schema show", "schema changes", "schema accept", "key new", "key rotate", "key list", "verify", "fresh"),
     *("preview", "plan", "apply", "config history", "config show", "config rollback"),
     *("api", "token new", "token list", "token revoke"),
 )
@@ -184,7 +184,15 @@ def test_keys_are_made_and_rotated(cli, place, monkeypatch):
     code, key = cli("key new")
     assert (code, len(key)) == (0, len(new_key()))
     monkeypatch.setenv("SYNC_PIPELINES_ENCRYPTION_KEYS", f"{key},{DEVELOPMENT_KEY}")
-    assert cli("key rotate") == (0, "1 credential(s) sealed with the newest key.")
+    code, text = cli("key rotate")
+    assert (code, text) == (0, "credentials: 1 sealed anew 1 sealed text(s) sealed with the newest key.")
+    code, text = cli("key list")
+    assert code == 0
+    assert "1 credentials" in text
+    assert "nothing: it can be taken away" in text
+    monkeypatch.setenv("SYNC_PIPELINES_ENCRYPTION_KEYS", new_key())
+    code, text = cli("key list")
+    assert (code, "missing: add it again" in text) == (1, True)
     monkeypatch.setenv("SYNC_PIPELINES_ENCRYPTION_KEYS", key)
     assert cli("sync crm")[0] == 0
 
