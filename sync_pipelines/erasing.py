@@ -7,6 +7,7 @@ from typing import Final
 
 from sync_pipelines.config import AnyDestinationConfig, DestinationConfig
 from sync_pipelines.destinations import open_destination
+from sync_pipelines.live.applying import APPLYING
 from sync_pipelines.model.errors import ConfigurationError, Retry
 from sync_pipelines.model.naming import refusal_of_customer_id
 from sync_pipelines.project import Project
@@ -23,9 +24,13 @@ _SETTLING: Final = 10.0
 class StillWorking(Retry):
     """A run of the customer goes on; it was asked to stop."""
 
+    error_type = "destination"
+
 
 class NotErased(Retry):
     """Something came anew while the customer was erased."""
+
+    error_type = "destination"
 
 
 @contextmanager
@@ -46,16 +51,13 @@ def nobody_works(
 
 def _work_of(project: Project, customer_id: str, provider: str | None) -> Iterator[tuple[tuple[str, ...], str]]:
     """(lease, what it is for) of everything that writes for the customer: runs, and changes that the vendor tells."""
-    connections = {each.provider: each for each in project.store.connections.list(customer_id=customer_id)}
     told: dict[tuple[str, ...], str] = {}
     for sync in project.configuration.syncs.values():
         if provider is None or sync.provider == provider:
             for each in sync.objects:
                 what = f"{each.object} of the sync {sync.name}"
-                told[(project.settings.application_id, sync.name, customer_id, each.object)] = what
-                if connection := connections.get(sync.provider):
-                    vendors = project.crm_object(sync.name, each.object).name
-                    told[("vendor events", str(connection.id), vendors)] = what
+                name = (project.settings.application_id, sync.name, customer_id, each.object)
+                told |= {name: what, (*name, APPLYING): what}
     yield from told.items()
 
 

@@ -33,6 +33,8 @@ AT_ONCE: Final = 500
 """Events that are applied together."""
 GIVEN_UP_AFTER: Final = timedelta(hours=1)
 """An event that could not be applied for so long is left to the poll, and kept for people to look at."""
+APPLYING: Final = "events"
+"""The lease of a run's work with this behind it: held while events are applied, and by whoever wants nobody to."""
 FIELDS_FOR_SECONDS: Final = 300.0
 """So long the fields of an account are taken for what they were: asking costs several calls."""
 
@@ -113,14 +115,20 @@ class Applying:
     def _apply_to(
         self, sync: Sync, declared: SyncObject, connection: Connection, ids: Sequence[str], runs: list[SyncRun]
     ) -> Later | None:
+        customer, run_id = connection.customer_id, run_id_at(datetime.now(UTC))
+        (work,) = self._project.work(sync.name, [(declared.object, customer)], {customer: connection}, run_id=run_id)
+        name = (work.application_id, sync.name, customer, declared.object, APPLYING)
+        with self._store.leases.hold(*name) as ours:
+            if not ours:
+                return Later(reason="The customer is being erased or disconnected.")
+            return self._apply_work(work, ids, runs)
+
+    def _apply_work(self, work: Work, ids: Sequence[str], runs: list[SyncRun]) -> Later | None:
         begun, tally = datetime.now(UTC), Tally()
-        customer = connection.customer_id
-        (work,) = self._project.work(
-            sync.name, [(declared.object, customer)], {customer: connection}, run_id=run_id_at(begun)
-        )
+        connection, declared, customer = work.connection, work.declared, work.connection.customer_id
         session = self._sessions.lend(connection)
         try:
-            self._project.refuse_unapplied(sync.name)
+            self._project.refuse_unapplied(work.sync.name)
             self._with_fields(work, ids, session, tally)
             runs.append(_run(work, begun, tally, session))
             return None

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from sync_pipelines.erasing import nobody_works
 from sync_pipelines.model.run import Counts
 from sync_pipelines.store.logs import Wanted
 from sync_pipelines_tests.fixtures.place import ACME, CUSTOM_SCHEMA, LUMEN
@@ -139,6 +140,22 @@ def test_what_is_told_of_what_stands_still_or_nobody_copies_is_left_to_the_run(l
     assert (living.waiting(), living.content("crm_contact")) == (0, before)
     store.connections.set_status(acme, "connected")
     living.sync_one(ACME)
+    assert living.differences(ACME) == []
+
+
+def test_whoever_erases_a_customer_is_not_written_behind(living, acme):
+    first = living.rows("crm_contact")[0]["id"]
+    living.control.record(ACME, "Contact", id=first, fields={"LastName": "Moreau"})
+    with nobody_works(living.project, ACME):
+        living.tell(acme, "Contact", first)
+        store, still = living.project.store, living.content("crm_contact")
+        # As if it were not paused, which comes first but stops nothing that is under way.
+        living.execute_in_store("UPDATE due SET paused_at = NULL")
+        living.apply_all()
+        (standing,) = store.vendor_events.standing()
+        assert (standing.put_off, living.content("crm_contact")) == (1, still)
+    living.execute_in_store("UPDATE vendor_events SET next_at = now()")
+    living.apply_all()
     assert living.differences(ACME) == []
 
 
