@@ -24,9 +24,13 @@ _SETTLING: Final = 10.0
 class StillWorking(Retry):
     """A run of the customer goes on; it was asked to stop."""
 
+    error_type = "destination"
+
 
 class NotErased(Retry):
     """Something came anew while the customer was erased."""
+
+    error_type = "destination"
 
 
 @contextmanager

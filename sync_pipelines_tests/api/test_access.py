@@ -141,6 +141,20 @@ def test_without_a_token_that_works_nothing_is_answered(api):
                 assert answer.headers["www-authenticate"].startswith("Bearer")
 
 
+def test_every_route_keeps_the_pace_and_says_when_the_store_is_away(place, served):
+    place.options |= {"api_burst": 1, "api_calls_per_second": 0.001}
+    place.write_sync()
+    api = served()
+    with api.as_() as client:
+        refused(client.get("/requests/1"), 404)
+        for method, path in SCOPE_OF:
+            assert "Too many calls with this token" in refused(call(client, method, path), 429)
+        with place.store.connect() as connection:
+            connection.execute("ALTER TABLE api_tokens RENAME TO moved_away")
+        for method, path in SCOPE_OF:
+            refused(call(client, method, path), 503)
+
+
 def test_a_token_without_the_scope_is_told_which_it_needs(api):
     for (method, path), scope in SCOPE_OF.items():
         with api.as_(*(name for name in SCOPES if name != scope)) as client:

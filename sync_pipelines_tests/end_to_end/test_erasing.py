@@ -158,6 +158,27 @@ def test_a_run_that_goes_on_is_waited_for_and_asked_to_stop(full):
     assert [each.id for each in project.store.erasing.list()] == [receipt.id]
 
 
+def test_a_destination_that_cannot_be_asked_leaves_the_customer_to_be_erased(full):
+    """No receipt, and the answer says what to mend; then repeating it finishes."""
+    project, broken = full.project, full.folder / "destinations" / "broken.yaml"
+    document = yaml.safe_load((full.folder / "destinations" / "warehouse.yaml").read_text())
+    document["name"] = "broken"
+    document["credentials"]["user"] = "nobody_here"
+    broken.write_text(yaml.safe_dump(document))
+    project = full.open()
+    _, secret = project.store.tokens.create("office", ["customers:erase"])
+    headers = {"Authorization": f"Bearer {secret.reveal()}"}
+    with serve(project) as url:
+        answer = httpx.delete(f"{url}/api/v1/customers/{ACME}", headers=headers, timeout=120)
+        assert (answer.status_code, answer.json()["error_type"]) == (502, "destination")
+        assert "nobody_here" in answer.json()["detail"]
+        assert httpx.delete(f"{url}/api/v1/customers/a%20%00b", headers=headers).status_code == 422
+    assert [each.finished_at for each in project.store.erasing.list()] == [None]
+    broken.unlink()
+    assert erase(full.open(), ACME, actor="test").finished_at is not None
+    assert remains(full.project, ACME) == {}
+
+
 def test_nothing_of_the_customer_runs_meanwhile(full):
     project = full.project
     name = (project.settings.application_id, "crm", ACME, "contact", APPLYING)
