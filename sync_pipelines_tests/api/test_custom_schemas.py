@@ -102,6 +102,9 @@ def test_what_cannot_be_previewed_says_why(everything, api):
         everything.post(PREVIEW.replace("contact", "opportunity")), 422
     )
     refused(everything.post(PREVIEW.replace(ACME, "nobody")), 404)
+    place.control.fault(ACME, "status", status=400)
+    refused(everything.post(PREVIEW), 502)
+    place.control.clear_faults()
     place.control.revoke_tokens(ACME)
     answer = everything.post(PREVIEW)
     assert "must connect again" in refused(answer, 503)

@@ -82,6 +82,8 @@ def test_the_printed_outbound_sync_is_stored_and_says_that_it_does_not_run(calle
         assert "comes with a later version" in refused(caller.post(f"/syncs/{made['id']}/{verb}"), 409)
     assert caller.get(f"/syncs/{made['id']}/runs").json()["items"] == []
     assert caller.get(f"/syncs/{made['id']}/connections").json()["items"] == []
+    cell = {"object": "contact", "record": "1", "customer_id": ACME}
+    assert "is outbound" in refused(caller.get(f"/syncs/{made['id']}/explain", params=cell), 409)
     changed = caller.put(f"/syncs/{made['id']}", json={**OF_THE_SEED, "destination_id": "salesforce"}).json()
     assert (changed["version"], len(changed["notices"])) == (2, 2)
     assert caller.delete(f"/syncs/{made['id']}").json() == {"id": made["id"], "kept": ""}

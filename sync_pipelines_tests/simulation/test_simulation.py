@@ -27,6 +27,10 @@ def test_the_other_life_of_a_seed_has_one_trace_too_and_is_another_one(ground):
     assert (first.broken, "SHAPED=yes" in first.told()) == ("", True)
 
 
+def test_another_life_that_was_broken_once_is_whole(ground):
+    assert lived(ground, 381, shaped=True).broken == ""
+
+
 def test_the_command_tells_the_story_of_one_seed_and_how_it_went(capsys):
     assert main(["--seed", "17"]) == 0
     told = capsys.readouterr().out
