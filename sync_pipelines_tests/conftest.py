@@ -19,6 +19,7 @@ pytest_plugins = [
     "sync_pipelines_tests.fixtures.place",
     "sync_pipelines_tests.fixtures.browser",
     "sync_pipelines_tests.fixtures.command_line",
+    "sync_pipelines_tests.fixtures.reached",
 ]
 
 # How long an example takes says more about the machine than about the product.

@@ -57,9 +57,12 @@ def not_found(detail: str) -> Refused:
     return Refused(404, detail)
 
 
-def answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """What the OpenAPI document says of problems: these, and those that every call may be answered with."""
-    every = {*statuses, 401, 403, 422, 429, 503}
+def answers(*statuses: int, misread: bool = True) -> dict[int | str, dict[str, Any]]:
+    """What the OpenAPI document says of problems: these, and those that every call may be answered with.
+
+    `misread` False: the call takes nothing that could be written wrongly.
+    """
+    every = {*statuses, 401, 403, *((422,) if misread else ()), 429, 503}
     return {
         status: {
             "description": HTTPStatus(status).phrase,

@@ -42,14 +42,14 @@ def get_request(id: Annotated[int, Path(ge=1, lt=2**63)], project: TheProject, c
     return RequestShape.model_validate(found)
 
 
-@router.get("/health", responses=answers())
+@router.get("/health", responses=answers(misread=False))
 def health(project: TheProject, caller: SyncsReader) -> Listed[SyncHealthShape]:
     """How every sync is. A token for one customer finds its own under /syncs/{id}/connections."""
     caller.of_all()
     return Listed(items=[SyncHealthShape.model_validate(each) for each in project.store.health.syncs()])
 
 
-@router.get("/health/events", responses=answers())
+@router.get("/health/events", responses=answers(misread=False))
 def events_health(project: TheProject, caller: SyncsReader) -> Listed[EventStandingShape]:
     """What vendors told by themselves and what became of it, by provider."""
     caller.of_all()

@@ -21,6 +21,7 @@ from dagster_celery.tasks import create_task
 
 from sync_pipelines.orchestration.claims import claim_of, kept
 from sync_pipelines.orchestration.names import SYNC_TAG
+from sync_pipelines.orchestration.pulse import pulse
 from sync_pipelines.project import opened
 from sync_pipelines.settings import Settings, read_settings
 
@@ -103,12 +104,17 @@ class WatchedStep:
 
 
 class WatchingExecutor(CeleryExecutor):
-    """dagster-celery's executor with watched steps. Keeps the run's claim, since a step may wait long in its queue."""
+    """dagster-celery's executor with watched steps.
+
+    Keeps the run's claim and gives its signs of life, since a step may wait long in its queue.
+    """
 
     def execute(self, plan_context: Any, execution_plan: Any) -> Iterator[dg.DagsterEvent]:
         run = plan_context.dagster_run
-        with opened() as project, kept(project, run.tags.get(SYNC_TAG, ""), claim_of(run)):
-            yield from core_celery_execution_loop(plan_context, execution_plan, step_execution_fn=_send)
+        with opened() as project:
+            signs = pulse(plan_context.instance, run.run_id, silent_after=project.settings.silent_after_seconds)
+            with signs, kept(project, run.tags.get(SYNC_TAG, ""), claim_of(run)):
+                yield from core_celery_execution_loop(plan_context, execution_plan, step_execution_fn=_send)
 
 
 def _send(app: Celery, *of_step: Any) -> WatchedStep:

@@ -5,6 +5,7 @@ run as started for ever, and count it among the runs that may work at once.
 """
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Iterator
@@ -12,6 +13,10 @@ from contextlib import contextmanager
 from typing import Final
 
 import dagster as dg
+
+from sync_pipelines.orchestration.jobs import job_name
+from sync_pipelines.orchestration.launching import LAUNCHED_TAG
+from sync_pipelines.orchestration.names import SYNC_TAG
 
 log = logging.getLogger(__name__)
 
@@ -53,15 +58,17 @@ def pulse(instance: dg.DagsterInstance, run_id: str, *, silent_after: float) -> 
 def fail_silent_runs(instance: dg.DagsterInstance, *, silent_after: float, last_look: float | None) -> list[str]:
     """End those as failed that work by Dagster's account and have been silent for longer; their run ids.
 
-    Only runs that ever gave a sign: others are not ours, or their process is only starting. `last_look`: when this was
+    Only runs that ever gave a sign, and those of a sync's job that our launcher started: such a run gives its first
+    sign within moments of its start, or it was killed in between. Others are not ours. `last_look`: when this was
     last asked, in seconds since 1970. If that is too long ago nobody is judged: Dagster's storage was away, and with it
     the place where signs are given.
     """
     if last_look is None or time.time() - last_look > silent_after * (1 - 1 / SIGNS):
         return []
     failed = []
-    for run in instance.get_runs(filters=dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
-        silent = time.time() - float(run.tags.get(ALIVE_TAG, "inf"))
+    for record in instance.get_run_records(filters=dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
+        run = record.dagster_run
+        silent = time.time() - _last_sign(run, record.start_time)
         if silent <= silent_after:
             continue
         latest = instance.get_run_by_id(run.run_id)
@@ -69,3 +76,11 @@ def fail_silent_runs(instance: dg.DagsterInstance, *, silent_after: float, last_
             instance.report_run_failed(latest, GONE.format(silent=silent))
             failed.append(run.run_id)
     return failed
+
+
+def _last_sign(run: dg.DagsterRun, started: float | None) -> float:
+    """Seconds since 1970; infinite for a run of which no sign is expected."""
+    if ALIVE_TAG in run.tags:
+        return float(run.tags[ALIVE_TAG])
+    ours = LAUNCHED_TAG in run.tags and run.job_name == job_name(run.tags.get(SYNC_TAG, ""))
+    return started if ours and started is not None else math.inf

@@ -4,6 +4,8 @@ import dagster as dg
 import pytest
 
 from sync_pipelines.orchestration.assets import multi_asset_of
+from sync_pipelines.orchestration.launching import LAUNCHED_TAG
+from sync_pipelines.orchestration.names import SYNC_TAG
 from sync_pipelines.orchestration.pulse import ALIVE_TAG, fail_silent_runs, pulse
 from sync_pipelines_tests.orchestration.fakes import FakeProject, a_sync, giving, subjects_of
 
@@ -64,6 +66,33 @@ def test_runs_that_give_signs_or_do_not_work_or_are_not_ours_are_left_alone(inst
     run = run_that_is(status, silent)
     assert look(instance) == []
     assert instance.get_run_by_id(run.run_id).status == status
+
+
+@pytest.mark.parametrize(
+    ("name", "tags", "ended"),
+    [
+        ("sync_crm", {SYNC_TAG: "crm", LAUNCHED_TAG: "yes"}, True),
+        ("sync_crm", {SYNC_TAG: "crm"}, False),
+        ("check_crm", {SYNC_TAG: "crm", LAUNCHED_TAG: "yes"}, False),
+        ("sync_crm", {LAUNCHED_TAG: "yes"}, False),
+    ],
+)
+def test_a_run_that_was_killed_before_its_first_sign_counts_as_silent_since_its_start(
+    instance, monkeypatch, name, tags, ended
+):
+    """Where nobody gives signs, or another launcher decides when the process begins, nothing can be said."""
+
+    @dg.job(name=name)
+    def started():
+        pass
+
+    run = instance.create_run_for_job(started, tags=tags, status=dg.DagsterRunStatus.STARTING)
+    instance.report_dagster_event(dg.DagsterEvent(dg.DagsterEventType.RUN_START.value, name), run.run_id)
+    record = instance.get_run_record_by_id(run.run_id)
+    assert record.dagster_run.status == STARTED
+    assert look(instance) == []
+    monkeypatch.setattr(time, "time", lambda: record.start_time + 61)
+    assert look(instance) == ([run.run_id] if ended else [])
 
 
 def test_nobody_is_judged_when_nobody_could_give_signs_for_a_while(instance, run_that_is):
