@@ -4,6 +4,7 @@ Runs that are killed leave no record of their own, but they do leave one here.
 """
 
 from collections import defaultdict
+from datetime import UTC
 from itertools import pairwise
 
 import psycopg
@@ -43,6 +44,16 @@ class Journal:
     def written(self, since):
         """[(run id, customer), ...] of what was written after a time of the server's clock."""
         return self._ask("SELECT DISTINCT run_id, customer FROM public.journal WHERE at > %s", since)
+
+    def has(self, run_id, customer, table):
+        """Whether rows that this run wrote are there for everybody."""
+        query = "SELECT 1 FROM public.journal WHERE run_id = %s AND customer = %s AND relation = %s LIMIT 1"
+        return bool(self._ask(query, run_id, customer, table))
+
+    def last_written(self, since):
+        """{(table, customer): when its rows were written last} after a time of the server's clock."""
+        query = "SELECT relation, customer, max(at) FROM public.journal WHERE at > %s GROUP BY relation, customer"
+        return {(table, customer): at.astimezone(UTC) for table, customer, at in self._ask(query, since)}
 
     def now(self):
         ((now,),) = self._ask("SELECT clock_timestamp()")

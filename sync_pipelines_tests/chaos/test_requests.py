@@ -1,4 +1,5 @@
-"""A thousand triggers while API, daemon, code server and runs are killed: exactly the runs that were asked for."""
+"""A thousand triggers while API, daemon, code server, runs and deliverer are killed: exactly the runs that were asked
+for, and every event of them, none before its rows are there."""
 
 import os
 import random
@@ -10,11 +11,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import count
 
 import httpx
 import pytest
 
-from sync_pipelines_tests.chaos.scene import FORCE
+from sync_pipelines_tests.chaos.listening import listening
+from sync_pipelines_tests.chaos.scene import FORCE, OBJECTS
 from sync_pipelines_tests.fixtures.api_process import ApiProcess
 
 pytestmark = pytest.mark.chaos
@@ -97,7 +100,13 @@ def api(scene):
     started.kill()
 
 
-def test_a_thousand_triggers_under_kills_lead_to_exactly_the_runs_that_were_asked_for(scene, api):
+@pytest.fixture
+def listener(scene):
+    with listening(scene) as listener:
+        yield listener
+
+
+def test_a_thousand_triggers_under_kills_lead_to_exactly_the_runs_that_were_asked_for(scene, api, listener):
     customers = [account.id for account in scene.accounts[FORCE]]
     _, token = scene.project.store.tokens.create("callers", ["syncs:run", "syncs:read"])
     scene.since = scene.journal.now()
@@ -114,10 +123,15 @@ def test_a_thousand_triggers_under_kills_lead_to_exactly_the_runs_that_were_aske
         code_server_killed,
         api_killed,
     ]
-    for count, kill in enumerate(kills, start=1):
-        enough = count * TRIGGERS // (len(kills) + 1)
+    seeds = count(1_000)
+    for number, kill in enumerate(kills, start=1):
+        records_change(scene, seeds)
+        enough = number * TRIGGERS // (len(kills) + 1)
         scene.until("callers go on", partial(callers.have_answers, enough), DEADLINE_SECONDS)
         kill(scene, api)
+        if number % 3 == 0:
+            listener.deliverer.kill()
+            listener.deliverer.start()
     callers.join()
     assert callers.wrong == []
     assert callers.cut, "no kill met a call"
@@ -126,6 +140,16 @@ def test_a_thousand_triggers_under_kills_lead_to_exactly_the_runs_that_were_aske
     assert scene.wrong() == []
     assert not_once(scene, callers) == []
     assert not_as_asked(scene, callers.triggers, before) == []
+    scene.until("every event is delivered", lambda: not listener.missing())
+    assert any(told["counts"]["updated"] for told in listener.events.values())
+    assert listener.early == []
+    assert listener.of_nobody() == []
+
+
+def records_change(scene, seeds):
+    for account in scene.accounts[FORCE]:
+        for vendor_object in OBJECTS[FORCE]:
+            scene.control.change(account.id, vendor_object, seed=next(seeds), updated=3, created=1)
 
 
 def nothing_waits(scene):
