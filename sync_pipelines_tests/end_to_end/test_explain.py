@@ -162,10 +162,10 @@ def test_a_mapping_that_was_changed_and_not_carried_out_yet_says_who_changed_it(
     id = scene.alive()[0]
     scene.sync()
     store = scene.place.project.store.mappings
-    store.save(scene.customer, "salesforce", "account", {"tier": "Name"}, actor="kim@acme")
+    store.save(scene.customer, "salesforce", "account", {"tier": "Name"}, actor="ops@acme")
     found = scene(id, "tier")
     assert (found.agreement.result, found.agreement.reason) == ("differs", "rule_changed")
-    assert "kim@acme saved version 2" in found.agreement.message
+    assert "ops@acme saved version 2" in found.agreement.message
     assert (found.mapping.version, found.written_with.version) == (2, 1)
     scene.sync()
     assert scene(id, "tier").agreement.result == "same"

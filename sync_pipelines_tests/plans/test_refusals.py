@@ -64,8 +64,8 @@ def the_environment_changes(place):
 def somebody_else_applies(place):
     place.environ["WAREHOUSE_DATABASE"] = place.warehouse.name
     place.open()
-    apply_plan(place.project, planned(place), actor="bob")
-    return "Another version is in effect: 2, applied by bob at"
+    apply_plan(place.project, planned(place), actor="ops")
+    return "Another version is in effect: 2, applied by ops at"
 
 
 MOVES = (

@@ -104,7 +104,7 @@ def test_every_change_leaves_one_entry_in_the_audit(store, connect):
     acme = store.connections.set_account(acme, "00D1")
     store.connections.set_account(acme, "00D1")
     store.connections.set_status(acme, "error", "no\x00 luck")
-    connect(actor="bob", environment="sandbox")
+    connect(actor="ops", environment="sandbox")
     store.connections.disconnect(acme)
 
     entries = store.audit.list("connection acme/salesforce")
@@ -113,7 +113,7 @@ def test_every_change_leaves_one_entry_in_the_audit(store, connect):
         ("ada", "connect"),
         ("system", "account"),
         ("system", "status"),
-        ("bob", "reconnect"),
+        ("ops", "reconnect"),
         ("system", "disconnect"),
     ]
     assert entries[3].new == {"account_id": "00D1"}
