@@ -11,6 +11,8 @@ import pytest
 
 from sync_pipelines.embedded_postgres import EmbeddedPostgres
 from sync_pipelines.model.errors import Retry
+from sync_pipelines.model.secret import Secret
+from sync_pipelines.store import Store
 from sync_pipelines_tests.end_to_end.scenes import (
     BEFORE,
     WAYS,
@@ -21,6 +23,7 @@ from sync_pipelines_tests.end_to_end.scenes import (
     points,
     world_for_scenes,
 )
+from sync_pipelines_tests.fixtures.migrated_store import KEY
 from sync_pipelines_tests.fixtures.place import CUSTOM_SCHEMA
 from sync_pipelines_tests.fixtures.postgres import Database
 
@@ -62,16 +65,31 @@ def world():
 _numbers = count(1)
 
 
-def database_on(server):
-    name = f"scene_{next(_numbers)}"
-    server.create_database(name)
-    return Database(server, name)
+class Databases:
+    """As `make_database` makes them, on servers of one's own: the store on the first, the warehouse on the second."""
+
+    def __init__(self, servers):
+        self._of_store, self._of_warehouse = servers
+
+    def __call__(self):
+        return self._on(self._of_warehouse)
+
+    def migrated(self):
+        made = self._on(self._of_store)
+        store = Store(made.url(), (Secret(KEY),))
+        store.migrate()
+        store.close()
+        return made
+
+    def _on(self, server):
+        name = f"scene_{next(_numbers)}"
+        server.create_database(name)
+        return Database(server, name)
 
 
 @pytest.fixture
 def scene(world, servers, tmp_path, request):
-    databases = iter([database_on(server) for server in servers])
-    with made_scene(Scene, WAYS[request.param], world, lambda: next(databases), tmp_path / "syncs") as made:
+    with made_scene(Scene, WAYS[request.param], world, Databases(servers), tmp_path / "syncs") as made:
         yield made
 
 
@@ -200,8 +218,8 @@ def test_a_warehouse_that_stays_away_is_a_clear_error_until_it_is_back(scene, se
 
 @pytest.mark.parametrize("step", ["load.upserted", "chunk.stored"])
 def test_one_server_for_all_that_crashes_is_a_clear_error_and_the_next_run_ends_it(world, servers, tmp_path, step):
-    databases = iter([database_on(servers[1]), database_on(servers[1])])
-    with made_scene(Scene, WAYS["hubspot"], world, lambda: next(databases), tmp_path / "syncs") as scene:
+    databases = Databases((servers[1], servers[1]))
+    with made_scene(Scene, WAYS["hubspot"], world, databases, tmp_path / "syncs") as scene:
         full_read_with_vanished_records(scene)
         _, expected = scene.undisturbed()
         scene.stand_as_before("crashed")

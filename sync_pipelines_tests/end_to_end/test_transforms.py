@@ -48,7 +48,8 @@ def with_rules(own_registry, place):
 def write_own(place, version, fails_at=-1):
     folder = place.folder / "transforms"
     folder.mkdir(exist_ok=True)
-    (folder / "ours.py").write_text(OWN.format(version=version, fails_at=fails_at))
+    # Python takes a file of the same second and the same length for the one that it has compiled.
+    (folder / "ours.py").write_text(OWN.format(version=version, fails_at=fails_at) + "#" * version)
     own_transforms._registered.clear()
     own_transforms._loaded.clear()
 

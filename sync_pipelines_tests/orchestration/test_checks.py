@@ -196,8 +196,14 @@ def test_every_asset_has_its_checks_and_every_sync_its_nightly_check():
 
 
 @pytest.fixture
-def store(make_database):
-    store = Store(make_database.migrated().url(), (Secret("a-key-for-this-test-that-is-long-enough"),))
+def database(make_database):
+    """The store's."""
+    return make_database.migrated()
+
+
+@pytest.fixture
+def store(database):
+    store = Store(database.url(), (Secret("a-key-for-this-test-that-is-long-enough"),))
     yield store
     store.close()
 
