@@ -9,11 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from sync_pipelines.api.access import TheProject, WebhooksReader, WebhooksWriter
 from sync_pipelines.api.problems import answers
-from sync_pipelines.api.webhooks import EventType, Url, found_endpoint, owner
+from sync_pipelines.api.webhooks import EventType, OnceKey, Url, found_endpoint, key_of, owner, tell_made
 from sync_pipelines.api.words import CustomerId
 from sync_pipelines.notify.bodies import flat_body_of
 from sync_pipelines.notify.samples import sample
-from sync_pipelines.notify.subscribing import subscribe
+from sync_pipelines.notify.subscribing import subscribe_once
 from sync_pipelines.store.endpoints import ZAPIER
 
 router = APIRouter(prefix="/hooks", tags=["hooks"])
@@ -36,18 +36,21 @@ class HookShape(BaseModel):
     created_at: datetime
 
 
-@router.post("", status_code=201, responses=answers())
-def subscribe_hook(wanted: NewHook, project: TheProject, caller: WebhooksWriter, response: Response) -> HookShape:
+@router.post("", status_code=201, responses=answers(409))
+def subscribe_hook(
+    wanted: NewHook, project: TheProject, caller: WebhooksWriter, response: Response, idempotency_key: OnceKey = None
+) -> HookShape:
     """POST every such event to `target_url`, as flat JSON with an `id`. An answer with status 410 unsubscribes."""
-    made, _ = subscribe(
+    made, _, first = subscribe_once(
         project,
+        key_of(caller, idempotency_key),
         wanted.target_url,
         [wanted.event],
         kind=ZAPIER,
         customer_id=owner(caller, wanted.customer_id),
         actor=caller.actor,
     )
-    response.headers["Location"] = f"/api/v1/webhooks/{made.id}"
+    tell_made(response, made, first=first)
     return HookShape(id=made.id, event=wanted.event, customer_id=made.customer_id, created_at=made.created_at)
 
 

@@ -4,16 +4,16 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Header, Path, Query, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from sync_pipelines.api.access import Caller, TheProject, WebhooksReader, WebhooksWriter
 from sync_pipelines.api.paging import Cursor, Limit, Listed, page, position, wrong_cursor
 from sync_pipelines.api.problems import answers, not_found
 from sync_pipelines.api.shapes import Shape
-from sync_pipelines.api.words import CustomerId, Text
+from sync_pipelines.api.words import CustomerId, Key, Text
 from sync_pipelines.notify.samples import sample
-from sync_pipelines.notify.subscribing import change, subscribe
+from sync_pipelines.notify.subscribing import change, subscribe_once
 from sync_pipelines.project import Project
 from sync_pipelines.store.deliveries import Delivery
 from sync_pipelines.store.endpoints import Endpoint, NoEndpoint
@@ -32,6 +32,7 @@ EventType = Literal[
     "webhook.disabled",
 ]
 Url = Annotated[Text, Field(min_length=1, description="https; its host must be at a public address")]
+OnceKey = Annotated[Key | None, Header(description="Repeating a call with it makes nothing new")]
 Events = Annotated[list[EventType], Field(min_length=1, max_length=20, examples=[["sync.completed", "sync.error"]])]
 
 
@@ -168,14 +169,19 @@ def list_webhooks(
     return Listed(items=[EndpointShape.model_validate(each) for each in shown], next_cursor=following)
 
 
-@router.post("", status_code=201, responses=answers())
+@router.post("", status_code=201, responses=answers(409))
 def create_webhook(
-    wanted: NewEndpoint, project: TheProject, caller: WebhooksWriter, response: Response
+    wanted: NewEndpoint,
+    project: TheProject,
+    caller: WebhooksWriter,
+    response: Response,
+    idempotency_key: OnceKey = None,
 ) -> MadeEndpoint:
     """Send these events there from now on. The answer holds the secret to verify them with: it is told this once."""
     customer = owner(caller, wanted.customer_id)
-    made, secret = subscribe(
+    made, secret, first = subscribe_once(
         project,
+        key_of(caller, idempotency_key),
         wanted.url,
         wanted.events,
         kind=wanted.kind,
@@ -183,7 +189,7 @@ def create_webhook(
         description=wanted.description,
         actor=caller.actor,
     )
-    response.headers["Location"] = f"/api/v1/webhooks/{made.id}"
+    tell_made(response, made, first=first)
     shown = MadeEndpoint.model_validate(made)
     return shown.model_copy(update={"secret": secret.reveal() if secret else None})
 
@@ -279,6 +285,17 @@ def owner(caller: Caller, customer_id: str | None) -> str | None:
     """Whose events a new endpoint gets: those of a bound caller's customer alone."""
     named = caller.only(None if customer_id is None else [customer_id])
     return None if named is None else named[0]
+
+
+def key_of(caller: Caller, key: str | None) -> str | None:
+    """Keys belong to their token."""
+    return None if key is None else f"{caller.token.id}:{key}"
+
+
+def tell_made(response: Response, made: Endpoint, *, first: bool) -> None:
+    response.headers["Location"] = f"/api/v1/webhooks/{made.id}"
+    if not first:
+        response.headers["Idempotent-Replayed"] = "true"
 
 
 def found_endpoint(project: Project, id: UUID, caller: Caller, **wanted: Any) -> Endpoint:

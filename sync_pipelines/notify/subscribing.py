@@ -26,6 +26,14 @@ def subscribe(project: HasStore, url: str, events: Sequence[str], **rest: Any) -
     return project.store.endpoints.create(url, events, **rest)
 
 
+def subscribe_once(
+    project: HasStore, key: str | None, url: str, events: Sequence[str], **rest: Any
+) -> tuple[Endpoint, Secret | None, bool]:
+    """As `Endpoints.create_once`. RefusedAddress for a URL that nothing may be sent to."""
+    check_url(url, Terms.of(project.settings))
+    return project.store.endpoints.create_once(key, url, events, **rest)
+
+
 def change(project: HasStore, id: UUID, *, url: str | None = None, **rest: Any) -> Endpoint:
     """As `Endpoints.update`. RefusedAddress for a URL that nothing may be sent to."""
     if url is not None:

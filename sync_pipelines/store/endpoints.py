@@ -9,10 +9,11 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from urllib.parse import urlsplit
-from uuid import UUID, uuid4
+from uuid import UUID, uuid4, uuid5
 
 from sqlalchemy import Connection as Database
-from sqlalchemy import Engine, RowMapping, delete, func, insert, or_, select, tuple_, update
+from sqlalchemy import Engine, RowMapping, delete, func, or_, select, tuple_, update
+from sqlalchemy.dialects.postgresql import insert
 
 from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.event import EVENT_TYPES
@@ -20,6 +21,7 @@ from sync_pipelines.model.naming import refusal_of_customer_id
 from sync_pipelines.model.secret import Secret
 from sync_pipelines.store.audit import note
 from sync_pipelines.store.outbox_tables import endpoints
+from sync_pipelines.store.requests import KeyUsed
 from sync_pipelines.store.sealing import KeyRing
 from sync_pipelines.store.storable import storable
 
@@ -29,6 +31,9 @@ WEBHOOK: Final = "webhook"
 SLACK: Final = "slack"
 ZAPIER: Final = "zapier"
 KINDS: Final = (WEBHOOK, SLACK, ZAPIER)
+
+_BY_KEY: Final = UUID("0b8f2f4e-6f0c-4f0e-9a55-9d2f7a1c4e63")
+"""Where the id of an endpoint comes from that a key stands for."""
 
 LONGEST_OVERLAP: Final = timedelta(days=7)
 MOST: Final = 200
@@ -82,8 +87,17 @@ class Endpoints:
         self._engine = engine
         self._ring = ring
 
-    def create(
+    def create(self, url: str, events: Sequence[str], **rest: Any) -> tuple[Endpoint, Secret | None]:
+        """A new one, and its signing secret, which is told this once; None for the kinds that are not signed.
+
+        As `create_once`, without a key.
+        """
+        made, secret, _ = self.create_once(None, url, events, **rest)
+        return made, secret
+
+    def create_once(
         self,
+        key: str | None,
         url: str,
         events: Sequence[str],
         *,
@@ -91,30 +105,47 @@ class Endpoints:
         customer_id: str | None = None,
         description: str = "",
         actor: str = "system",
-    ) -> tuple[Endpoint, Secret | None]:
-        """A new one, and its signing secret, which is told this once; None for the kinds that are not signed.
+    ) -> tuple[Endpoint, Secret | None, bool]:
+        """The endpoint, its signing secret, and whether this call has made it.
 
-        The URL is taken as it is: `notify.subscribing` looks at it first.
+        A key that comes again gives what it made, secret and all, as long as that is there and still as it is wanted;
+        KeyUsed otherwise. The URL is taken as it is: `notify.subscribing` looks at it first.
         """
         if customer_id is not None and (reason := refusal_of_customer_id(customer_id)):
             raise ConfigurationError(f"This cannot be a customer's id: {reason}.")
-        id, secret = uuid4(), new_secret() if kind == WEBHOOK else None
-        address = Address(url=Secret(url), signing=(secret,) if secret else ())
-        values = {
-            "id": id,
+        id = uuid4() if key is None else uuid5(_BY_KEY, key)
+        secret = new_secret() if kind == WEBHOOK else None
+        wanted = {
             "customer_id": customer_id,
             "kind": kind,
-            "shown_url": _shown(url, kind),
             "description": storable(description, 1_000),
             "events": _event_types(events),
-            "actor": actor,
-            **self._sealed(id, address),
         }
+        sealed = self._sealed(id, Address(url=Secret(url), signing=(secret,) if secret else ()))
+        values = {"id": id, **wanted, "shown_url": _shown(url, kind), "actor": actor, **sealed}
         with self._engine.begin() as database:
+            insertion = insert(endpoints).values(values).on_conflict_do_nothing(index_elements=["id"])
+            row = database.execute(insertion.returning(*_COLUMNS)).mappings().one_or_none()
+            if row is None:
+                return *self._made_before(database, id, url, wanted), False
             _refuse_too_many(database, customer_id)
-            made = _endpoint(database.execute(insert(endpoints).values(values).returning(*_COLUMNS)).mappings().one())
+            made = _endpoint(row)
             _note(database, actor, "create", None, made)
-        return made, secret
+        return made, secret, True
+
+    def _made_before(
+        self, database: Database, id: UUID, url: str, wanted: Mapping[str, Any]
+    ) -> tuple[Endpoint, Secret | None]:
+        known, address = _one(database, id, lock=True), self._locked_address(database, id)
+        same = all(
+            getattr(known, name) == value for name, value in {**wanted, "events": tuple(wanted["events"])}.items()
+        )
+        if not same or address.url.reveal() != url:
+            raise KeyUsed(
+                "This Idempotency-Key has made an endpoint that is not as this request wants it. Take a new key for "
+                "another endpoint, or change that one."
+            )
+        return known, address.signing[0] if address.signing else None
 
     def page(
         self,
@@ -262,8 +293,9 @@ def _event_types(wanted: Sequence[str]) -> list[str]:
 
 
 def _refuse_too_many(database: Database, customer_id: str | None) -> None:
+    """The one that was just made counts."""
     mine = endpoints.c.customer_id.is_(None) if customer_id is None else endpoints.c.customer_id == customer_id
-    if database.execute(select(func.count()).select_from(endpoints).where(mine)).scalar_one() >= MOST:
+    if database.execute(select(func.count()).select_from(endpoints).where(mine)).scalar_one() > MOST:
         raise ConfigurationError(f"There are {MOST} endpoints of this customer, or for all: remove one first.")
 
 

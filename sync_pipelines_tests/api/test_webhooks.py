@@ -1,5 +1,7 @@
 """Endpoints by the API: made, tried, changed, sent again, removed; and as Zapier wants them."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from sync_pipelines.notify.delivering import deliver_due
@@ -160,3 +162,31 @@ def test_hooks_are_subscribed_sampled_and_unsubscribed(hooked, receiver):
         assert refused(client.delete(f"/hooks/{hook.json()['id']}"), 404)
         hooked.place.sync(ACME)
         assert deliver_due(project) == 0
+
+
+@pytest.mark.parametrize(
+    ("path", "wanted", "other"),
+    [
+        ("/webhooks", {"url": "/in", "events": ["sync.error"]}, {"url": "/in", "events": ["sync.completed"]}),
+        ("/webhooks", {"url": "/in", "events": ["sync.error"]}, {"url": "/other", "events": ["sync.error"]}),
+        ("/hooks", {"target_url": "/zap", "event": "sync.error"}, {"target_url": "/zap", "event": "sync.completed"}),
+    ],
+)
+def test_a_repeated_key_makes_one_endpoint_and_tells_its_secret_again(hooked, receiver, path, wanted, other):
+    def whole(body):
+        return {name: receiver.url + text if "url" in name else text for name, text in body.items()}
+
+    key = {"Idempotency-Key": "first"}
+    with hooked.as_() as client, hooked.as_() as another, ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: client.post(path, json=whole(wanted), headers=key), range(4)))
+        assert {answer.status_code for answer in answers} == {201}
+        assert len({answer.text for answer in answers}) == 1
+        assert sum("idempotent-replayed" in answer.headers for answer in answers) == 3
+        assert "Idempotency-Key" in refused(client.post(path, json=whole(other), headers=key), 409)
+        assert len(client.get("/webhooks").json()["items"]) == 1
+        theirs = another.post(path, json=whole(wanted), headers=key)
+        assert theirs.json()["id"] != answers[0].json()["id"]
+        assert client.delete(f"/webhooks/{answers[0].json()['id']}").status_code == 204
+        anew = client.post(path, json=whole(wanted), headers=key)
+        assert (anew.status_code, anew.headers.get("idempotent-replayed")) == (201, None)
+        assert anew.json().get("secret") is None or anew.json()["secret"] != answers[0].json()["secret"]
