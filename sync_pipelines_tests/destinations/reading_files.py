@@ -25,6 +25,8 @@ def latest(root, table="crm_contact", reader="DuckDB", filesystem=None):
     with duckdb.connect() as connection:
         if filesystem is not None:
             connection.register_filesystem(filesystem)
+            # DuckDB's threads share a file of Python's, and move its position between each other's seek and read.
+            connection.execute("SET threads = 1")
         connection.execute("SET TimeZone = 'UTC'")
         statement = printed_line(reader).replace(PRINTED_AT, str(root)).replace("crm_contact", table)
         connection.execute(statement)
