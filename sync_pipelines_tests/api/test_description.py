@@ -30,6 +30,8 @@ CHECKS = [
     response_headers_conformance,
     response_schema_conformance,
 ]
+NOT_HTTP = "Invalid HTTP request received."
+"""The server's own answer to what is no request at all, such as an empty Content-Length. It never comes to the API."""
 MODES = (GenerationMode.POSITIVE, GenerationMode.NEGATIVE)
 
 
@@ -62,8 +64,10 @@ def test_no_call_fails_and_every_answer_is_as_described(place, api):
             )
             @given(case=operation.as_strategy(generation_mode=mode))
             def call(case):
-                answer = case.call_and_validate(base_url=api.url, headers=headers, checks=CHECKS)
-                made[answer.status_code] += 1
+                answer = case.call(base_url=api.url, headers=headers)
+                if answer.text != NOT_HTTP:
+                    case.validate_response(answer, checks=CHECKS)
+                    made[answer.status_code] += 1
 
             # An operation without parameters cannot be called wrongly.
             with suppress(Unsatisfiable):
