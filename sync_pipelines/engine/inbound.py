@@ -254,6 +254,8 @@ class _Read:
                         continue
                     checkpoint = self._store(step, replace(checkpoint, reading=reading))
                     reading = checkpoint.reading or reading
+                    # All pages may have been read ahead, so that no call is left that would heed it.
+                    self.vendor.check_stop()
             if not resumed and total is not None and self.records < total:
                 # Were it resumed, the records that are missing would count as deleted.
                 self._leave_to_the_next_run(checkpoint, reading)

@@ -10,7 +10,7 @@ import pytest
 
 from sync_pipelines.engine.inbound import Tally, Work, sync_object
 from sync_pipelines.model.connection import Connection
-from sync_pipelines.model.errors import DestinationError, VendorError
+from sync_pipelines.model.errors import DestinationError, Stopped, VendorError
 from sync_pipelines.model.flow import Page
 from sync_pipelines.model.provider import ObjectSchema, VendorField
 from sync_pipelines.model.run import Counts
@@ -33,6 +33,7 @@ class PagedVendor:
         self.notices = []
         self.closed = threading.Event()
         self.thread = None
+        self.stopped = threading.Event()
         self._asked, self._lock = {}, threading.Lock()
 
     def asked(self, number):
@@ -43,7 +44,8 @@ class PagedVendor:
         return NOW
 
     def check_stop(self):
-        pass
+        if self.stopped.is_set():
+            raise Stopped("The run is being stopped.")
 
     def read(self, flow):
         try:
@@ -144,4 +146,19 @@ def test_what_was_read_before_the_vendor_failed_is_stored():
     with pytest.raises(VendorError):
         sync(vendor, landing)
     assert landing.stored == [["0"], ["1"], ["2"]]
+    assert is_at_rest(vendor)
+
+
+def test_a_stop_holds_at_the_next_chunk_although_everything_was_read_by_then():
+    vendor = PagedVendor(range(6))
+
+    def store(number):
+        if number == 1:
+            assert vendor.closed.wait(PATIENCE)
+            vendor.stopped.set()
+
+    landing = Landing(store)
+    with pytest.raises(Stopped):
+        sync(vendor, landing)
+    assert landing.stored == [["0"], ["1"]]
     assert is_at_rest(vendor)
