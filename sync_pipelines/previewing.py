@@ -154,7 +154,8 @@ class Look:
             return Choice()
         begun = Checkpoint(reading=Reading(id="preview", full=True, started_at=now))
         try:
-            selection = select(own, self.crm_object, self.schema, begun, plan.custom)
+            key = self.project.settings.transform_key
+            selection = select(own, self.crm_object, self.schema, begun, plan.custom, hash_key=key)
         except ConfigurationError as problem:
             return Choice(notices=(f"A run would fail: {problem}",))
         return Choice(selection, (_ALL, _FROM_NOW) if own.history is not None else (_ALL,))

@@ -133,9 +133,11 @@ def sync_object(
         if work.first is None:
             known, reread = follow(refill, known, vendor.check_stop, tally, observe)
             log_changes(work, landing, plan, known, tally)
-        all_marks = marks, selecting.mark_of(work.declared, plan.custom)
+        all_marks = marks, selecting.mark_of(work.declared, plan.custom, work.hash_key)
         checkpoint = begin(work, known, all_marks, vendor, tally.account_id, reread=reread)
-        selection = selecting.select(work.declared, work.crm_object, schema, checkpoint, plan.custom)
+        selection = selecting.select(
+            work.declared, work.crm_object, schema, checkpoint, plan.custom, hash_key=work.hash_key
+        )
         plan = replace(plan, fields=selecting.with_fields(plan.fields, selection))
         chunks = chunk_plan_of(work, ruling, table, plan, checkpoint.seed or checkpoint.fingerprint)
         read = _Read(

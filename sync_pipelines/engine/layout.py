@@ -83,7 +83,7 @@ def plan_fields(
         rule = resolved[each.name] or account.same_name(each.name)
         if rule is None and each.required:
             raise ConfigurationError(_unmapped(each, declared, provider))
-        custom.append(CustomColumn(column, account.spelled(rule) if rule else None, each.required))
+        custom.append(CustomColumn(column, account.spelled(rule) if rule else None, each.required, each.type))
     rules = {item.column: [item.rule] for item in custom if item.rule}
     if additional:
         rules[ADDITIONAL_COLUMN.name] = list(additional.values())
