@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -36,6 +37,7 @@ from sync_pipelines.settings import Settings, environment_variables, read_settin
 from sync_pipelines.spending import Spending
 from sync_pipelines.store import Store
 from sync_pipelines.together import Together
+from sync_pipelines.vendor_names import fields_elsewhere, vendors_name
 
 
 def ignore(step: str) -> None:
@@ -78,7 +80,8 @@ class Project:
         """Opened at its first use, so that a code location loads while the store is down."""
         with self._lock:
             if self._store is None:
-                self._store = Store(self.settings.require_store_url(), self.settings.key_ring)
+                own_name = partial(vendors_name, self.providers)
+                self._store = Store(self.settings.require_store_url(), self.settings.key_ring, own_name)
             return self._store
 
     def close(self) -> None:
@@ -298,6 +301,9 @@ class Project:
         """For each (object, customer) what is to be done."""
         declared = {name: self.declared(sync, name) for name, _ in wanted}
         known, provider = self.sync(sync), self.provider_of(self.sync(sync))
+        elsewhere = {
+            name: fields_elsewhere(self.configuration, self.providers, known, item) for name, item in declared.items()
+        }
         mappings = self.store.mappings.current_of(
             known.provider, [item.object for item in declared.values()], list(connections)
         )
@@ -314,6 +320,7 @@ class Project:
                 chunk_rows=self.settings.chunk_rows,
                 due_at=due_at.get(customer),
                 hash_key=self.settings.transform_key,
+                elsewhere=elsewhere[name],
             )
             for name, customer in wanted
         ]

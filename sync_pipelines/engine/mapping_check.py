@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Collection, Iterator
 from collections.abc import Mapping as MappingOf
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from sync_pipelines.engine.layout import AccountFields, resolve_mapping
@@ -39,12 +39,18 @@ class Findings:
     unmapped: tuple[str, ...] = ()
 
 
-def check_mapping(declared: SyncObject, provider: str, mapping: Mapping, schema: ObjectSchema) -> Findings:
-    """ConfigurationError naming fields and fixes when one of the customer's rules can never work on this account."""
-    found = examine(declared, provider, mapping, schema, only=mapping.fields.keys())
+def check_mapping(
+    declared: SyncObject, provider: str, mapping: Mapping, schema: ObjectSchema, *, kept: Collection[str] = ()
+) -> Findings:
+    """ConfigurationError naming fields and fixes when one of the customer's rules can never work on this account.
+
+    `kept`: fields whose rule is the one of before; what is wrong with it is a warning, as it hinders no other change.
+    """
+    found = examine(declared, provider, mapping, schema, only=mapping.fields.keys() - set(kept))
     if found.errors:
         raise ConfigurationError("\n".join(found.errors))
-    return found
+    before = examine(declared, provider, mapping, schema, only=kept)
+    return replace(found, warnings=(*found.warnings, *before.errors, *before.warnings))
 
 
 def examine(
