@@ -15,10 +15,10 @@ from sync_pipelines.config.by_api import Documents, load_documents
 from sync_pipelines.config.loading import OWN_TRANSFORMS
 from sync_pipelines.config.snapshot import parts_of
 from sync_pipelines.destinations import open_destination
-from sync_pipelines.engine.inbound import Describe, Work
+from sync_pipelines.engine.inbound import Work
 from sync_pipelines.engine.layout import table_of
 from sync_pipelines.engine.schema_policy import SchemaMemory
-from sync_pipelines.engine.side_by_side import Session, Surroundings, sync_side_by_side
+from sync_pipelines.engine.side_by_side import Surroundings, sync_side_by_side
 from sync_pipelines.engine.stopping import Stops
 from sync_pipelines.http_client.client import VendorSession
 from sync_pipelines.http_client.keeping import KeptSessions, kept_sessions
@@ -347,20 +347,13 @@ class Project:
             lease=lambda work: self.store.leases.hold(
                 work.application_id, work.sync.name, work.connection.customer_id, work.declared.object
             ),
-            describe=self._describe,
+            describe=lambda work, session: lambda crm_object: session.ask(work.provider.describe(crm_object)),
             observe=observe,
             stops=self.stops,
             record=record,
             held=lambda work: holds.get(work.connection.id),
             memory=lambda work: memories.get((work.declared.object, work.connection.id)),
         )
-
-    def _describe(self, work: Work, session: Session) -> Describe:
-        def describe(crm_object: CrmObject) -> ObjectSchema:
-            schema: ObjectSchema = session.ask(work.provider.describe(crm_object))
-            return schema
-
-        return describe
 
     def scope_of(self, sync: Sync, declared: SyncObject, customer_id: str) -> Scope:
         """Whose rows of which object."""

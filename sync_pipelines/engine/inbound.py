@@ -116,9 +116,7 @@ def sync_object(
     observe("described")
     table = table_of(work.sync, work.declared, work.crm_object)
     plan = plan_fields(work.declared, work.crm_object, schema, work.provider.name, work.mapping)
-    _tell_missing(plan, ruling, tally)
-    for name, reason in unused_rules(work.declared, work.provider.name, work.mapping, work.elsewhere).items():
-        tally.notice(f"The rule for {name} is kept and not used: {reason}.")
+    _tell_without_effect(work, plan, ruling, tally)
     with destination.open(work.scope, table, work.run_id, observe) as landing:
         known = landing.checkpoint or Checkpoint()
         same_account(known, tally.account_id)
@@ -139,9 +137,7 @@ def sync_object(
             log_changes(work, landing, plan, known, tally)
         all_marks = marks, selecting.mark_of(work.declared, plan.custom, work.hash_key)
         checkpoint = begin(work, known, all_marks, vendor, tally.account_id, reread=reread)
-        selection = selecting.select(
-            work.declared, work.crm_object, schema, checkpoint, plan.custom, hash_key=work.hash_key
-        )
+        selection = selecting.select(work.declared, work.crm_object, schema, checkpoint, plan.custom, work.hash_key)
         plan = replace(plan, fields=selecting.with_fields(plan.fields, selection))
         chunks = chunk_plan_of(work, ruling, table, plan, checkpoint.seed or checkpoint.fingerprint)
         read = _Read(
@@ -164,7 +160,9 @@ def sync_object(
         tally.notice(notice.message)
 
 
-def _tell_missing(plan: FieldPlan, ruling: Ruling, tally: Tally) -> None:
+def _tell_without_effect(work: Work, plan: FieldPlan, ruling: Ruling, tally: Tally) -> None:
+    for name, reason in unused_rules(work.declared, work.provider.name, work.mapping, work.elsewhere).items():
+        tally.notice(f"The rule for {name} is kept and not used: {reason}.")
     for name in plan.missing:
         if name not in ruling.left_out:
             tally.notice(

@@ -84,10 +84,15 @@ def mark_of(declared: SyncObject, custom: Sequence[CustomColumn], hash_key: Secr
     if declared.filter is None and declared.history is None:
         return ""
     leaving = declared.leaving if declared.filter is not None else ""
-    criteria = [declared.filter, declared.history.where if declared.history is not None else None]
-    names = [leaf.field for each in criteria if each for leaf in leaves(each) if isinstance(leaf, Condition)]
-    parts = (declared.filter, leaving, declared.history, [_mark_of_field(name, custom, hash_key) for name in names])
+    fields = [_mark_of_field(name, custom, hash_key) for name in asked_for(declared)]
+    parts = (declared.filter, leaving, declared.history, fields)
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:24]
+
+
+def asked_for(declared: SyncObject) -> list[str]:
+    """The fields that filter and history name, as they are written there."""
+    criteria = [declared.filter, declared.history.where if declared.history is not None else None]
+    return [leaf.field for each in criteria if each for leaf in leaves(each) if isinstance(leaf, Condition)]
 
 
 def _mark_of_field(name: str, custom: Sequence[CustomColumn], hash_key: Secret | None) -> str | None:

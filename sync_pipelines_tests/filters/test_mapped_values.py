@@ -1,5 +1,7 @@
 """Filters on fields of the custom schema, of which a customer's rule makes another value than the vendor has."""
 
+from sync_pipelines.config.rules import rules_from
+from sync_pipelines.mapping_changes import STORED, VENDOR, plan_change
 from sync_pipelines.previewing import preview
 from sync_pipelines_tests.filters.scene import VENDORS, Scene
 
@@ -9,6 +11,14 @@ SCHEMA = {"version": 1, "fields": ["segment", {"name": "size", "type": "numeric"
 def mapped(way, **values):
     otherwise = {"name": "value_mapping", "values": values, "otherwise": "null"}
     return {"segment": {"source": way.field, "transform": otherwise}}
+
+
+def plan_of(place, way, **changes):
+    known = place.project.store.mappings.current(way.customer, way.provider, "contact")
+    rules = {**known.fields, **rules_from(changes)}
+    connection = place.project.store.connections.get(way.customer, way.provider)
+    (effect,) = plan_change(place.project, connection, "contact", rules, schema=None).effects
+    return effect
 
 
 class Mapped(Scene):
@@ -56,6 +66,8 @@ def test_a_preview_judges_by_what_it_shows(place, way):
     id = scene.inside[0]
     shown = preview(place.project, "crm", "contact", way.customer, record=id)
     assert shown.records[0].verdict.unmet == ('segment equals "platinum" (it has "gold")',)
+    assert plan_of(place, way, **mapped(way, Chosen="platinum")).source == VENDOR
+    assert plan_of(place, way, size=way.field).source == STORED
     changes = mapped(way, Chosen="platinum")
     shown = preview(place.project, "crm", "contact", way.customer, record=id, changes=changes)
     assert shown.records[0].verdict.kept
