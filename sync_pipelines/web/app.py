@@ -26,7 +26,9 @@ log = logging.getLogger(__name__)
 Endpoint: TypeAlias = Callable[[Visit], Page | Go]
 
 ROUTES: Final[tuple[tuple[str, str, Endpoint], ...]] = (
-    ("GET", "/open/{token}", logging_in.open_link),
+    ("HEAD", "/open/{token}", logging_in.show_link),
+    ("GET", "/open/{token}", logging_in.show_link),
+    ("POST", "/open/{token}", logging_in.open_link),
     ("GET", "/", status.home),
     ("POST", "/test", status.test),
     ("POST", "/authorize", logging_in.authorize),
@@ -46,10 +48,17 @@ STATIC: Final = {"connect.css": "text/css", "connect.js": "text/javascript", "co
 def create_pages(project: Project) -> Starlette:
     """The pages of an opened project, to be mounted at /connect."""
     render = _renderer()
-    routes = [Route(path, _page(project, endpoint, render), methods=[method]) for method, path, endpoint in ROUTES]
+    routes = [_route(method, path, _page(project, endpoint, render)) for method, path, endpoint in ROUTES]
     routes += [Route(f"/{name}", _file(name, kind)) for name, kind in STATIC.items()]
     nowhere = _page(project, _nowhere, render)
     return Starlette(routes=routes, exception_handlers={404: nowhere, 405: nowhere})
+
+
+def _route(method: str, path: str, page: Callable[..., Awaitable[Response]]) -> Route:
+    route = Route(path, page, methods=[method])
+    # Starlette would have GET's pages answer HEAD too, and one of them takes what a vendor gave.
+    route.methods = {method}
+    return route
 
 
 def _renderer() -> Environment:
@@ -111,6 +120,7 @@ def _visit(project: Project, site: Site, request: Request, body: bytes) -> Visit
         form=form,
         cookies=request.cookies,
         embedded=request.headers.get("sec-fetch-dest") == "iframe",
+        from_elsewhere=request.headers.get("sec-fetch-site", "same-origin") != "same-origin",
     )
 
 

@@ -41,7 +41,8 @@ class Go:
 
 @dataclass(frozen=True, kw_only=True)
 class Visit:
-    """`parts`: of the path. `form`: what was sent in the body."""
+    """`parts`: of the path. `form`: what was sent in the body. `from_elsewhere`: by another site's page, or by none, as
+    far as the browser tells."""
 
     project: Project
     site: Site
@@ -50,6 +51,7 @@ class Visit:
     form: Mapping[str, str]
     cookies: Mapping[str, str]
     embedded: bool = False
+    from_elsewhere: bool = False
 
     def cookie(self, name: str) -> str | None:
         return self.cookies.get(self.site.named(name)) or None
