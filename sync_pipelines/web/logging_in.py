@@ -66,6 +66,7 @@ def _no_link(visit: Visit, refusal: NoSession) -> Problem:
         "This link does not work any more",
         f"{text} Go back to {said(visit.site)} and open it from there again.",
         again=False,
+        stranger=True,
     )
 
 
@@ -94,9 +95,8 @@ def _who_begins(visit: Visit) -> ConnectSession:
     try:
         return visit.project.store.connect_sessions.take_over(token)
     except NoSession:
-        raise Problem(
-            401, "This page has ended", "Close this window, load the page again and repeat it.", again=False
-        ) from None
+        text = "Close this window, load the page again and repeat it."
+        raise Problem(401, "This page has ended", text, again=False, stranger=True) from None
 
 
 def callback(visit: Visit) -> Page | Go:
@@ -131,7 +131,7 @@ def _who_comes_back(visit: Visit) -> ConnectSession:
             "ended": "It took too long. Begin again.",
         }
         text = texts.get(refusal.reason, "This answer was used before, or was never asked for. Begin again.")
-        raise Problem(400, "Nothing was connected", text, again=visit.has_session) from None
+        raise Problem(400, "Nothing was connected", text, again=visit.has_session, stranger=True) from None
     if session.provider not in visit.project.providers:
         raise Problem(404, "Nothing was connected", "What you wanted to connect is not there any more.", again=False)
     if visit.has_session and visit.session.customer_id != session.customer_id:
@@ -181,7 +181,7 @@ def confirm(visit: Visit) -> Page | Go:
     try:
         session = visit.project.store.connect_sessions.of_attempt(cookie or "")
     except NoSession:
-        raise Problem(401, "Nothing was changed", "It took too long. Begin again.") from None
+        raise Problem(401, "Nothing was changed", "It took too long. Begin again.", stranger=True) from None
     visit.guard(of_attempt=True)
     pending = visit.project.store.connect_sessions.take_pending(session)
     if pending is None:
