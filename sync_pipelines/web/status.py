@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sync_pipelines.connecting import account_of, syncs_of
+from sync_pipelines.connecting import account_of
+from sync_pipelines.covering import syncs_covering
 from sync_pipelines.model.connection import Connection
 from sync_pipelines.model.errors import SyncError
 from sync_pipelines.model.sync import Sync, SyncObject
@@ -96,7 +97,7 @@ def test(visit: Visit) -> Go:
 
 
 def _lines(visit: Visit, connection: Connection | None) -> list[SyncLine]:
-    syncs = syncs_of(visit.project, visit.session.customer_id, visit.provider.name)
+    syncs = syncs_covering(visit.project, visit.session.customer_id, visit.provider.name)
     still = visit.project.store.lifecycle.standing_still(connection.id) if connection else frozenset()
     return [_line(visit, sync, connection, paused=sync.name in still) for sync in syncs]
 
