@@ -3,13 +3,16 @@
 import uuid
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sync_pipelines.cli.printing import console, print_json, say, table
 from sync_pipelines.cli.steer import Customers, Name, whoami
 from sync_pipelines.model.run import SyncRun
+
+if TYPE_CHECKING:
+    from sync_pipelines.store.requests import Request
 
 STATUSES = ("success", "error", "skipped", "cancelled")
 NUMBERS = ("created", "updated", "same", "deleted", "skipped", "rejected", "misfits", "calls", "s")
@@ -78,13 +81,27 @@ def trigger(
         project.refuse_unapplied(name)
         project.plan(name)
         project.store.lifecycle.refuse_archived(name)
-        project.store.due.request(name, customers=customers, objects=objects or None, full=full, actor=whoami())
-        paused = project.store.lifecycle.state(name).state == "paused"
-    when = f"it starts when the sync is resumed: `sync-pipelines resume {name}`" if paused else _SOON
-    say(f"{name} is due for {len(customers)} customer(s); {when}.")
+        store = project.store
+        asked = store.due.ask(name, customers=customers, objects=objects or None, full=full, actor=whoami())
+        request, paused = store.requests.get(asked.id), store.lifecycle.state(name).state == "paused"
+    say(f"{name} is due for {len(customers)} customer(s).")
+    if request is None or request.paused + request.expired < len(customers):
+        say("Dagster starts it at the sensor's next look.")
+    if request is not None:
+        _say_who_waits(request, whole=paused)
 
 
-_SOON = "Dagster starts it at the sensor's next look"
+def _say_who_waits(request: "Request", *, whole: bool) -> None:
+    name = request.sync
+    if request.paused and whole:
+        say(f"For {request.paused} it starts when the sync is resumed: `sync-pipelines resume {name}`.")
+    elif request.paused:
+        say(f"For {request.paused} it starts when they are resumed: `sync-pipelines resume {name} --customer ...`.")
+    if request.expired:
+        say(
+            f"For {request.expired} it starts when they have connected again: `sync-pipelines health {name}` tells "
+            "who and why."
+        )
 
 
 def runs(  # noqa: PLR0913 - each is a filter

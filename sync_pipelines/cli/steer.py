@@ -57,14 +57,30 @@ def pause(name: Name, customer: Customers = None, reason: Reason = "") -> None:
     )
 
 
-def resume(name: Name, customer: Customers = None) -> None:
+def resume(
+    name: Name,
+    customer: Customers = None,
+    everyone: Annotated[
+        bool, typer.Option("--all", help="Also those customers who were paused one by one with --customer.")
+    ] = False,
+) -> None:
     """Go on with a paused sync. What became due meanwhile runs once."""
     from sync_pipelines.project import opened
 
+    if everyone and customer:
+        raise typer.BadParameter("--all and --customer do not go together")
     with opened(with_store=True) as project:
         project.plan(name)
-        going = project.store.lifecycle.resume(name, customer, actor=whoami())
-    say(f"{name} goes on for {len(going)} customer(s); what is due starts at the sensor's next look.")
+        done = project.store.lifecycle.resume(name, customer, everyone=everyone, actor=whoami())
+    if going := len(done.customers) - len(done.still_paused):
+        say(f"{name} goes on for {going} customer(s); what is due starts at the sensor's next look.")
+    if done.still_paused and customer:
+        say(f"{name} itself is paused: they go on with `sync-pipelines resume {name}`.")
+    elif done.still_paused:
+        say(
+            f"{len(done.still_paused)} customer(s) stay paused, as they were paused one by one: --customer or --all "
+            "lets them go on."
+        )
 
 
 def cancel(name: Name, customer: Customers = None) -> None:
