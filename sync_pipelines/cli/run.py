@@ -1,6 +1,7 @@
 """Running syncs from the shell and looking at what ran."""
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +13,7 @@ from sync_pipelines.cli.steer import Customers, Name, whoami
 from sync_pipelines.model.run import SyncRun
 
 if TYPE_CHECKING:
+    from sync_pipelines.store import Store
     from sync_pipelines.store.requests import Request
 
 STATUSES = ("success", "error", "skipped", "cancelled")
@@ -36,7 +38,10 @@ def sync(
         typer.Option(min=1, max=10_000, help="A test run: load at most so many records of each object, delete none."),
     ] = None,
 ) -> None:
-    """Run a sync now, in this process, and show what became of every customer. Exit code 1 if one failed."""
+    """Run a sync now, in this process, and show what became of every customer. Exit code 1 if one failed.
+
+    Ctrl-C stops it, `sync-pipelines cancel` does not; what was stored stays.
+    """
     from sync_pipelines.project import opened
 
     if first is not None and full:
@@ -49,6 +54,7 @@ def sync(
         if not customers:
             say(f"Nobody is connected to {declared.provider} yet: see `sync-pipelines connect --help`.")
             raise typer.Exit(1)
+        _say_paused(project.store, name, customers)
         run_id = uuid.uuid4().hex
         finished: list[SyncRun] = []
         with console.status("") as status:
@@ -64,6 +70,16 @@ def sync(
         say(f"A test run of at most {first:,} records of each object; the next run reads the whole history.")
     if any(run.status == "error" for run in finished):
         raise typer.Exit(1)
+
+
+def _say_paused(store: "Store", name: str, customers: Sequence[str]) -> None:
+    state = store.lifecycle.state(name)
+    alone = [each for each in store.due.list(name) if each.paused_at is not None and each.customer_id in customers]
+    if state.state == "paused":
+        why = f" ({state.reason})" if state.reason else ""
+        say(f"{name} is paused{why}. What is run by hand runs all the same.", style="yellow")
+    elif alone:
+        say(f"{name} is paused for {len(alone)} of these customers. What is run by hand runs all the same.", "yellow")
 
 
 def trigger(
@@ -133,6 +149,8 @@ def runs(  # noqa: PLR0913 - each is a filter
             since=None if since is None else since.replace(tzinfo=since.tzinfo or UTC),
             limit=limit,
         )
+        if sync_name is not None and not found:
+            project.sync(sync_name)
     if as_json:
         print_json([_for_programs(run) for run in found])
         return

@@ -85,6 +85,7 @@ def test_sync_ends_with_one_when_a_customer_failed_and_the_others_are_done(cli, 
     ("line", "says"),
     [
         ("sync nothing", "There is no sync named nothing. Known are: crm."),
+        ("runs --sync nothing", "There is no sync named nothing. Known are: crm."),
         ("sync crm --customer nobody", "no connection of nobody to salesforce"),
         ("sync crm --object Nothing", "has no object Nothing"),
         ("mapping show nobody salesforce", "nobody"),
@@ -223,6 +224,11 @@ def test_a_sync_is_steered_from_the_command_line(cli, place):
     assert code == 0
     assert "crm is paused for 2 customer(s)" in text
     assert "the warehouse moves" in cli("state")[1]
+    (told,) = json.loads(cli("state --json")[1])
+    assert (told["sync"], told["state"], told["reason"]) == ("crm", "paused", "the warehouse moves")
+    assert (
+        "crm is paused (the warehouse moves). What is run by hand runs all the same." in cli(f"sync crm -c {ACME}")[1]
+    )
     assert "it starts when the sync is resumed" in cli("trigger crm")[1]
     assert store.due.claim() == []
     assert "crm goes on for 2 customer(s)" in cli("resume crm")[1]
