@@ -54,6 +54,8 @@ def gather(engine: Engine, name_of: Callable[[str, str], str]) -> None:
         for (provider, name), names in _several(database, name_of).items():
             others = [each for each in names if each != name]
             if others:
+                # Who saves or gathers meanwhile waits.
+                database.execute(text("LOCK TABLE mappings IN SHARE ROW EXCLUSIVE MODE"))
                 database.execute(_GATHER, {"provider": provider, "name": name, "names": names, "others": others})
 
 
