@@ -156,7 +156,7 @@ def _reader(formats: Sequence[str], zone: tzinfo) -> Callable[[Any], _Moment | N
 
 
 def _by_iso(value: Any, zone: tzinfo) -> _Moment | None:
-    if not isinstance(value, str) or value.isdecimal():
+    if not isinstance(value, str) or (value.isdecimal() and not _DATE_ONLY.fullmatch(value)):
         return to_timestamp(value)
     try:
         moment = datetime.fromisoformat(value)
