@@ -120,7 +120,8 @@ def check_transforms(
         )
     for constant in kind.options.model_validate(_exact(last.options)).constants():
         try:
-            CASTS[column_type].value(constant)
+            if constant is not None:
+                CASTS[column_type].value(constant)
         except Misfit as misfit:
             raise ConfigurationError(
                 f"{kind.name}: {to_text(constant)} {misfit}, which a column of type {column_type} needs: write another "
