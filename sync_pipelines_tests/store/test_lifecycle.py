@@ -66,7 +66,7 @@ class TestStates:
         later = now + 3 * EVERY + MINUTE
         assert claimed(due, later) == []
 
-        assert lifecycle.resume("crm", actor="dana") == ("acme", "globex")
+        assert lifecycle.resume("crm", actor="dana").customers == ("acme", "globex")
         (claim,) = due.claim(later)
         assert claim.customers == ("acme", "globex")
         due.done(claim.id, [Outcome(customer_id=customer) for customer in claim.customers], later)
@@ -88,10 +88,41 @@ class TestStates:
         lifecycle.resume("crm", ["acme"])
         assert claimed(due, now) == ["acme"]
 
-    def test_resuming_a_sync_takes_along_who_was_paused_alone(self, due, lifecycle, planned, now):
+    @pytest.mark.parametrize("whole", [False, True])
+    def test_resuming_a_sync_leaves_who_was_paused_alone_unless_everyone_is_meant(
+        self, due, lifecycle, planned, now, whole
+    ):
         lifecycle.pause("crm", ["acme"])
-        assert lifecycle.resume("crm") == ("acme",)
-        assert claimed(due, now) == ["acme", "globex"]
+        if whole:
+            lifecycle.pause("crm")
+            assert lifecycle.resume("crm", ["globex"]).still_paused == ("globex",)
+        done = lifecycle.resume("crm")
+        assert (done.customers, done.still_paused) == (("acme", "globex"), ("acme",))
+        assert claimed(due, now) == ["globex"]
+        assert lifecycle.resume("crm", everyone=True).still_paused == ()
+        assert claimed(due, now) == ["acme"]
+
+    def test_a_request_tells_for_how_many_it_waits_and_for_what(self, store, due, lifecycle, connect, planned, now):
+        connect("hooli")
+        due.plan([sync_of()], now=now)
+        store.connections.set_status(store.connections.get("hooli", "salesforce"), "expired", "access was revoked")
+        lifecycle.pause("crm", ["acme"])
+        asked = due.ask("crm", now=now)
+
+        def stands():
+            found = store.requests.get(asked.id)
+            return found.waiting, found.running, found.paused, found.expired
+
+        assert stands() == (3, 0, 1, 1)
+        (claim,) = due.claim(now)
+        assert stands() == (2, 1, 1, 1)
+        due.done(claim.id, [Outcome(customer_id="globex")], now)
+        assert stands() == (2, 0, 1, 1)
+        lifecycle.pause("crm")
+        assert stands() == (2, 0, 2, 0)
+        lifecycle.resume("crm", everyone=True)
+        connect("hooli")
+        assert stands() == (2, 0, 0, 0)
 
     def test_pausing_a_stranger_changes_nothing(self, due, lifecycle, planned, now):
         with pytest.raises(ConfigurationError, match="does not cover initech"):
