@@ -1,5 +1,6 @@
 """A change of one customer's mapping: looked at before it is saved, saved, and carried out by the next run."""
 
+from collections.abc import Collection, Sequence
 from collections.abc import Mapping as MappingOf
 from dataclasses import dataclass
 from datetime import timedelta
@@ -8,13 +9,14 @@ from typing import Final
 from sync_pipelines.covering import Covered, mappable_objects
 from sync_pipelines.engine.exposure import exposed
 from sync_pipelines.engine.layout import ADDITIONAL_COLUMN, AccountFields, resolve_mapping, schema_columns, unused_rules
-from sync_pipelines.engine.mapping_check import check_mapping
+from sync_pipelines.engine.mapping_check import check_mapping, check_unasked
 from sync_pipelines.engine.selecting import asked_for
 from sync_pipelines.model.connection import Connection
 from sync_pipelines.model.errors import ConfigurationError, SyncError
 from sync_pipelines.model.mapping import FieldRule, Mapping, SchemaField
 from sync_pipelines.model.naming import column_name
 from sync_pipelines.model.provider import ObjectSchema
+from sync_pipelines.model.secret import Secret
 from sync_pipelines.model.sync import APPEND, Sync, SyncObject
 from sync_pipelines.project import Project
 
@@ -90,11 +92,15 @@ def plan_change(
         version=known.version + 1 if known else 1,
         fields=dict(rules),
     )
-    warnings = _unused(declared, known, candidate, restored=restored)
+    kept = _kept(known, candidate)
+    warnings = _unused(declared, candidate, candidate.fields if restored else kept)
     effects: list[Effect] = []
     for sync, item in declared:
-        if schema is not None:
-            warnings += _warnings(item, known, candidate, schema)
+        if schema is None:
+            _refuse_taken(item, known, [name for name in _required(item) if name not in candidate.fields])
+            check_unasked(item, provider, candidate, hash_key=project.settings.transform_key, kept=kept)
+        else:
+            warnings += _warnings(item, known, candidate, schema, project.settings.transform_key)
         warnings += exposed(item, project.crm_object(sync.name, item.object), candidate.fields)
         effects.append(_effect(project, sync, item, known, candidate, schema))
     return MappingPlan(mapping=candidate, effects=tuple(effects), warnings=tuple(dict.fromkeys(warnings)))
@@ -119,19 +125,18 @@ def save_change(
     return saved
 
 
-def _unused(declared: Covered, known: Mapping | None, candidate: Mapping, *, restored: bool) -> list[str]:
-    """What is told of rules that fill nothing. ConfigurationError where such a rule is to be set that no sync takes."""
-    by_sync = {sync.name: unused_rules(item, candidate.provider, candidate) for sync, item in declared}
-    reasons = {name: reason for found in by_sync.values() for name, reason in found.items()}
-    nowhere = {name for name in reasons if all(name in found for found in by_sync.values())}
-    if refused := sorted(nowhere - _kept(known, candidate)) if not restored else []:
+def _unused(declared: Covered, candidate: Mapping, kept: Collection[str]) -> list[str]:
+    """What is told of rules that fill nothing. ConfigurationError where no sync takes one that is not among `kept`."""
+    by_item = [unused_rules(item, candidate.provider, candidate) for _, item in declared]
+    reasons = {name: reason for found in by_item for name, reason in found.items()}
+    nowhere = {name for name in reasons if all(name in found for found in by_item)}
+    if refused := sorted(nowhere.difference(kept)):
         fields = {field.name: None for _, item in declared if item.custom_schema for field in item.custom_schema.fields}
         told = ", ".join(dict.fromkeys(reasons[name] for name in refused))
         raise ConfigurationError(f"This cannot be mapped: {told}. The fields are {', '.join(fields)}.")
     warnings = [f"The rule for {name} is kept and not used: {reasons[name]}." for name in sorted(nowhere)]
-    for sync, item in declared:
+    for (sync, item), found in zip(declared, by_item, strict=True):
         here = {field.name for field in item.custom_schema.fields} if item.custom_schema else set()
-        found = by_sync[sync.name]
         warnings += [f"{sync.name}: {found[name]}." for name in sorted(here & found.keys() - nowhere)]
     return warnings
 
@@ -142,13 +147,26 @@ def _kept(known: Mapping | None, candidate: Mapping) -> set[str]:
     return {name for name, rule in candidate.fields.items() if before.get(name) == rule}
 
 
-def _warnings(item: SyncObject, known: Mapping | None, candidate: Mapping, schema: ObjectSchema) -> list[str]:
-    found = check_mapping(item, candidate.provider, candidate, schema, kept=_kept(known, candidate))
-    taken = [name for name in found.unmapped if known is not None and name in known.fields]
+def _required(item: SyncObject) -> list[str]:
+    """Fields of the custom schema that must be mapped and have no default of the developer's."""
+    fields = item.custom_schema.fields if item.custom_schema else ()
+    return [each.name for each in fields if each.required and not each.sources]
+
+
+def _refuse_taken(item: SyncObject, known: Mapping | None, unmapped: Sequence[str]) -> None:
+    taken = [name for name in unmapped if known is not None and name in known.fields]
     if taken:
         raise ConfigurationError(
             f"{', '.join(taken)} of {item.object} must be mapped: give another vendor field instead of none."
         )
+
+
+def _warnings(
+    item: SyncObject, known: Mapping | None, candidate: Mapping, schema: ObjectSchema, hash_key: Secret | None
+) -> list[str]:
+    kept = _kept(known, candidate)
+    found = check_mapping(item, candidate.provider, candidate, schema, hash_key=hash_key, kept=kept)
+    _refuse_taken(item, known, found.unmapped)
     unmapped = [
         f"The required field {name} is not mapped yet: {item.object} of this customer is not synced until it is."
         for name in found.unmapped

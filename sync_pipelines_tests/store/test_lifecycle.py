@@ -5,7 +5,7 @@ import pytest
 from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.sync import Override, Schedule
 from sync_pipelines.store import Outcome
-from sync_pipelines.store.treatment import PROBE, TREATMENTS
+from sync_pipelines.store.treatment import TREATMENTS
 from sync_pipelines_tests.store.conftest import sync_of
 
 MINUTE = timedelta(minutes=1)
@@ -210,19 +210,21 @@ class TestErrorState:
     def test_persistent_failure_is_an_error_that_is_looked_at_rarely(
         self, store, due, lifecycle, planned, now, error_type
     ):
-        most = TREATMENTS[error_type].error_after
+        treatment = TREATMENTS[error_type]
+        most = max(treatment.error_after, treatment.lasting // EVERY + 1)
         fails(due, now, most - 1, error_type=error_type, error_message="contact: the door is shut", retry=False)
         assert line(due).error_since is None
         last = fails(due, line(due).next_at, 1, error_type=error_type, error_message="contact: shut", retry=False)
 
         assert (line(due).error_since, line(due).attempts) == (last, most)
-        assert line(due).next_at == last + PROBE
+        looked_at = line(due).next_at
+        assert last + 0.75 * treatment.probe <= looked_at <= last + treatment.probe
         state = lifecycle.state("crm")
         assert (state.state, state.reason, state.in_error) == ("error", "contact: shut", 1)
         assert store.connections.get("acme", "salesforce").status == "error"
 
-        (claim,) = due.claim(last + PROBE)
-        due.done(claim.id, [Outcome(customer_id="acme")], last + PROBE)
+        (claim,) = due.claim(looked_at)
+        due.done(claim.id, [Outcome(customer_id="acme")], looked_at)
         assert (line(due).error_since, line(due).attempts, line(due).error_type) == (None, 0, None)
         assert lifecycle.state("crm").state == "active"
         assert store.connections.get("acme", "salesforce").status == "connected"
