@@ -1,5 +1,6 @@
 """The outbox: what is told, to whom, and that it is written with what it tells of."""
 
+import threading
 from dataclasses import replace
 from datetime import timedelta
 
@@ -9,6 +10,7 @@ from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.event import EVENT_TYPES, Event
 from sync_pipelines.model.run import Counts, SyncRun
 from sync_pipelines.store import Outcome, events
+from sync_pipelines.store.deliveries import Attempt
 from sync_pipelines_tests.store.conftest import sync_of
 from sync_pipelines_tests.store.test_retention import KEEP
 
@@ -294,3 +296,73 @@ def test_deleting_an_endpoint_takes_its_deliveries(store, database, listening, r
         assert connection.execute("SELECT count(*) FROM deliveries").fetchone() == (0,)
     with pytest.raises(ConfigurationError, match="There is no endpoint"):
         store.endpoints.get(endpoint.id)
+
+
+def counted(found, name):
+    return [subject["counts"][name] for _, _, subject in found]
+
+
+def test_changes_that_a_vendor_told_are_told_once_in_ten_seconds_until_that_is_sent(store, listening, told, run, now):
+    """What comes while an event is being sent is in the next one, and an endpoint made meanwhile misses nothing."""
+    begins = now.replace(second=0, microsecond=0)
+
+    def tell(second, **counts):
+        ended = begins + timedelta(seconds=second)
+        one = run(run_id="live-1", due_at=None, started_at=ended, finished_at=ended, counts=Counts(**counts))
+        store.vendor_events.applied([], [one, replace(one, object="account"), replace(one, customer_id="brightwater")])
+
+    tell(0, updated=1)
+    endpoint, others = listening(["sync.completed"], customer_id="acme"), listening(["sync.error"])
+    tell(1, read=5, unchanged=5)
+    tell(2, read=2, updated=2)
+    later = listening(["sync.completed"], customer_id="acme")
+    tell(4, read=3, created=3)
+    for each in (endpoint, later):
+        assert [(type, customer) for type, customer, _ in told(each)] == [("sync.completed", "acme")] * 2
+        assert {subject["object"] for _, _, subject in told(each)} == {"contact", "account"}
+        assert (counted(told(each), "updated"), counted(told(each), "created")) == ([2, 2], [3, 3])
+    assert told(others) == []
+    subject = told(endpoint)[0][2]
+    assert (subject["execution_id"], subject["started_at"], subject["finished_at"]) == (
+        "live-1", (begins + timedelta(seconds=2)).isoformat(), (begins + timedelta(seconds=4)).isoformat()
+    )  # fmt: skip
+
+    assert store.deliveries.claim(9, begins + timedelta(seconds=9)) == []
+    taken = store.deliveries.claim(9, begins + timedelta(seconds=10))
+    assert {parcel.event.subject["counts"]["created"] for each in taken for parcel in each.parcels} == {3}
+    tell(7, updated=1)
+    assert counted(told(endpoint), "updated") == [2, 2, 1, 1]
+    tell(11, updated=1)
+    tell(12, updated=1)
+    assert counted(told(endpoint), "updated") == [2, 2, 1, 1, 2, 2]
+
+
+def test_what_is_added_to_an_event_and_what_takes_it_to_send_it_wait_for_each_other(store, listening, told, run, now):
+    endpoint, failures = listening(["sync.completed"]), []
+    begins = now.replace(second=0, microsecond=0)
+
+    def tell(number):
+        one = run(run_id="live-1", finished_at=begins, due_at=None, counts=Counts(updated=1), object=f"object-{number}")
+        for _ in range(25):
+            store.vendor_events.applied([], [one])
+
+    def guarded(number):
+        try:
+            tell(number)
+        except Exception as problem:
+            failures.append(problem)
+
+    threads = [threading.Thread(target=guarded, args=[number]) for number in range(3)]
+    for thread in threads:
+        thread.start()
+    sent, at = [], begins + timedelta(seconds=10)
+    while True:
+        still = any(thread.is_alive() for thread in threads)
+        claimed = store.deliveries.claim(9, at)
+        for each in claimed:
+            sent += [parcel.event.subject["counts"]["updated"] for parcel in each.parcels]
+            store.deliveries.record(each, Attempt(at=at, seconds=0, delivered=True, status=200, next_at={}))
+        if not still and not claimed:
+            break
+    assert failures == []
+    assert sum(sent) == sum(counted(told(endpoint), "updated")) == 75
