@@ -1,5 +1,6 @@
 """The outbox: what is told, to whom, and that it is written with what it tells of."""
 
+import json
 import threading
 from dataclasses import replace
 from datetime import timedelta
@@ -243,15 +244,47 @@ def test_urls_and_secrets_are_sealed_shown_never_and_opened_by_every_key_of_the_
         open_store("another").endpoints.rotate(hook.id, timedelta(0))
 
 
-def test_after_a_rotation_both_secrets_sign_until_the_overlap_is_over(store, listening):
+def test_after_a_rotation_every_secret_signs_until_its_own_end_however_often_it_is_repeated(store, listening):
     endpoint, first = store.endpoints.create(URL, ["sync.error"])
+
+    def signing():
+        return store.endpoints.addresses([endpoint.id])[endpoint.id].signing
+
     second = store.endpoints.rotate(endpoint.id, timedelta(hours=24))
-    assert store.endpoints.addresses([endpoint.id])[endpoint.id].signing == (second, first)
-    third = store.endpoints.rotate(endpoint.id, timedelta(0))
-    assert store.endpoints.addresses([endpoint.id])[endpoint.id].signing == (third,)
-    assert [entry.action for entry in store.audit.list(f"endpoint {endpoint.id}")] == ["rotate", "rotate", "create"]
+    promised = store.endpoints.get(endpoint.id).former_until
+    third = store.endpoints.rotate(endpoint.id, timedelta(hours=48))
+    assert signing() == (third, second, first)
+    store.endpoints.update(endpoint.id, url=f"{URL}/moved")
+    address = store.endpoints.addresses([endpoint.id])[endpoint.id]
+    assert (address.until[1], address.until[0] > promised) == (promised, True)
+
+    latest = store.endpoints.rotate(endpoint.id, timedelta(hours=1))
+    address = store.endpoints.addresses([endpoint.id])[endpoint.id]
+    assert address.signing == (latest, third, second, first)
+    assert set(address.until) == {store.endpoints.get(endpoint.id).former_until}, "a shorter overlap holds for all"
+    assert store.endpoints.rotate(endpoint.id, timedelta(0)) in signing()
+    assert len(signing()) == 1
+    assert {entry.action for entry in store.audit.list(f"endpoint {endpoint.id}")} == {"rotate", "create", "update"}
     with pytest.raises(ConfigurationError, match="at most 7 days"):
         store.endpoints.rotate(endpoint.id, timedelta(days=8))
+
+    for _ in range(9):
+        newest = store.endpoints.rotate(endpoint.id, timedelta(hours=1))
+    with pytest.raises(ConfigurationError, match="10 secrets of this endpoint hold already"):
+        store.endpoints.rotate(endpoint.id, timedelta(hours=1))
+    assert (len(signing()), signing()[0]) == (10, newest)
+
+
+def test_what_an_earlier_version_sealed_signs_as_it_did(store, database):
+    endpoint, first = store.endpoints.create(URL, ["sync.error"])
+    second = store.endpoints.rotate(endpoint.id, timedelta(hours=24))
+    written = {"url": URL, "signing": [second.reveal(), first.reveal()]}
+    sealed = store.endpoints._ring.seal(json.dumps(written), about=f"endpoint {endpoint.id}")
+    with database.connect() as connection:
+        connection.execute("UPDATE endpoints SET sealed = %s", [sealed])
+        assert store.endpoints.addresses([endpoint.id])[endpoint.id].signing == (second, first)
+        connection.execute("UPDATE endpoints SET former_until = now() - interval '1 second'")
+        assert store.endpoints.addresses([endpoint.id])[endpoint.id].signing == (second,)
 
 
 def test_an_endpoint_that_makes_no_sense_is_not_made(store):
