@@ -122,7 +122,8 @@ def erase(project: Project, customer_id: str, *, actor: str, patience: float = P
         _end_access(project, customer_id, begun.id)
         for place, counts in rows_of_customer(project, customer_id, remove=True):
             project.store.erasing.add(begun.id, place, counts)
-        project.store.erasing.remove(begun.id, customer_id)
+        project.store.erasing.remove(begun.id, customer_id, declared=project.in_files.syncs.keys(), actor=actor)
+    project.together.refresh()
     if left := remains(project, customer_id):
         raise NotErased(f"Something of {customer_id} came anew meanwhile ({', '.join(sorted(left))}): repeat it.")
     return project.store.erasing.finish(begun.id, dagster=None)
@@ -170,5 +171,6 @@ def left_over(receipt: Erasure) -> list[str]:
     return [
         dagster,
         "The customer's id where the data team wrote it in the configuration, and in versions of it that were applied.",
+        "The customer's id where somebody made it a part of a name: of a sync, a token, an idempotency key.",
         "Log files of the processes, backups, and copies that others made of the destination.",
     ]

@@ -6,7 +6,7 @@ A table is the customer's by its column customer_id, by a reference to such a ta
 import hashlib
 import json
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -23,7 +23,6 @@ from sqlalchemy import (
     insert,
     or_,
     select,
-    text,
     update,
 )
 from sqlalchemy import Connection as Database
@@ -31,29 +30,18 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from sync_pipelines.model.connection import Connection
 from sync_pipelines.store.connect_tables import connect_sessions, erasures
-from sync_pipelines.store.tables import audit, connections, credentials, due, metadata, requests
+from sync_pipelines.store.tables import api_syncs, audit, connections, credentials, due, metadata, requests
+from sync_pipelines.store.unnaming import lock_syncs, take_out
 
 HOLDS_NOTHING: Final[Mapping[str, str]] = {
     "planned": "syncs as the data team configured them: take the customer out of the configuration",
-    "api_syncs": "syncs as they were made by API, with the ids of customers named there",
+    "api_syncs": "syncs as they were made by API; the customer is taken out of their documents",
     "configuration_versions": "configurations as the data team applied them, with the ids of customers named there",
     "sync_states": "what people decided about syncs",
     "vendor_event_days": "counts of what vendors sent for accounts that nobody has connected",
     "erasures": "the receipts; the customer's id stands there until everything is gone",
 }
 """Tables in which nothing is looked for, and why."""
-
-_NAMED: Final = text(
-    """
-    UPDATE audit SET
-        old = CASE WHEN jsonb_exists(old -> 'customers', :customer)
-            THEN jsonb_set(old, '{customers}', (old -> 'customers') - :customer) ELSE old END,
-        new = CASE WHEN jsonb_exists(new -> 'customers', :customer)
-            THEN jsonb_set(new, '{customers}', (new -> 'customers') - :customer) ELSE new END
-    WHERE jsonb_exists(old -> 'customers', :customer) OR jsonb_exists(new -> 'customers', :customer)
-    """
-)
-"""Entries about several customers stay, without this one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,17 +153,22 @@ class Erasing:
         with self._engine.begin() as database:
             _add(database, id, part, counts)
 
-    def remove(self, id: int, customer_id: str) -> Mapping[str, int]:
-        """Delete everything of the customer in one transaction, counted in the receipt; rows by table."""
+    def remove(
+        self, id: int, customer_id: str, *, declared: Collection[str] = (), actor: str = "system"
+    ) -> Mapping[str, int]:
+        """Delete everything of the customer in one transaction, counted in the receipt; rows by table.
+
+        What is about several customers stays, without this one. `declared`: the names of the syncs of files.
+        """
         with self._engine.begin() as database:
             counts: dict[str, int] = {}
+            lock_syncs(database)
             for table in reversed(metadata.sorted_tables):
                 condition = whose(table, customer_id)
                 if condition is not None and (count := database.execute(delete(table).where(condition)).rowcount):
                     counts[table.name] = count
-            shared = update(requests).where(requests.c.customers.contains([customer_id]))
-            database.execute(shared.values(customers=func.array_remove(requests.c.customers, customer_id)))
-            database.execute(_NAMED, {"customer": customer_id})
+            if alone := take_out(database, customer_id, declared=declared, actor=actor):
+                counts[api_syncs.name] = alone
             _add(database, id, "store", counts)
         return counts
 

@@ -19,6 +19,7 @@ from sync_pipelines.model.provider import Account, Tokens
 from sync_pipelines.model.secret import Secret
 from sync_pipelines.store.erasing import HOLDS_NOTHING, whose
 from sync_pipelines.store.tables import metadata
+from sync_pipelines.sync_changes import make_sync
 from sync_pipelines_tests.fixtures.place import ACME, BRIGHTWATER, CUSTOM_SCHEMA, LUMEN
 
 STAYS = {"planned", "configuration_versions", "erasures"}
@@ -98,6 +99,44 @@ def works(account, tokens):
     form = {"grant_type": "refresh_token", "client_id": account.client_id, "client_secret": account.client_secret}
     url = f"{account.login_url}/services/oauth2/token"
     return httpx.post(url, data={**form, "refresh_token": tokens["refresh_token"]}).status_code == 200
+
+
+SHARED = {
+    "name": "shared",
+    "provider": "salesforce",
+    "destination": "warehouse",
+    "objects": ["lead"],
+    "customers": [ACME, BRIGHTWATER],
+    "overrides": {ACME: {"schedule": {"every": "2h"}}, BRIGHTWATER: {"schedule": {"every": "3h"}}},
+}
+
+
+def test_syncs_by_api_name_the_customer_no_more_and_none_becomes_one_for_everybody(full):
+    """Nor do their plan, the audit, and what they were made with."""
+    project = full.project
+    own = {"name": "own", "provider": "salesforce", "destination": "warehouse", "objects": ["Case"]}
+    for document in (SHARED, {**own, "customers": [ACME]}):
+        _, first = make_sync(project, document, actor="api:office", key=f"7:{document['name']} for {ACME}")
+        assert first
+    receipt = erase(project, ACME, actor="test")
+    assert receipt.removed["store"]["api_syncs"] == 1
+    assert dump(full, ACME, "store", ["public"]).keys() <= STAYS
+    with full.store.connect() as connection:
+        plans = connection.execute("SELECT sync, customers FROM planned ORDER BY sync").fetchall()
+        named = connection.execute("SELECT sync FROM planned p WHERE CAST(p AS text) LIKE %s", [f"%{ACME}%"]).fetchall()
+        due = connection.execute("SELECT customer_id FROM due WHERE sync = 'shared'").fetchall()
+    assert ("shared", [BRIGHTWATER]) in plans
+    assert (named, due) == ([], [(BRIGHTWATER,)])
+    (kept,) = project.store.api_syncs.list()
+    assert (kept.name, kept.version, kept.actor) == ("shared", 2, "test")
+    assert kept.document == {
+        **SHARED, "customers": [BRIGHTWATER], "overrides": {BRIGHTWATER: SHARED["overrides"][BRIGHTWATER]}
+    }  # fmt: skip
+    assert project.sync("shared").customers == (BRIGHTWATER,)
+    assert "own" not in project.configuration.syncs
+    project.plan("shared")
+    assert [entry.action for entry in project.store.audit.list("sync own")] == ["delete", "create"]
+    assert make_sync(full.open(), {**SHARED, "name": "later", "objects": ["Task"], "customers": []}, actor="test")[1]
 
 
 def others(place):
