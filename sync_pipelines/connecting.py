@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from urllib.parse import urlencode
 
+from sync_pipelines.covering import syncs_covering
 from sync_pipelines.engine.connecting import tokens_by_code
 from sync_pipelines.erasing import nobody_works, rows_of_customer
 from sync_pipelines.http_client.client import VendorSession
@@ -14,7 +15,6 @@ from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.flow import Flow
 from sync_pipelines.model.provider import Account, CodeGrant, Tokens
 from sync_pipelines.model.secret import Secret
-from sync_pipelines.model.sync import Sync
 from sync_pipelines.project import Project
 from sync_pipelines.store.connect_sessions import ConnectSession
 from sync_pipelines.vendor_access import FreshTokens, attempt_of, end_access, short_session
@@ -87,7 +87,7 @@ def store_connection(
         replaces=replaces,
         actor=session.by,
     )
-    for sync in syncs_of(project, session.customer_id, session.provider):
+    for sync in syncs_covering(project, session.customer_id, session.provider):
         project.plan(sync.name)
     return connection
 
@@ -101,16 +101,6 @@ def account_replaced(project: Project, session: ConnectSession, tokens: Tokens, 
         if former is not None:
             disconnect(project, former, actor=session.by)
     return store_connection(project, session, tokens, account, replaces=True)
-
-
-def syncs_of(project: Project, customer_id: str, provider: str) -> list[Sync]:
-    """The syncs that cover this connection, by name."""
-    covered = [
-        sync
-        for sync in project.configuration.syncs.values()
-        if sync.provider == provider and (not sync.customers or customer_id in sync.customers)
-    ]
-    return sorted(covered, key=lambda sync: sync.name)
 
 
 def account_of(project: Project, connection: Connection) -> Account:
