@@ -271,7 +271,7 @@ def test_nothing_of_the_customer_runs_meanwhile(full):
 KILLED = """
 import os, signal
 from sync_pipelines.store.erasing import Erasing
-Erasing.remove = lambda *arguments: os.kill(os.getpid(), signal.SIGKILL)
+Erasing.remove = lambda *arguments, **more: os.kill(os.getpid(), signal.SIGKILL)
 from sync_pipelines.cli import app
 app(["erase", "acme-robotics", "--yes"])
 """
