@@ -1,9 +1,12 @@
 """What one batch of work spent of its accounts' API budgets: holds are remembered at once, counts at its end."""
 
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from sync_pipelines.engine.inbound import Work
+from sync_pipelines.engine.side_by_side import Session
 from sync_pipelines.model.budget import Hold, Sighting
 from sync_pipelines.model.run import SyncRun
 from sync_pipelines.store.budgets import Budgets
@@ -44,3 +47,42 @@ class Spending:
         """Store the counts of the whole batch in one statement."""
         self._budgets.record(list(self._seen.values()))
         self._seen.clear()
+
+
+class Sightings:
+    """What sessions learnt that were opened for something else than a run, one or several for each connection."""
+
+    def __init__(self, budgets: Budgets) -> None:
+        self._budgets = budgets
+        self._lock = threading.Lock()
+        self._seen: dict[int, Sighting] = {}
+
+    def add(self, connection_id: int, session: Session) -> None:
+        """A session whose work is done. From any thread."""
+        used, allowed = session.quota or (None, None)
+        new = Sighting(
+            connection_id=connection_id,
+            at=datetime.now(UTC),
+            calls=session.calls,
+            used=used,
+            allowed=allowed,
+            hold=session.hold,
+        )
+        with self._lock:
+            before = self._seen.get(connection_id)
+            if before is not None:
+                newest = before if new.used is None else new
+                new = replace(
+                    new,
+                    calls=before.calls + new.calls,
+                    used=newest.used,
+                    allowed=newest.allowed,
+                    hold=new.hold or before.hold,
+                )
+            self._seen[connection_id] = new
+
+    def record(self) -> None:
+        """Store all of it in one statement."""
+        with self._lock:
+            seen, self._seen = self._seen, {}
+        self._budgets.record(list(seen.values()))
