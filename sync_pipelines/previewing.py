@@ -257,6 +257,6 @@ def counted_session(project: Project, connection: Connection) -> Iterator[Vendor
         yield session
     finally:
         session.close()
-        seen = Sightings(project.store.budgets)
+        seen = Sightings(project.store.budgets, project.budget_terms)
         seen.add(connection.id, session)
         seen.record()

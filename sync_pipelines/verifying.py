@@ -127,7 +127,7 @@ def _at_rest(sync: Sync, declared: SyncObject, connection: Connection, resting: 
 def _compared(project: Project, work: Sequence[Work]) -> list[Comparison]:
     """Who is held is not asked, and what counting costs is remembered, as of any other work."""
     holds = project.store.budgets.holds([item.connection for item in work], project.budget_terms)
-    seen = Sightings(project.store.budgets)
+    seen = Sightings(project.store.budgets, project.budget_terms)
     try:
         return compare_side_by_side(work, _around(project, holds, seen))
     finally:

@@ -257,7 +257,7 @@ def test_counting_leaves_an_account_alone_that_rests_and_its_calls_are_counted(a
     assert account.place.project.budgets_of([connection])[connection.id].calls == before + spent
     until = datetime.now(UTC) + timedelta(hours=1)
     rest = Hold(until=until, reason="The reserve is for the other apps.")
-    store.budgets.record([Sighting(connection_id=connection.id, at=datetime.now(UTC), calls=0, hold=rest)])
+    store.budgets.record([Sighting(connection_id=connection.id, at=datetime.now(UTC), calls=0, hold=rest)], {})
     found = account.verify()
     assert len(account.place.control.calls(account.customer)) == asked + spent
     assert told(found) == ("gap", -2), "it was not counted again"
