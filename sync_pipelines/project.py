@@ -270,7 +270,7 @@ class Project:
     def _done(self, work: Sequence[Work], observe: Observer, on_done: Callable[[SyncRun], None]) -> list[SyncRun]:
         """Do it, and store every outcome."""
         holds = self.store.budgets.holds([item.connection for item in work], self.budget_terms)
-        spending = Spending(self.store.budgets, work)
+        spending = Spending(self.store.budgets, work, self.budget_terms)
         memories = self._memories(work)
         first_time = {item.connection.customer_id: item.connection for item in work if not item.connection.account_id}
 
