@@ -50,7 +50,7 @@ class BoundedProtocol(H11Protocol):
         return self.cycle is None or self.cycle.response_complete
 
     def _make_room(self) -> None:
-        """The connection goes on which nothing was asked for the longest time; those with a call are bounded elsewhere."""
+        """The connection goes that was idle for the longest time; those with a call are bounded elsewhere."""
         if len(self.connections) <= MOST_CONNECTIONS:
             return
         held = [each for each in self.connections if isinstance(each, BoundedProtocol) and not each._leaving]
