@@ -68,7 +68,8 @@ def sync(
     show_runs(f"{name}, run {run_id}", finished)
     if first is not None:
         say(
-            f"A test run of at most {first:,} records of each object; the position stays, so the next run does what it would have done anyway."
+            f"A test run of at most {first:,} records of each object; the position stays, so the next run does what it "
+            "would have done anyway."
         )
     if any(run.status == "error" for run in finished):
         raise typer.Exit(1)
