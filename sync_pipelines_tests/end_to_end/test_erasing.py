@@ -328,3 +328,20 @@ def test_a_bucket_that_keeps_old_versions_keeps_none_of_the_customer(place, buck
     assert receipt.removed["lake"]["crm_account"] > 0
     left = bucket.client.list_object_versions(Bucket=bucket.name)
     assert left.get("Versions", []) == left.get("DeleteMarkers", []) == []
+
+
+def test_a_database_that_is_not_there_is_trouble_unless_it_would_be_the_customers_own(place):
+    place.write_sync(objects=["account"])
+    place.connect(ACME)
+    place.sync(ACME, object_name="account")
+    known = yaml.safe_load((place.folder / "destinations" / "warehouse.yaml").read_text())
+    for name, database in (("misspelt", "warehuose"), ("own", "of_${CUSTOMER_ID}")):
+        credentials = {**known["credentials"], "database": database}
+        written = yaml.safe_dump({**known, "name": name, "credentials": credentials})
+        (place.folder / "destinations" / f"{name}.yaml").write_text(written)
+    place.open()
+    receipt = erase(place.project, ACME, actor="tests")
+    (told,) = receipt.troubles
+    assert "in the destination misspelt: " in told
+    assert "warehuose" in told
+    assert receipt.removed["warehouse/crm"]
