@@ -209,7 +209,7 @@ class EventStandingShape(Shape):
 
 
 class RequestShape(Shape):
-    """Work that somebody asked for. It is done when nothing of it waits or runs."""
+    """Work that somebody asked for. `waiting` and `running`: for how many customers it has not begun, or not ended."""
 
     id: int = Field(examples=[17])
     asked_at: datetime
@@ -220,6 +220,7 @@ class RequestShape(Shape):
     full: bool
     waiting: int
     running: int
+    status: Literal["waiting", "running", "done"] = Field(description="`waiting` while it has not begun for all")
 
 
 class AuditShape(Shape):

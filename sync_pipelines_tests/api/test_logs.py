@@ -65,7 +65,7 @@ def test_the_process_writes_lines_of_json_under_the_callers_number_and_without_s
             url = process.stdout.readline().split()[1]
             headers = {"Authorization": f"Bearer {token.reveal()}", "X-Request-ID": "call-17"}
             with httpx.Client(headers=headers, timeout=60) as client:
-                assert client.get(f"{url}/syncs", params={"access_token": token.reveal()}).status_code == 200
+                assert client.get(f"{url}/syncs", params={"access_token": token.reveal()}).status_code == 422
                 with place.store.connect() as connection:
                     connection.execute("ALTER TABLE sync_states RENAME TO moved_away")
                 assert client.get(f"{url}/syncs").status_code == 503
@@ -75,7 +75,7 @@ def test_the_process_writes_lines_of_json_under_the_callers_number_and_without_s
     lines = [json.loads(line) for line in said.splitlines()]
     told = [(line["level"], line["message"]) for line in lines if line.get("request_id") == "call-17"]
     assert told == [
-        ("INFO", "GET /api/v1/syncs -> 200"),
+        ("INFO", "GET /api/v1/syncs -> 422"),
         ("ERROR", "The store failed: UndefinedTable"),
         ("INFO", "GET /api/v1/syncs -> 503"),
     ]
