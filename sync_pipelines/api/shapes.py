@@ -233,6 +233,7 @@ class AuditShape(Shape):
     subject: str = Field(examples=["sync crm"])
     old: dict[str, Any] | None
     new: dict[str, Any] | None
+    customers: list[str] = Field(description="Whom it is about; empty where it is about nobody in particular")
 
 
 class ProviderShape(Shape):

@@ -68,12 +68,13 @@ def events_health(project: TheProject, caller: SyncsReader) -> Listed[EventStand
 
 
 @router.get("/logs/audit", responses=answers())
-def list_audit(
+def list_audit(  # noqa: PLR0913 - each is a filter
     project: TheProject,
     caller: LogsReader,
     subject: Annotated[Text | None, Query(description="Such as `sync crm` or `connection acme/salesforce`")] = None,
     actor: Annotated[Text | None, Query()] = None,
     action: Annotated[Text | None, Query()] = None,
+    customer_id: Annotated[CustomerId | None, Query(description="About it, be it among others")] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Listed[AuditShape]:
@@ -81,6 +82,7 @@ def list_audit(
     caller.of_all()
     key = position(cursor, int)
     before = None if key is None else int(key[0])
-    found = project.store.audit.list(subject, limit + 1, actor=actor, action=action, before=before)
+    audit = project.store.audit
+    found = audit.list(subject, limit + 1, actor=actor, action=action, customer_id=customer_id, before=before)
     shown, following = page(found, limit, lambda each: (each.id,))
     return Listed(items=[AuditShape.model_validate(each) for each in shown], next_cursor=following)

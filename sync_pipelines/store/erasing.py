@@ -43,11 +43,12 @@ HOLDS_NOTHING: Final[Mapping[str, str]] = {
 _NAMED: Final = text(
     """
     UPDATE audit SET
+        customers = array_remove(customers, :customer),
         old = CASE WHEN jsonb_exists(old -> 'customers', :customer)
             THEN jsonb_set(old, '{customers}', (old -> 'customers') - :customer) ELSE old END,
         new = CASE WHEN jsonb_exists(new -> 'customers', :customer)
             THEN jsonb_set(new, '{customers}', (new -> 'customers') - :customer) ELSE new END
-    WHERE jsonb_exists(old -> 'customers', :customer) OR jsonb_exists(new -> 'customers', :customer)
+    WHERE customers @> ARRAY[CAST(:customer AS text)]
     """
 )
 """Entries about several customers stay, without this one."""
@@ -195,14 +196,8 @@ def _by_reference(table: Table, customer_id: str) -> ColumnElement[bool] | None:
 
 
 def _audited(customer_id: str) -> ColumnElement[bool]:
-    """Subjects are such as `connection acme/salesforce`; a token's entry names its customer."""
-    about = func.substr(audit.c.subject, func.strpos(audit.c.subject, " ") + 1)
-    return or_(
-        about == customer_id,
-        func.starts_with(about, f"{customer_id}/"),
-        audit.c.new["customer_id"].astext == customer_id,
-        audit.c.old["customer_id"].astext == customer_id,
-    )
+    """Entries of a sync stay, without the customer: they are about others too."""
+    return and_(audit.c.customers.contains([customer_id]), func.split_part(audit.c.subject, " ", 1) != "sync")
 
 
 def _add(database: Database, id: int, part: str, counts: Mapping[str, int]) -> None:
