@@ -74,7 +74,7 @@ def test_entries_of_the_audit_from_before_it_knew_customers_get_them(store, data
     with engine.begin() as connection:
         config = alembic_config()
         config.attributes["connection"] = connection
-        command.downgrade(config, "0015")
+        command.downgrade(config, "0017")
         known = [
             ("connection acme/salesforce", None, {"status": "expired"}, ["acme"]),
             ("mapping acme/salesforce/contact", None, {"version": 1}, ["acme"]),
