@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
-from functools import partial
+from functools import cache, partial
 from types import MappingProxyType
 from typing import Any
 
@@ -270,7 +270,7 @@ class Project:
     def _done(self, work: Sequence[Work], observe: Observer, on_done: Callable[[SyncRun], None]) -> list[SyncRun]:
         """Do it, and store every outcome."""
         holds = self.store.budgets.holds([item.connection for item in work], self.budget_terms)
-        spending = Spending(self.store.budgets, work)
+        spending = Spending(self.store.budgets, work, self.budget_terms)
         memories = self._memories(work)
         first_time = {item.connection.customer_id: item.connection for item in work if not item.connection.account_id}
 
@@ -301,9 +301,8 @@ class Project:
         """For each (object, customer) what is to be done."""
         declared = {name: self.declared(sync, name) for name, _ in wanted}
         known, provider = self.sync(sync), self.provider_of(self.sync(sync))
-        elsewhere = {
-            name: fields_elsewhere(self.configuration, self.providers, known, item) for name, item in declared.items()
-        }
+        found = partial(fields_elsewhere, self.configuration, self.providers, known)
+        elsewhere = {name: cache(partial(found, item)) for name, item in declared.items()}
         mappings = self.store.mappings.current_of(
             known.provider, [item.object for item in declared.values()], list(connections)
         )
