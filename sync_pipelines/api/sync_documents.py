@@ -21,14 +21,14 @@ from sync_pipelines.sync_changes import change_sync, delete_sync, make_sync
 router = APIRouter(prefix="/syncs", tags=["syncs"])
 
 _INBOUND: Final = {
-    "name": "contacts",
+    "name": "cases",
     "provider": "salesforce",
     "destination": "warehouse",
     "schedule": {"type": "interval", "interval_minutes": 15},
     "objects": [
         {
-            "object": "contact",
-            "custom_schema": {"version": 1, "fields": [{"name": "tier"}, {"name": "revenue", "type": "numeric"}]},
+            "object": "Case",
+            "custom_schema": {"version": 1, "fields": [{"name": "urgency"}, {"name": "hours", "type": "numeric"}]},
         }
     ],
 }

@@ -1,4 +1,9 @@
+import json
+import re
 import threading
+from pathlib import Path
+
+import yaml
 
 from sync_pipelines.store.rescheduling import Outcome
 from sync_pipelines_tests.api.test_access import refused
@@ -38,7 +43,7 @@ def test_runs_come_newest_first_in_pages_and_one_by_one(everything, api):
     assert len({each["id"] for each in seen}) == 8
     assert [each["finished_at"] for each in seen] == sorted((each["finished_at"] for each in seen), reverse=True)
     first = next(each for each in reversed(seen) if each["customer_id"] == ACME)
-    assert first["counts"]["created"] == len(api.place.rows("salesforce_contact" if False else "crm_contact", ACME))
+    assert first["counts"]["created"] == len(api.place.rows("crm_contact", ACME))
     one = everything.get(f"/syncs/crm/runs/{first['id']}").json()
     assert one == {**first, "rejections": []}
 
@@ -199,3 +204,21 @@ def test_connections_of_a_sync_and_their_health(everything, api):
     assert everything.get("/syncs/crm/connections", params={"health": ["error"]}).json()["items"] == []
     (sync,) = everything.get("/health").json()["items"]
     assert (sync["sync"], sync["health"], sync["healthy"]) == ("crm", "healthy", 2)
+
+
+def test_the_printed_documents_are_accepted_also_beside_the_syncs_that_come_along(everything):
+    root = Path(__file__).parents[2]
+    printed = re.search(r"/api/v1/syncs .*?-d '(\{.*?\})'", (root / "docs/api.md").read_text(), re.DOTALL)
+    described = everything.get("/openapi.json").json()["paths"]["/api/v1/syncs"]["post"]["requestBody"]
+    example = described["content"]["application/json"]["examples"]["inbound"]["value"]
+    shipped = [yaml.safe_load(file.read_text()) for file in (root / "syncs/syncs").glob("*.yaml")]
+    taken = {(sync["provider"], _name(each)) for sync in shipped for each in sync["objects"]}
+    for number, document in enumerate((json.loads(printed.group(1)), example)):
+        objects = [_name(each) for each in document["objects"]]
+        assert not taken & {(document["provider"], each) for each in objects}
+        made = everything.post("/syncs", json={**document, "name": f"printed {number}", "schema": f"of_{number}"})
+        assert made.status_code == 201, made.text
+
+
+def _name(written):
+    return written if isinstance(written, str) else written["object"]
