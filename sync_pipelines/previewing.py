@@ -3,17 +3,16 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 from sync_pipelines.config.rules import rules_from
 from sync_pipelines.covering import declared_for, objects_covering
-from sync_pipelines.engine.layout import FieldPlan, plan_fields
+from sync_pipelines.engine.layout import FieldPlan, plan_fields, unused_rules
 from sync_pipelines.engine.preview import PreviewRecord, preview_records
 from sync_pipelines.engine.selecting import Selection, members_of, select, with_fields
 from sync_pipelines.engine.verdicts import Verdict, verdicts
 from sync_pipelines.http_client.client import VendorSession
-from sync_pipelines.model.budget import Sighting
 from sync_pipelines.model.checkpoint import Checkpoint, Reading
 from sync_pipelines.model.connection import Connection
 from sync_pipelines.model.errors import ConfigurationError, Reauthorize, Wait
@@ -22,6 +21,7 @@ from sync_pipelines.model.mapping import Mapping as FieldMapping
 from sync_pipelines.model.provider import CrmObject, ObjectSchema, Provider, ReadPlan
 from sync_pipelines.model.sync import Sync, SyncObject
 from sync_pipelines.project import Project
+from sync_pipelines.spending import Sightings
 
 MOST_RECORDS: Final = 100
 _ALL: Final = "This sample is of all records; each says whether the sync's filter and history choose it."
@@ -159,7 +159,8 @@ class Look:
             return Choice()
         begun = Checkpoint(reading=Reading(id="preview", full=True, started_at=now))
         try:
-            selection = select(own, self.crm_object, self.schema, begun, plan.custom)
+            key = self.project.settings.transform_key
+            selection = select(own, self.crm_object, self.schema, begun, plan.custom, hash_key=key)
         except ConfigurationError as problem:
             return Choice(notices=(f"A run would fail: {problem}",))
         return Choice(selection, (_ALL, _FROM_NOW) if own.history is not None else (_ALL,))
@@ -228,13 +229,17 @@ def _laid_over(
     saved: FieldMapping | None, changes: Mapping[str, Any], connection: Connection, declared: SyncObject
 ) -> FieldMapping:
     kept = {name: rule for name, rule in (saved.fields if saved else {}).items() if name not in changes}
-    return FieldMapping(
+    laid_over = FieldMapping(
         customer_id=connection.customer_id,
         provider=connection.provider,
         object=declared.object,
         version=saved.version if saved else 0,
         fields=kept | rules_from({name: rule for name, rule in changes.items() if rule}),
     )
+    unused = unused_rules(declared, connection.provider, laid_over)
+    if reasons := dict.fromkeys(unused[name] for name in changes if name in unused):
+        raise ConfigurationError(f"This cannot be mapped: {', '.join(reasons)}.")
+    return laid_over
 
 
 def _plan_if_it_fits(look: Look, saved: FieldMapping | None) -> FieldPlan | None:
@@ -263,13 +268,6 @@ def counted_session(project: Project, connection: Connection) -> Iterator[Vendor
         yield session
     finally:
         session.close()
-        used, allowed = session.quota or (None, None)
-        seen = Sighting(
-            connection_id=connection.id,
-            at=datetime.now(UTC),
-            calls=session.calls,
-            used=used,
-            allowed=allowed,
-            hold=session.hold,
-        )
-        project.store.budgets.record([seen])
+        seen = Sightings(project.store.budgets, project.budget_terms)
+        seen.add(connection.id, session)
+        seen.record()

@@ -130,6 +130,8 @@ planned = Table(
     Column("spread_seconds", BigInteger, comment="How far customers are spread; null means by the schedule's length"),
     Column("own_schedules", JSONB, nullable=False, server_default="{}", comment="By customer, where it is another"),
     Column("fingerprint", Text, nullable=False, server_default="", comment="Changes with what the sync is made of"),
+    Column("period_seconds", BigInteger, comment="The longest time between two runs; null: it runs when asked"),
+    Column("objectives", JSONB, nullable=False, server_default="{}", comment="Of freshness, in seconds by object"),
     comment="Syncs as they were last planned",
 )
 
@@ -161,9 +163,11 @@ due = Table(
     Column("retry_full", Boolean, nullable=False, server_default=text("false")),
     Column("attempts", Integer, nullable=False, server_default=text("0"), comment="Failures in a row"),
     Column("failing_since", Moment, comment="The first of these failures"),
+    Column("nothing_since", Moment, comment="None of its objects got through since then"),
     Column("error_since", Moment, comment="In the error state: looked at rarely until something mends it"),
     Column("error_type", Text, comment="Of the last failure"),
     Column("error_message", Text, nullable=False, server_default=""),
+    Column("mended_at", Moment, comment="Something that may mend a failure was changed while it was claimed"),
     Column("paused_at", Moment, comment="This customer's work of the sync waits"),
     Column("cancel_at", Moment, comment="Whoever works on it is asked to stop"),
     Column("claim_id", Uuid),
@@ -222,6 +226,7 @@ budgets = Table(
     Column("seen_at", Moment, comment="When the vendor said so"),
     Column("held_until", Moment, comment="The vendor, or the reserve, wants nothing of us before"),
     Column("held_reason", Text, nullable=False, server_default=""),
+    Column("runs_out_at", Moment, comment="When all but the reserve will be used, as it was foretold at seen_at"),
     comment="What the vendor lets a connected account do, shared by all who work on it",
 )
 
