@@ -5,7 +5,7 @@ What a browser holds is a random text; only its SHA-256 is stored. Everything en
 
 import hashlib
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -143,6 +143,11 @@ class ConnectSessions:
     def of_browser(self, cookie: str) -> ConnectSession:
         """The session that this browser has opened. NoSession where there is none, or it has ended."""
         return self._found(connect_sessions.c.browser_hash == hashed(cookie), connect_sessions.c.ends_at)
+
+    def place(self, session: ConnectSession, environment: str, login_url: str | None) -> ConnectSession:
+        """The session as the customer says where its organisation is."""
+        self._change(session.id, environment=environment, login_url=login_url)
+        return replace(session, environment=environment, login_url=login_url)
 
     def hand_over(self, session: ConnectSession) -> Secret:
         """A text with which one other window may begin an attempt; an earlier one works no more."""
