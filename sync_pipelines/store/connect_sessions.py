@@ -99,8 +99,14 @@ class ConnectSessions:
         }
         with self._engine.begin() as database:
             row = database.execute(insert(connect_sessions).values(values).returning(*_COLUMNS)).mappings().one()
-            subject = f"connection {customer_id}/{provider}"
-            note(database, actor=actor, action="connect link", subject=subject, new={"environment": environment})
+            note(
+                database,
+                actor=actor,
+                action="connect link",
+                subject=f"connection {customer_id}/{provider}",
+                new={"environment": environment},
+                customers=[customer_id],
+            )
         return _session(row), Secret(token)
 
     def look(self, token: str, browser: str | None) -> tuple[ConnectSession, bool]:

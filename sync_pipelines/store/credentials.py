@@ -142,6 +142,7 @@ class StoredCredentials:
                     subject=f"connection {self._connection.customer_id}/{self._connection.provider}",
                     old={"status": self._connection.status},
                     new={"status": "expired", "status_reason": reason},
+                    customers=[self._connection.customer_id],
                 )
                 events.add(database, expired(self._connection, storable(reason, 1_000)))
 
