@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
-from uuid import UUID
 
 import dagster as dg
 from dagster import AssetExecutionContext
@@ -20,8 +19,9 @@ from sync_pipelines.model.destination import Table
 from sync_pipelines.model.errors import SyncError
 from sync_pipelines.model.run import SyncRun
 from sync_pipelines.model.sync import Sync, SyncObject
-from sync_pipelines.orchestration.claims import claim_of, kept, refuse_ended_run
+from sync_pipelines.orchestration.claims import claim_of, refuse_ended_run
 from sync_pipelines.orchestration.events import keep_connected, record_failed_partitions, record_materializations
+from sync_pipelines.orchestration.keeping import Keeping, kept
 from sync_pipelines.orchestration.names import snake, step_name
 from sync_pipelines.orchestration.partitions import connections_of
 from sync_pipelines.orchestration.pulse import pulse
@@ -178,8 +178,8 @@ def run_objects(
     try:
         project = sync_project.open()
         signs = pulse(context.instance, context.run.run_id, silent_after=project.settings.silent_after_seconds)
-        with signs, kept(project, subjects[0].sync.name, claim):
-            attempt(context, project, results, full=config.full, on_settled=tell, claim=claim)
+        with signs, kept(project, subjects[0].sync.name, claim) as keeping:
+            attempt(context, project, results, full=config.full, on_settled=tell, keeping=keeping)
     except Exception as error:
         cause = error
         for each in results:
@@ -197,13 +197,13 @@ def attempt(
     *,
     full: bool,
     on_settled: Callable[[Results], None],
-    claim: str | None = None,
+    keeping: Keeping,
 ) -> None:
     """Sync those that are connected; who is not is a failure of that one alone. `on_settled`: an object is through."""
     project.store.check_current()
     sync = results[0].subject.sync
     project.store.lifecycle.refuse_archived(sync.name)
-    held = project.store.due.get(UUID(claim)) if claim is not None else None
+    held = keeping.begin(sync)
     connected = {connection.customer_id for connection in project.connections(sync.name)}
     present: dict[str, list[str]] = {}
     for each in results:
@@ -218,6 +218,7 @@ def attempt(
     def take(run: SyncRun) -> None:
         each = by_object[run.object]
         each.take(run)
+        keeping.take(run)
         if not each.waiting:
             on_settled(each)
 

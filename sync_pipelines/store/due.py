@@ -154,9 +154,10 @@ class Due:
         `sync`: only of this sync. What waits longest comes first. Two that claim at once never get the same. What is
         paused or archived keeps its place and waits.
         """
-        now = now or _now()
         of_sync = true() if sync is None else due.c.sync == sync
         with self._engine.begin() as database:
+            # By the clock that also says when somebody wants work stopped.
+            now = now or database.execute(select(func.clock_timestamp())).scalar_one()
             abandoned = and_(of_sync, due.c.claim_id.is_not(None), due.c.heartbeat_at < now - expires)
             rows = _take(database, abandoned, due.c.heartbeat_at, limit)
             if len(rows) < limit:
@@ -169,7 +170,7 @@ class Due:
 
     def heartbeat(self, claims: Iterable[uuid.UUID], now: datetime | None = None) -> int:
         """Keep claims from expiring; how many connections they still hold."""
-        change = update(due).where(due.c.claim_id.in_(list(claims))).values(heartbeat_at=now or _now())
+        change = update(due).where(due.c.claim_id.in_(list(claims))).values(heartbeat_at=now or func.clock_timestamp())
         with self._engine.begin() as database:
             return database.execute(change).rowcount
 
@@ -289,7 +290,6 @@ def _claim(database: Database, ids: Sequence[int], now: datetime, work: DueKind)
     claim_id = uuid.uuid4()
     values: dict[str, Any] = {
         "claim_id": claim_id,
-        "claimed_at": now,
         "heartbeat_at": now,
         "claimed_objects": list(work.objects) or null(),
         "claimed_full": work.full,
@@ -300,7 +300,8 @@ def _claim(database: Database, ids: Sequence[int], now: datetime, work: DueKind)
         # A retry that joined the regular work of others is for what failed alone.
         values["claimed_objects"] = case((due.c.scheduled_at <= now, null()), else_=due.c.retry_objects)
     if work.kind != "again":
-        values["claimed_due_at"] = _NEXT
+        # Work that nobody finished is still what was taken then, so that a cancel of meanwhile holds.
+        values |= {"claimed_at": now, "claimed_due_at": _NEXT}
     if work.kind == "asked":
         values |= {"asked_at": None, "asked_objects": null(), "asked_full": False}
     if work.kind == "retry":

@@ -79,9 +79,15 @@ class FakeProject:
         self.launches = 0
         self.raises = None
         self.unapplied = set()
-        lifecycle = SimpleNamespace(refuse_archived=lambda sync: None, cancelled=lambda sync, since: frozenset())
+        lifecycle = SimpleNamespace(
+            refuse_archived=lambda sync: None,
+            cancelled=lambda sync, since: frozenset(),
+            cancelled_of=lambda claim: frozenset(),
+            now=lambda: STARTED,
+        )
         due = SimpleNamespace(get=lambda claim: None)
-        self.store = store or SimpleNamespace(check_current=lambda: None, lifecycle=lifecycle, due=due)
+        runs = SimpleNamespace(overtaken=lambda finished: frozenset())
+        self.store = store or SimpleNamespace(check_current=lambda: None, lifecycle=lifecycle, due=due, runs=runs)
         self.stops = Stops()
         self.closed = 0
 
