@@ -82,8 +82,8 @@ class Subject:
 class Results:
     """What became of one object in one run, for the `customers` that it was asked for.
 
-    `failures` is customer -> reason, in words for a person; `waiting` are those without any result yet. `trouble` is
-    what went wrong when Dagster was `told`.
+    `failures` is customer -> reason, in words for a person; `waiting` are those without any result yet; `overtaken` are
+    those whose newer result another run has told. `trouble` is what went wrong when Dagster was `told`.
     """
 
     subject: Subject
@@ -91,6 +91,7 @@ class Results:
     runs: list[SyncRun] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
     waiting: set[str] = field(init=False)
+    overtaken: frozenset[str] = frozenset()
     told: bool = False
     materialized: int = 0
     trouble: Exception | None = None
@@ -180,6 +181,8 @@ def run_objects(
         signs = pulse(context.instance, context.run.run_id, silent_after=project.settings.silent_after_seconds)
         with signs, kept(project, subjects[0].sync.name, claim) as keeping:
             attempt(context, project, results, full=config.full, on_settled=tell, keeping=keeping)
+            for each in results:
+                each.overtaken = keeping.overtaken(each.runs)
     except Exception as error:
         cause = error
         for each in results:
@@ -220,6 +223,7 @@ def attempt(
         each.take(run)
         keeping.take(run)
         if not each.waiting:
+            each.overtaken = keeping.overtaken(each.runs)
             on_settled(each)
 
     if present:
@@ -250,7 +254,7 @@ def _end(
     trouble = next((each.trouble for each in results if each.trouble is not None), None)
     failed = [each for each in results if each.failures]
     for each in failed:
-        customers = list(each.failed.failures)
+        customers = [customer for customer in each.failed.failures if customer not in each.overtaken]
         shown = {} if everything else _shown(context, each.subject.key, partitions, customers)
         unmarked = [customer for customer in customers if shown.get(customer) != FAILED]
         record_failed_partitions(context, each.subject.key, unmarked)
@@ -307,7 +311,7 @@ def _materialize(
     first time, and after a failure, which only a materialisation clears.
     """
     subject = results.subject
-    through = [run for run in results.runs if run.status == "success"]
+    through = [run for run in results.runs if run.status == "success" and run.customer_id not in results.overtaken]
     if not through:
         return
     # Dagster forgets events of partitions that it does not know when it sums up, so they must be there before.

@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Final
@@ -35,6 +35,7 @@ class Keeping:
         self._every = project.settings.silent_after_seconds / BEATS
         self._beat_at = time.monotonic()
         self._held: tuple[Sync, Claim, Underway] | None = None
+        self._reported = False
 
     def begin(self, sync: Sync) -> Claim | None:
         """The work begins: the claim as far as it is still held, of which is reported from now on what ends."""
@@ -82,6 +83,16 @@ class Keeping:
             runs = [run for each in ended.values() for run in each]
             settle(self._project.store, sync, claim, list(ended), runs)
             underway.told(ended)
+            self._reported = True
+
+    def overtaken(self, finished: Sequence[SyncRun]) -> frozenset[str]:
+        """Customers of these outcomes, of one object, whose work another run has done since: they show what it came to.
+
+        Nobody before the first report, which is where a run that ends soon is spared the question.
+        """
+        if not self._reported:
+            return frozenset()
+        return frozenset(customer for _, customer in self._project.store.runs.overtaken(finished))
 
 
 @contextmanager

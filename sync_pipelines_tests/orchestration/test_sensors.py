@@ -1,4 +1,3 @@
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
@@ -330,11 +329,3 @@ def a_job():
         pass
 
     return anything
-
-
-def remember(store, run_id, customer, run, objects=("contact", "account")):
-    store.runs.record([replace(run, run_id=run_id, object=name, customer_id=customer) for name in objects])
-
-
-def instance_run_id(project):
-    return project.calls[-1].run_id

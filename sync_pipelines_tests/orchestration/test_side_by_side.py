@@ -1,6 +1,7 @@
 """Dagster's runs on a real project: the sandbox over HTTP, store and warehouse in Postgres."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
@@ -8,10 +9,12 @@ import dagster as dg
 import pytest
 
 from sync_pipelines.model.errors import DestinationBusy
+from sync_pipelines.orchestration import keeping
 from sync_pipelines.orchestration.assembly import definitions_of
 from sync_pipelines_tests.fixtures.place import ACME, BRIGHTWATER
 from sync_pipelines_tests.orchestration.fakes import giving
 
+PATIENCE = 120
 PARTITIONS = dg.DynamicPartitionsDefinition(name="salesforce_connections")
 
 
@@ -30,14 +33,14 @@ def instance(tmp_path):
 
 @pytest.fixture
 def holding(place, monkeypatch):
-    """Has a function called with the object's name whenever a lease is held, before its work begins."""
+    """Has a function called with object and customer whenever a lease is held, before its work begins."""
     hold = place.project.store.leases.hold
 
     def holding(then):
         @contextmanager
         def watched(application_id, sync, customer_id, object_name):
             with hold(application_id, sync, customer_id, object_name) as ours:
-                then(object_name)
+                then(object_name, customer_id)
                 yield ours
 
         monkeypatch.setattr(place.project.store.leases, "hold", watched)
@@ -83,7 +86,7 @@ def test_two_objects_of_one_run_are_at_work_at_the_same_time(place, instance, ho
     meeting = threading.Barrier(2)
     begun = {"contact": threading.Lock(), "account": threading.Lock()}
 
-    def meet(object_name):
+    def meet(object_name, customer):
         if begun[object_name].acquire(blocking=False):
             meeting.wait(timeout=60)
 
@@ -97,7 +100,7 @@ def test_two_objects_of_one_run_are_at_work_at_the_same_time(place, instance, ho
 
 
 def test_a_claim_gives_back_the_object_that_failed_and_not_the_other(place, instance, holding, tick, run_of):
-    def busy(object_name):
+    def busy(object_name, customer):
         if object_name == "account":
             raise DestinationBusy("The database does not answer; it comes back by itself.")
 
@@ -106,8 +109,68 @@ def test_a_claim_gives_back_the_object_that_failed_and_not_the_other(place, inst
     assert not run_of(request).success
     assert statuses(instance, "contact") == {ACME: "MATERIALIZED", BRIGHTWATER: "MATERIALIZED"}
     assert statuses(instance, "account") == {ACME: "FAILED", BRIGHTWATER: "FAILED"}
-    assert tick() == []
     due = place.project.store.due
     assert due.open_claims() == []
     [claim] = due.claim(datetime.now(UTC) + timedelta(minutes=10), sync="crm")
     assert (claim.customers, claim.objects) == ((ACME, BRIGHTWATER), ("account",))
+
+
+def test_a_customer_runs_again_while_another_one_of_its_run_is_still_at_work(
+    place, instance, holding, tick, run_of, monkeypatch
+):
+    """Asked for anew, though its first run still has hours to go with somebody else."""
+    monkeypatch.setattr(keeping, "WATCH_SECONDS", 0.05)
+    reported, go_on, failed = threading.Event(), threading.Event(), []
+    due = place.project.store.due
+    done = due.done
+
+    def tell(*told):
+        found = done(*told)
+        reported.set()
+        return found
+
+    def slow_for_acme(object_name, customer):
+        if customer == ACME:
+            assert go_on.wait(PATIENCE)
+        elif object_name == "account" and not failed:
+            failed.append(customer)
+            raise DestinationBusy("The database does not answer; it comes back by itself.")
+
+    monkeypatch.setattr(due, "done", tell)
+    holding(slow_for_acme)
+    [request] = tick()
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(run_of, request)
+        try:
+            assert reported.wait(PATIENCE)
+            [work] = due.list("crm", BRIGHTWATER)
+            assert (work.claim_id, work.attempts) == (None, 1)
+            due.request("crm", [BRIGHTWATER])
+            [again] = tick()
+            assert again.run_config["ops"]["objects_of_crm"]["config"]["connections"] == [BRIGHTWATER]
+            assert run_of(again).success
+            assert not first.done()
+        finally:
+            go_on.set()
+        assert not first.result().success, "it tells what failed in it"
+    # That is no longer what shows: the second run got through.
+    for object_name in ("contact", "account"):
+        assert statuses(instance, object_name) == {ACME: "MATERIALIZED", BRIGHTWATER: "MATERIALIZED"}
+    assert due.open_claims() == []
+    assert place.differences(ACME, BRIGHTWATER) == []
+
+
+def test_what_is_cancelled_while_its_run_waits_does_not_begin(place, instance, tick, run_of):
+    [request] = tick()
+    assert place.project.store.lifecycle.cancel("crm", [ACME]) == (ACME,)
+    assert run_of(request).success
+    runs = place.project.store.runs
+    assert {run.status for run in runs.list(customer_id=ACME)} == {"cancelled"}
+    assert {run.status for run in runs.list(customer_id=BRIGHTWATER)} == {"success"}
+    assert place.rows("crm_contact", ACME) == []
+    assert tick() == []
+    # The next time is a new one.
+    place.project = place.open()
+    place.project.store.due.request("crm", [ACME])
+    [claim] = place.project.store.due.claim(sync="crm")
+    assert place.project.store.lifecycle.cancelled_of(claim.id) == frozenset()
