@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 from urllib.parse import urlencode
 
+from sync_pipelines.covering import syncs_covering
 from sync_pipelines.engine.connecting import revoked, tokens_by_code
 from sync_pipelines.erasing import nobody_works, rows_of_customer
 from sync_pipelines.http_client.client import VendorSession
@@ -16,7 +17,6 @@ from sync_pipelines.model.errors import ConfigurationError, Reauthorize, SyncErr
 from sync_pipelines.model.flow import Flow
 from sync_pipelines.model.provider import Account, CodeGrant, Tokens
 from sync_pipelines.model.secret import Secret
-from sync_pipelines.model.sync import Sync
 from sync_pipelines.project import Project
 from sync_pipelines.store.connect_sessions import ConnectSession
 
@@ -137,7 +137,7 @@ def store_connection(
         replaces=replaces,
         actor=session.by,
     )
-    for sync in syncs_of(project, session.customer_id, session.provider):
+    for sync in syncs_covering(project, session.customer_id, session.provider):
         project.plan(sync.name)
     return connection
 
@@ -151,16 +151,6 @@ def account_replaced(project: Project, session: ConnectSession, tokens: Tokens, 
         if former is not None:
             project.store.connections.disconnect(former, actor=session.by)
     return store_connection(project, session, tokens, account, replaces=True)
-
-
-def syncs_of(project: Project, customer_id: str, provider: str) -> list[Sync]:
-    """The syncs that cover this connection, by name."""
-    covered = [
-        sync
-        for sync in project.configuration.syncs.values()
-        if sync.provider == provider and (not sync.customers or customer_id in sync.customers)
-    ]
-    return sorted(covered, key=lambda sync: sync.name)
 
 
 def account_of(project: Project, connection: Connection) -> Account:

@@ -41,7 +41,7 @@ def find_failed(
         connections = project.store.connections.list(
             provider=each.provider, customers=[customer] if customer is not None else None
         )
-        named = [one.customer_id for one in connections if not each.customers or one.customer_id in each.customers]
+        named = [one.customer_id for one in connections if each.covers(one.customer_id)]
         objects = [project.declared(each.name, object_name)] if object_name and sync else _named(each, object_name)
         for item in objects:
             customers = [name for name in named if item in each.objects_of(name)]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
+from sync_pipelines.covering import mappable_objects
 from sync_pipelines.engine.exposure import exposed
 from sync_pipelines.engine.layout import ADDITIONAL_COLUMN, AccountFields, resolve_mapping, schema_columns
 from sync_pipelines.engine.mapping_check import check_mapping
@@ -59,22 +60,6 @@ class MappingPlan:
         return not any(effect.columns for effect in self.effects)
 
 
-def declared_objects(project: Project, provider: str, object_name: str) -> list[tuple[Sync, SyncObject]]:
-    """Where the object has a custom schema. ConfigurationError when it has one nowhere."""
-    found = [
-        (sync, item)
-        for sync in project.configuration.syncs.values()
-        if sync.provider == provider
-        for item in sync.objects
-        if item.object.casefold() == object_name.casefold() and item.custom_schema is not None
-    ]
-    if not found:
-        raise ConfigurationError(
-            f"No sync of {provider} has an object {object_name} with a custom_schema to map onto: add one in syncs/."
-        )
-    return found
-
-
 def plan_change(
     project: Project,
     connection: Connection,
@@ -88,7 +73,7 @@ def plan_change(
     `schema`: what the account says of the object; None: the account is not asked whether fields exist and fit.
     """
     provider = connection.provider
-    declared = declared_objects(project, provider, object_name)
+    declared = mappable_objects(project, connection.customer_id, provider, object_name)
     name = declared[0][1].object
     known = project.store.mappings.current(connection.customer_id, provider, name)
     candidate = Mapping(
@@ -106,8 +91,7 @@ def plan_change(
         else:
             warnings += _warnings(item, known, candidate, schema)
         warnings += exposed(item, project.crm_object(sync.name, item.object), candidate.fields)
-        if _covers(sync, item, connection.customer_id):
-            effects.append(_effect(project, sync, item, known, candidate, schema))
+        effects.append(_effect(project, sync, item, known, candidate, schema))
     return MappingPlan(mapping=candidate, effects=tuple(effects), warnings=tuple(dict.fromkeys(warnings)))
 
 
@@ -142,10 +126,6 @@ def _warnings(item: SyncObject, known: Mapping | None, candidate: Mapping, schem
         for name in found.unmapped
     ]
     return [*found.warnings, *unmapped]
-
-
-def _covers(sync: Sync, item: SyncObject, customer: str) -> bool:
-    return (not sync.customers or customer in sync.customers) and item in sync.objects_of(customer)
 
 
 def _effect(
@@ -210,7 +190,7 @@ def unmapped_fields(
 ) -> tuple[str, list[SchemaField]]:
     """The object's name as the sync gives it, and the schemas' fields that neither customer nor developer has mapped,
     nor the account has by the same name."""
-    declared = declared_objects(project, connection.provider, object_name)
+    declared = mappable_objects(project, connection.customer_id, connection.provider, object_name)
     name = declared[0][1].object
     known = project.store.mappings.current(connection.customer_id, connection.provider, name)
     found: dict[str, SchemaField] = {}

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from sync_pipelines.config.rules import rules_from
+from sync_pipelines.covering import declared_for, objects_covering
 from sync_pipelines.engine.layout import FieldPlan, plan_fields
 from sync_pipelines.engine.preview import PreviewRecord, preview_records
 from sync_pipelines.engine.selecting import Selection, members_of, select, with_fields
@@ -50,23 +51,27 @@ class Preview:
     calls: int = 0
 
 
-def find_sync(project: Project, name: str, object_name: str) -> str:
-    """The sync of that name, or the one sync of the provider of that name which has the object."""
+def find_sync(project: Project, customer_id: str, name: str, object_name: str) -> str:
+    """The sync of that name, or the one sync of the provider of that name which has the object for the customer."""
     configuration = project.configuration
     if name in configuration.syncs:
         return name
     if name not in configuration.providers:
         known = ", ".join([*sorted(configuration.syncs), *sorted(configuration.providers)])
         raise ConfigurationError(f"There is no sync and no provider named {name}. Known are: {known}.")
+    return sync_with(project, customer_id, name, object_name)
+
+
+def sync_with(project: Project, customer_id: str, name: str, object_name: str) -> str:
+    """The one sync of the provider of that name that has the object for the customer."""
     wanted = project.providers[name].find_object(object_name).name
     having = [
         sync.name
-        for sync in configuration.syncs.values()
-        if sync.provider == name
-        and any(project.crm_object(sync.name, each.object).name == wanted for each in sync.objects)
+        for sync, declared in objects_covering(project, customer_id, name)
+        if project.providers[name].find_object(declared.object).name == wanted
     ]
     if not having:
-        raise ConfigurationError(f"No sync of {name} has an object {object_name}: add it to one in syncs/.")
+        raise ConfigurationError(f"No sync of {name} has an object {object_name} for {customer_id}.")
     if len(having) > 1:
         raise ConfigurationError(f"{object_name} is in the syncs {', '.join(having)}: name one of them instead.")
     return having[0]
@@ -87,8 +92,8 @@ def preview(
     `changes`: written rules by field, laid over the saved mapping ("" takes one away) and not saved. The calls count on
     the account's API budget, and an account that is left alone is not asked. No lease is taken: what runs goes on.
     """
-    declared = _declared(project, project.sync(sync), object_name)
     (connection,) = project.connections(sync, [customer_id])
+    declared = _declared(project, project.sync(sync), object_name, customer_id)
     provider = project.providers[connection.provider]
     refuse_if_resting(project, provider, connection)
     saved = project.store.mappings.current(customer_id, provider.name, declared.object)
@@ -201,11 +206,12 @@ class Look:
         )
 
 
-def _declared(project: Project, sync: Sync, name: str) -> SyncObject:
+def _declared(project: Project, sync: Sync, name: str, customer_id: str) -> SyncObject:
     """The sync's object by the name in its configuration, or by any of the vendor's names."""
     provider = project.provider_of(sync)
-    by_vendor = [each for each in sync.objects if provider.find_object(each.object) == provider.find_object(name)]
-    return by_vendor[0] if len(by_vendor) == 1 else project.declared(sync.name, name)
+    own = sync.objects_of(customer_id)
+    by_vendor = [each for each in own if provider.find_object(each.object) == provider.find_object(name)]
+    return by_vendor[0] if len(by_vendor) == 1 else declared_for(sync, customer_id, name)
 
 
 def refuse_if_resting(project: Project, provider: Provider, connection: Connection) -> None:

@@ -156,7 +156,7 @@ class Project:
         found = self.store.connections.list(provider=declared.provider, customers=customers or None)
         known = {item.customer_id: item for item in found}
         if declared.customers:
-            known = {name: item for name, item in known.items() if name in declared.customers}
+            known = {name: item for name, item in known.items() if declared.covers(name)}
         missing = [name for name in customers if name not in known]
         if missing:
             raise ConfigurationError(

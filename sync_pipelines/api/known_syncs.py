@@ -40,7 +40,7 @@ def stored_sync(project: Project, id: str) -> ApiSync | None:
 
 
 def covers(sync: Sync, caller: Caller) -> bool:
-    return caller.customer_id is None or not sync.customers or caller.customer_id in sync.customers
+    return caller.customer_id is None or sync.covers(caller.customer_id)
 
 
 def own_customer(caller: Caller, customer_id: str | None) -> str | None:

@@ -13,10 +13,12 @@ from sync_pipelines.api.problems import answers, not_found
 from sync_pipelines.api.shapes import Shape
 from sync_pipelines.api.words import ObjectName, Text
 from sync_pipelines.config.rules import rules_from, written_rule, written_rules
+from sync_pipelines.covering import mappable_objects
 from sync_pipelines.engine.layout import resolve_mapping
 from sync_pipelines.failed_values import find_failed
-from sync_pipelines.mapping_changes import MappingPlan, declared_objects, plan_change, save_change
+from sync_pipelines.mapping_changes import MappingPlan, plan_change, save_change
 from sync_pipelines.model.connection import Connection
+from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.mapping import FieldRule, Mapping
 from sync_pipelines.model.sync import SyncObject
 from sync_pipelines.project import Project
@@ -247,16 +249,11 @@ def _declared(
     project: Project, caller: Caller, customer_id: str, provider: str, object_name: str
 ) -> tuple[Connection, SyncObject]:
     connection = connection_of(project, caller, customer_id, provider)
-    known = {
-        item.object.casefold()
-        for sync in project.configuration.syncs.values()
-        if sync.provider == provider
-        for item in sync.objects
-        if item.custom_schema is not None
-    }
-    if object_name.casefold() not in known:
-        raise not_found(f"No sync of {provider} has an object {object_name} with a custom schema to map onto.")
-    return connection, declared_objects(project, provider, object_name)[0][1]
+    try:
+        found = mappable_objects(project, customer_id, provider, object_name)
+    except ConfigurationError as problem:
+        raise not_found(str(problem)) from None
+    return connection, found[0][1]
 
 
 def _change(

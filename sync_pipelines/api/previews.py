@@ -6,14 +6,14 @@ import msgspec
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from sync_pipelines.api.access import Caller, MappingsReader, TheProject
+from sync_pipelines.api.access import MappingsReader, TheProject
 from sync_pipelines.api.connections import TheCustomer, TheProvider, connection_of
-from sync_pipelines.api.known_syncs import covers
 from sync_pipelines.api.mappings import TheObject
 from sync_pipelines.api.problems import Refused, answers
 from sync_pipelines.api.shapes import Shape
 from sync_pipelines.api.words import SyncName, Text
-from sync_pipelines.previewing import MOST_RECORDS, find_sync, preview
+from sync_pipelines.covering import syncs_covering
+from sync_pipelines.previewing import MOST_RECORDS, preview, sync_with
 from sync_pipelines.project import Project
 
 router = APIRouter(tags=["mappings"])
@@ -97,15 +97,14 @@ def preview_object(
     """Read a few records of the account and map them as a sync would. Asks the vendor; what runs goes on."""
     wanted = wanted or Sample()
     connection_of(project, caller, customer_id, provider)
-    sync = _sync(project, caller, provider, object, wanted.sync)
+    sync = _sync(project, customer_id, provider, object, wanted.sync)
     found = preview(project, sync, object, customer_id, limit=wanted.limit, record=wanted.record, changes=wanted.fields)
     return Response(_encode(found), media_type="application/json")
 
 
-def _sync(project: Project, caller: Caller, provider: str, object_name: str, named: str | None) -> str:
+def _sync(project: Project, customer_id: str, provider: str, object_name: str, named: str | None) -> str:
     if named is None:
-        return find_sync(project, provider, object_name)
-    sync = project.configuration.syncs.get(named)
-    if sync is None or sync.provider != provider or not covers(sync, caller):
-        raise Refused(422, f"There is no sync {named} of {provider}.")
+        return sync_with(project, customer_id, provider, object_name)
+    if named not in (each.name for each in syncs_covering(project, customer_id, provider)):
+        raise Refused(422, f"There is no sync {named} of {provider} for {customer_id}.")
     return named

@@ -13,6 +13,7 @@ from sync_pipelines.api.problems import answers, not_found
 from sync_pipelines.api.shapes import ConnectionHealthShape, OneRunShape, RequestShape, RunShape
 from sync_pipelines.api.sync_shapes import OneSyncShape, SyncShape, etag, one_of, shape_of, shape_of_stored
 from sync_pipelines.api.words import CustomerId, Key, ObjectName, Text
+from sync_pipelines.covering import declared_for
 from sync_pipelines.model.sync import Sync
 from sync_pipelines.project import Project
 from sync_pipelines.store.health import STATES, State
@@ -114,7 +115,11 @@ def trigger(
     wanted = wanted or Trigger()
     sync = running_sync(project, id, caller)
     customers = caller.only(wanted.customers)
-    objects = [project.declared(sync.name, name).object for name in wanted.objects or ()]
+    own = caller.customer_id
+    objects = [
+        (project.declared(sync.name, name) if own is None else declared_for(sync, own, name)).object
+        for name in wanted.objects or ()
+    ]
     project.store.lifecycle.refuse_archived(sync.name)
     project.plan(sync.name)
     key = None if idempotency_key is None else f"{caller.token.id}:{idempotency_key}"

@@ -51,7 +51,7 @@ def set_mapping(
     Shows which columns change, and how many rows are made anew for it.
     """
     from sync_pipelines.config.rules import rules_from
-    from sync_pipelines.mapping_changes import declared_objects
+    from sync_pipelines.covering import mappable_objects
     from sync_pipelines.model.errors import ConfigurationError
     from sync_pipelines.project import opened
 
@@ -59,7 +59,7 @@ def set_mapping(
     if not changes:
         raise ConfigurationError("Name at least one rule: FIELD=VENDOR_FIELD, or --rules FILE.")
     with opened(with_store=True) as project:
-        name = declared_objects(project, provider, object_name)[0][1].object
+        name = mappable_objects(project, customer, provider, object_name)[0][1].object
         connection = project.store.connections.get(customer, provider)
         known = project.store.mappings.current(customer, provider, name)
         kept = {field: rule for field, rule in (known.fields if known else {}).items() if field not in changes}
@@ -79,11 +79,11 @@ def rollback(
     dry_run: DryRun = False,
 ) -> None:
     """Go back to an older version's rules, as a new version. The columns become what they were with it."""
-    from sync_pipelines.mapping_changes import declared_objects
+    from sync_pipelines.covering import mappable_objects
     from sync_pipelines.project import opened
 
     with opened(with_store=True) as project:
-        name = declared_objects(project, provider, object_name)[0][1].object
+        name = mappable_objects(project, customer, provider, object_name)[0][1].object
         connection = project.store.connections.get(customer, provider)
         older = project.store.mappings.version(customer, provider, name, version)
         say(f"The rules of version {older.version}, saved {shown(older.saved_at)} by {older.actor}:")
@@ -132,22 +132,14 @@ def show(
     history: Annotated[bool, typer.Option("--history", help="Older versions too")] = False,
 ) -> None:
     """What a customer has mapped, field by field, with the developer's defaults."""
+    from sync_pipelines.covering import mappable_objects
     from sync_pipelines.engine.layout import resolve_mapping
-    from sync_pipelines.model.errors import ConfigurationError
     from sync_pipelines.project import opened
 
     with opened(with_store=True) as project:
         project.store.connections.get(customer, provider)
-        objects = {
-            item.object: item
-            for sync in project.configuration.syncs.values()
-            if sync.provider == provider
-            for item in sync.objects
-            if item.custom_schema is not None
-            and (object_name is None or item.object.casefold() == object_name.casefold())
-        }
-        if not objects:
-            raise ConfigurationError(f"No sync of {provider} has such an object with a custom_schema.")
+        found = mappable_objects(project, customer, provider, object_name)
+        objects = {declared.object: declared for _, declared in found}
         for name, declared in objects.items():
             versions = project.store.mappings.history(customer, provider, name)
             for mapping in versions if history and versions else [versions[0] if versions else None]:

@@ -41,7 +41,7 @@ def preview(
 
     changes = dict(map(rule_of_text, rules or ()))
     with opened(with_store=True) as project:
-        sync = find_sync(project, name, object_name)
+        sync = find_sync(project, customer, name, object_name)
         found = read(
             project, sync, object_name, customer, limit=limit, record=record, changes=changes if rules else None
         )

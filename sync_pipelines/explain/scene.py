@@ -5,11 +5,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from sync_pipelines.covering import declared_for
 from sync_pipelines.engine.layout import plan_fields
 from sync_pipelines.engine.tracing import Tracer
 from sync_pipelines.http_client.client import VendorSession
 from sync_pipelines.model.connection import Connection
-from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.mapping import Mapping as FieldMapping
 from sync_pipelines.model.provider import CrmObject, ObjectSchema, Provider, VendorField
 from sync_pipelines.model.schema_change import DISCARD_FIELD
@@ -30,13 +30,9 @@ class Scene:
     @classmethod
     def of(cls, project: Project, sync: str, object_name: str, customer_id: str) -> "Scene":
         """ConfigurationError for an object or a customer that the sync does not have."""
-        known, declared = project.sync(sync), project.declared(sync, object_name)
+        known = project.sync(sync)
         (connection,) = project.connections(sync, [customer_id])
-        if declared not in known.objects_of(customer_id):
-            raise ConfigurationError(
-                f"The sync {sync} does not read {declared.object} of {customer_id}: its override in the sync chooses "
-                "other objects."
-            )
+        declared = declared_for(known, customer_id, object_name)
         return cls(project, known, known.object_of(customer_id, declared), connection)
 
     @property

@@ -1,7 +1,6 @@
 """Where changes of an object of a connection go: the syncs that copy it, and only those that may work now."""
 
-from collections.abc import Sequence
-
+from sync_pipelines.covering import objects_covering
 from sync_pipelines.model.connection import Connection
 from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.sync import Sync, SyncObject
@@ -23,13 +22,7 @@ def targets_of(project: Project, connection: Connection, object_name: str) -> li
     still = project.store.lifecycle.standing_still(connection.id)
     return [
         (sync, declared)
-        for sync in project.configuration.syncs.values()
-        if sync.provider == connection.provider and sync.direction == "inbound" and sync.name not in still
-        if not sync.customers or connection.customer_id in sync.customers
-        for declared in _objects(sync, connection.customer_id)
+        for sync, declared in objects_covering(project, connection.customer_id, connection.provider)
+        if sync.direction == "inbound" and sync.name not in still
         if provider.find_object(declared.object).name == wanted
     ]
-
-
-def _objects(sync: Sync, customer_id: str) -> Sequence[SyncObject]:
-    return sync.objects_of(customer_id)

@@ -118,6 +118,10 @@ class Sync:
     log_values: bool = True
     """Whether that holds old and new values."""
 
+    def covers(self, customer: str) -> bool:
+        """Whether it is for this customer at all, once it is connected."""
+        return not self.customers or customer in self.customers
+
     def schedule_of(self, customer: str) -> Schedule:
         own = self.overrides.get(customer)
         return own.schedule if own is not None and own.schedule is not None else self.schedule

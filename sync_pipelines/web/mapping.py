@@ -4,10 +4,11 @@ from collections.abc import Mapping as MappingOf
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from sync_pipelines.covering import mappable_objects
 from sync_pipelines.engine.layout import AccountFields, resolve_mapping
 from sync_pipelines.engine.mapping_check import NEVER_FITS
 from sync_pipelines.engine.suggesting import suggest
-from sync_pipelines.mapping_changes import MappingPlan, declared_objects, plan_change, save_change
+from sync_pipelines.mapping_changes import MappingPlan, plan_change, save_change
 from sync_pipelines.model.connection import Connection
 from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.mapping import FieldRule, Mapping, SchemaField
@@ -143,15 +144,12 @@ def _scene(visit: Visit) -> _Scene:
 
 
 def _declared(visit: Visit) -> SyncObject:
-    customer, wanted = visit.session.customer_id, visit.parts["object"]
+    session = visit.session
     try:
-        found = declared_objects(visit.project, visit.session.provider, wanted)
+        found = mappable_objects(visit.project, session.customer_id, session.provider, visit.parts["object"])
     except ConfigurationError:
-        found = []
-    for sync, item in found:
-        if (not sync.customers or customer in sync.customers) and item in sync.objects_of(customer):
-            return item
-    raise Problem(404, "There is nothing to map", "Go back to see what is synced.")
+        raise Problem(404, "There is nothing to map", "Go back to see what is synced.") from None
+    return found[0][1]
 
 
 def _edited(visit: Visit, scene: _Scene, chosen: MappingOf[str, str], problem: str) -> Page:

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sync_pipelines.connecting import account_of, syncs_of
+from sync_pipelines.connecting import account_of
+from sync_pipelines.covering import syncs_covering
 from sync_pipelines.model.connection import Connection
 from sync_pipelines.model.errors import SyncError
 from sync_pipelines.model.sync import Sync, SyncObject
@@ -52,7 +53,7 @@ def home(visit: Visit) -> Page:
         "done": DONE.get(visit.query.get("done", ""), ""),
         "sandbox": (connection.environment if connection else session.environment) == "sandbox",
         "lines": [
-            _line(visit, sync, connection) for sync in syncs_of(visit.project, session.customer_id, provider.name)
+            _line(visit, sync, connection) for sync in syncs_covering(visit.project, session.customer_id, provider.name)
         ],
         "problem": "",
     }

@@ -284,13 +284,13 @@ def test_a_provider_stands_for_its_one_sync_with_the_object(unhurried):
     place = unhurried
     place.write_sync("crm", objects=["contact", "lead"])
     place.write_sync("other", objects=["Campaign", {"object": "lead", "table": "other_lead"}])
-    assert find_sync(place.project, "salesforce", "Contacts") == "crm"
-    assert find_sync(place.project, "salesforce", "campaign") == "other"
-    assert find_sync(place.project, "other", "anything") == "other"
+    assert find_sync(place.project, ACME, "salesforce", "Contacts") == "crm"
+    assert find_sync(place.project, ACME, "salesforce", "campaign") == "other"
+    assert find_sync(place.project, ACME, "other", "anything") == "other"
     for name, object_name, says in (
         ("salesforce", "lead", "is in the syncs crm, other: name one of them"),
         ("salesforce", "user", "No sync of salesforce has an object user"),
         ("nowhere", "user", "There is no sync and no provider named nowhere"),
     ):
         with pytest.raises(ConfigurationError, match=says):
-            find_sync(place.project, name, object_name)
+            find_sync(place.project, ACME, name, object_name)
