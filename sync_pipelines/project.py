@@ -241,7 +241,7 @@ class Project:
         work = self.work(sync, wanted, connections, run_id=run_id, full=True, due_at={})
         return self._done([replace(item, first=most) for item in work], ignore, lambda run: None)
 
-    def sync_objects(
+    def sync_objects(  # noqa: PLR0913 - what is asked, then who is told
         self,
         sync: str,
         objects: Mapping[str, Sequence[str]],
@@ -251,20 +251,27 @@ class Project:
         observe: Observer = ignore,
         on_done: Callable[[SyncRun], None] = lambda run: None,
         due_at: Mapping[str, datetime] | None = None,
+        on_begun: Callable[[Work], None] = lambda work: None,
     ) -> list[SyncRun]:
         """Sync objects of customers, {object: customers}, all side by side, and store every outcome.
 
         One SyncRun for each object and customer, in the order given. Accounts share the places evenly and objects take
         turns, so that no object and no large account keeps the others waiting for a place. `due_at`: by customer, when
-        this work had been due.
+        this work had been due. `on_begun` is told of each when it gets its place, `on_done` when it is stored.
         """
         self.refuse_unapplied(sync)
         wanted = [(name, customer) for name, customers in objects.items() for customer in customers]
         connections = {item.customer_id: item for item in self.connections(sync, sorted({who for _, who in wanted}))}
         work = self.work(sync, wanted, connections, run_id=run_id, full=full, due_at=due_at or {})
-        return self._done(work, observe, on_done)
+        return self._done(work, observe, on_done, on_begun)
 
-    def _done(self, work: Sequence[Work], observe: Observer, on_done: Callable[[SyncRun], None]) -> list[SyncRun]:
+    def _done(
+        self,
+        work: Sequence[Work],
+        observe: Observer,
+        on_done: Callable[[SyncRun], None],
+        on_begun: Callable[[Work], None] = lambda work: None,
+    ) -> list[SyncRun]:
         """Do it, and store every outcome."""
         holds = self.store.budgets.holds([item.connection for item in work], self.budget_terms)
         spending = Spending(self.store.budgets, work)
@@ -272,14 +279,15 @@ class Project:
         first_time = {item.connection.customer_id: item.connection for item in work if not item.connection.account_id}
 
         def record(runs: Sequence[SyncRun]) -> None:
-            self.store.runs.record(runs)
+            # Of what made room before its turn there is nothing to tell.
+            self.store.runs.record([run for run in runs if not (run.gave_way and run.status == "skipped")])
             spending.take(runs)
             for run in runs:
                 if run.customer_id in first_time and run.account_id is not None:
                     self.store.connections.set_account(first_time.pop(run.customer_id), run.account_id)
 
         with kept_sessions(self.session) as sessions:
-            around = self._around(observe, record, sessions, holds, memories)
+            around = replace(self._around(observe, record, sessions, holds, memories), begun=on_begun)
             try:
                 return sync_side_by_side(work, around, at_once=self.settings.connections_at_once, on_done=on_done)
             finally:

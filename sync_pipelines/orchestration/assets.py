@@ -8,6 +8,7 @@ import logging
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +20,7 @@ from sync_pipelines.model.destination import Table
 from sync_pipelines.model.errors import SyncError
 from sync_pipelines.model.run import SyncRun
 from sync_pipelines.model.sync import Sync, SyncObject
-from sync_pipelines.orchestration.claims import claim_of, refuse_ended_run
+from sync_pipelines.orchestration.claims import claim_of, refuse_ended_run, somebody_waits
 from sync_pipelines.orchestration.events import keep_connected, record_failed_partitions, record_materializations
 from sync_pipelines.orchestration.keeping import Keeping, kept
 from sync_pipelines.orchestration.names import snake, step_name
@@ -122,7 +123,9 @@ class Results:
     @property
     def summary(self) -> str:
         through = sum(run.status == "success" for run in self.runs)
-        return f"{self.subject.spoken}: {through} connections got through, {self.materialized} with something to show."
+        told = f"{self.subject.spoken}: {through} connections got through, {self.materialized} with something to show."
+        later = sum(run.gave_way for run in self.runs)
+        return f"{told} {later} made room for others and come back." if later else told
 
     @property
     def failed(self) -> Failed:
@@ -179,7 +182,8 @@ def run_objects(
     try:
         project = sync_project.open()
         signs = pulse(context.instance, context.run.run_id, silent_after=project.settings.silent_after_seconds)
-        with signs, kept(project, subjects[0].sync.name, claim) as keeping:
+        wanted = partial(somebody_waits, context.instance)
+        with signs, kept(project, subjects[0].sync.name, claim, wanted=wanted) as keeping:
             attempt(context, project, results, full=config.full, on_settled=tell, keeping=keeping)
             for each in results:
                 each.overtaken = keeping.overtaken(each.runs)
@@ -228,7 +232,15 @@ def attempt(
 
     if present:
         due_at = held.due_at if held is not None else {}
-        project.sync_objects(sync.name, present, run_id=context.run.run_id, full=full, due_at=due_at, on_done=take)
+        project.sync_objects(
+            sync.name,
+            present,
+            run_id=context.run.run_id,
+            full=full,
+            due_at=due_at,
+            on_done=take,
+            on_begun=keeping.took_up,
+        )
 
 
 def _having(subject: Subject, customers: Sequence[str]) -> list[str]:
@@ -289,7 +301,7 @@ def _tell(
     results.told = True
     try:
         for run in results.runs:
-            if run.status in ("skipped", "cancelled"):
+            if run.status in ("skipped", "cancelled") and not run.gave_way:
                 context.log.warning(f"{run.object} of {run.customer_id} was {run.status}: {run.error_message}")
         _materialize(context, sync_project, partitions, results, everything=everything)
     except Exception as error:

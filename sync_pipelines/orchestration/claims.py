@@ -1,6 +1,7 @@
 """What becomes of claimed work: kept while its run waits or works, closed by what its connections came to."""
 
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import dagster as dg
@@ -11,6 +12,9 @@ from sync_pipelines.orchestration.names import CLAIM_TAG
 from sync_pipelines.orchestration.underway import objects_claimed
 from sync_pipelines.store import Claim, Outcome, Store
 from sync_pipelines.store.treatment import treatment_of, worst
+
+QUEUED_SECONDS: Final = 15.0
+"""A run that waits for longer in Dagster's queue waits for a place."""
 
 ENDED: Final = frozenset({dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED})
 
@@ -54,8 +58,32 @@ def settle(
     *,
     repeat: bool = True,
 ) -> None:
-    """Close the claim for these customers, by what their claimed objects came to."""
-    store.due.done(claim.id, outcomes_of(customers, objects_claimed(sync, claim), finished, repeat=repeat))
+    """Close the claim for these customers, by what their claimed objects came to.
+
+    Who made room for others is given back, for what is left to do; unless a person stopped the work.
+    """
+    objects_of = objects_claimed(sync, claim)
+    left = _left(customers, objects_of, finished) if repeat else {}
+    if left:
+        begun = {run.customer_id for run in finished if run.status != "skipped"}
+        store.due.give_back(claim.id, left, begun=begun)
+    if ended := [customer for customer in customers if customer not in left]:
+        store.due.done(claim.id, outcomes_of(ended, objects_of, finished, repeat=repeat))
+
+
+def _left(
+    customers: Sequence[str], objects_of: Callable[[str], Sequence[str]], finished: Sequence[SyncRun]
+) -> dict[str, Sequence[str]]:
+    """Of customers who made room the objects that are left to do; none where that is all."""
+    by_work = {(run.customer_id, run.object): run for run in finished}
+    making_room = {run.customer_id for run in finished if run.gave_way}
+    stopped = {run.customer_id for run in finished if run.status == "cancelled" and not run.gave_way}
+    left: dict[str, Sequence[str]] = {}
+    for customer in (who for who in customers if who in making_room - stopped):
+        runs = {name: by_work.get((customer, name)) for name in objects_of(customer)}
+        again = [name for name, run in runs.items() if _must_come_back(run) or (run is not None and run.gave_way)]
+        left[customer] = again if len(again) < len(runs) else ()
+    return left
 
 
 def outcomes_of(
@@ -129,3 +157,10 @@ def refuse_ended_run(context: dg.AssetExecutionContext) -> None:
         raise dg.Failure(
             description=f"This run is over ({run.status.value}), so its step does not begin.", allow_retries=False
         )
+
+
+def somebody_waits(instance: dg.DagsterInstance) -> bool:
+    """Whether a run has been in Dagster's queue for longer than it takes to start one: all places are taken."""
+    before = datetime.now(UTC) - timedelta(seconds=QUEUED_SECONDS)
+    waiting = dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED], created_before=before)
+    return bool(instance.get_run_ids(filters=waiting, limit=1))

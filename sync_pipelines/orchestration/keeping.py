@@ -3,12 +3,13 @@
 import logging
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+from sync_pipelines.engine.inbound import Work
 from sync_pipelines.model.run import SyncRun
 from sync_pipelines.model.sync import Sync
 from sync_pipelines.orchestration.claims import settle
@@ -25,9 +26,12 @@ WATCH_SECONDS: Final = 5.0
 
 
 class Keeping:
-    """What one run looks after. `claim` None: a person started it, so that no claim is kept and nothing reported."""
+    """What one run looks after. `claim` None: a person started it, so that no claim is kept and nothing reported.
 
-    def __init__(self, project: Project, sync: str, claim: str | None) -> None:
+    `wanted` tells whether other runs wait for the place of this one.
+    """
+
+    def __init__(self, project: Project, sync: str, claim: str | None, wanted: Callable[[], bool]) -> None:
         self._project = project
         self._sync = sync
         self._claim = UUID(claim) if claim is not None else None
@@ -36,6 +40,7 @@ class Keeping:
         self._beat_at = time.monotonic()
         self._held: tuple[Sync, Claim, Underway] | None = None
         self._reported = False
+        self._wanted = wanted
 
     def begin(self, sync: Sync) -> Claim | None:
         """The work begins: the claim as far as it is still held, of which is reported from now on what ends."""
@@ -47,18 +52,25 @@ class Keeping:
             self._held = sync, claim, Underway(sync, claim)
         return claim
 
+    def took_up(self, work: Work) -> None:
+        """An object of a customer has got its place."""
+        if self._held is not None:
+            self._held[-1].begin(work.connection.customer_id, work.declared.object)
+
     def take(self, run: SyncRun) -> None:
         """An object of a customer has ended, and that is recorded."""
         if self._held is not None:
             self._held[-1].take(run)
 
     def look(self) -> None:
-        """Heed cancels, keep the claim, report what has ended: three small statements at most."""
+        """Heed cancels, keep the claim, report what has ended, make room: a few small statements for the whole run."""
         self._heed_cancels()
         if self._claim is not None and time.monotonic() >= self._beat_at:
-            self._project.store.due.heartbeat([self._claim])
+            working = self._held[-1].at_work() if self._held is not None else ()
+            self._project.store.due.heartbeat([self._claim], working=working)
             self._beat_at = time.monotonic() + self._every
         self.report()
+        self._make_room()
 
     def _heed_cancels(self) -> None:
         """Stop whom somebody wanted stopped since the work was claimed, or began where nobody claimed it."""
@@ -70,6 +82,15 @@ class Keeping:
             cancelled = lifecycle.cancelled(self._sync, self._began)
         for customer in cancelled:
             self._project.stops.cancel(customer)
+
+    def _make_room(self) -> None:
+        """Long work ends at its next checkpoint where others wait: customers of this run, or other runs."""
+        if self._held is None:
+            return
+        underway, seconds = self._held[-1], self._project.settings.give_way_after_seconds
+        if underway.lasts(seconds):
+            for customer in underway.too_long(seconds, wanted=self._wanted()):
+                self._project.stops.give_way(customer)
 
     def report(self) -> None:
         """Close the claim for those whose claimed objects have all ended: they can be claimed again while others work.
@@ -96,12 +117,14 @@ class Keeping:
 
 
 @contextmanager
-def kept(project: Project, sync: str, claim: str | None) -> Iterator[Keeping]:
+def kept(
+    project: Project, sync: str, claim: str | None, *, wanted: Callable[[], bool] = lambda: False
+) -> Iterator[Keeping]:
     """Keep the claim (if there is one) from expiring, stop whom somebody wants stopped, report whose work has ended.
 
-    While we work, or wait for the worker that does.
+    While we work, or wait for the worker that does. `wanted`: whether other runs wait for a place.
     """
-    keeping, ended = Keeping(project, sync, claim), threading.Event()
+    keeping, ended = Keeping(project, sync, claim, wanted), threading.Event()
 
     def watch() -> None:
         while not ended.wait(WATCH_SECONDS):

@@ -1,7 +1,8 @@
-"""What of a claim's work has ended, while the rest of it is still at work."""
+"""What of a claim's work has begun and what has ended, while the rest of it waits or is at work."""
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from sync_pipelines.model.run import SyncRun
 from sync_pipelines.model.sync import Sync
@@ -9,13 +10,24 @@ from sync_pipelines.store import Claim
 
 
 class Underway:
-    """The claimed objects of each customer. One thread takes what ended, another asks for it."""
+    """The claimed objects of each customer. Some threads tell what they begin, one what has ended, another one asks."""
 
-    def __init__(self, sync: Sync, claim: Claim) -> None:
+    def __init__(self, sync: Sync, claim: Claim, now: Callable[[], float] = time.monotonic) -> None:
         of_customer = objects_claimed(sync, claim)
+        self._now = now
         self._lock = threading.Lock()
-        self._open = {customer: set(of_customer(customer)) for customer in claim.customers}
+        self._waiting = {customer: set(of_customer(customer)) for customer in claim.customers}
+        self._open = {customer: set(objects) for customer, objects in self._waiting.items()}
         self._runs: dict[str, list[SyncRun]] = {customer: [] for customer in claim.customers}
+        self._began = now()
+        self._begun: dict[str, float] = {}
+
+    def begin(self, customer: str, object_name: str) -> None:
+        """An object of a customer has got its place."""
+        with self._lock:
+            if customer in self._waiting:
+                self._waiting[customer].discard(object_name)
+                self._begun.setdefault(customer, self._now())
 
     def take(self, run: SyncRun) -> None:
         """One object of a customer has ended, and that is recorded."""
@@ -33,7 +45,30 @@ class Underway:
         """Forget them: their work is no longer this run's."""
         with self._lock:
             for customer in customers:
-                del self._open[customer], self._runs[customer]
+                del self._open[customer], self._runs[customer], self._waiting[customer]
+                self._begun.pop(customer, None)
+
+    def at_work(self) -> list[str]:
+        """Customers of whom something has begun and not all has ended."""
+        with self._lock:
+            return list(self._begun)
+
+    def lasts(self, seconds: float) -> bool:
+        """Whether the work began so long ago, and some of it has not ended."""
+        with self._lock:
+            return bool(self._open) and self._now() - self._began >= seconds
+
+    def too_long(self, seconds: float, *, wanted: bool) -> Collection[str]:
+        """Who of a run that `lasts` makes room: those at work for so long while others of the run wait for a place.
+
+        `wanted`: other runs wait for the place of this one. Then also those go who have not begun.
+        """
+        with self._lock:
+            now = self._now()
+            late = {who for who, since in self._begun.items() if now - since >= seconds}
+            if wanted:
+                return late | (self._open.keys() - self._begun.keys())
+            return {who for who in late if any(self._waiting[other] for other in self._waiting.keys() - {who})}
 
 
 def objects_claimed(sync: Sync, claim: Claim) -> Callable[[str], Sequence[str]]:

@@ -107,7 +107,9 @@ class FakeProject:
     def plan(self, name):
         self.store.due.plan([self.configuration.syncs[name]])
 
-    def sync_objects(self, sync, objects, *, run_id, full=False, observe=None, on_done=None, due_at=None):
+    def sync_objects(
+        self, sync, objects, *, run_id, full=False, observe=None, on_done=None, due_at=None, on_begun=None
+    ):
         self.launches += 1
         for name, customers in objects.items():
             call = SimpleNamespace(sync=sync, object=name, customers=list(customers), full=full, run_id=run_id)

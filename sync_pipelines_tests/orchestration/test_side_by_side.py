@@ -7,9 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 import pytest
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 
 from sync_pipelines.model.errors import DestinationBusy
-from sync_pipelines.orchestration import keeping
+from sync_pipelines.orchestration import claims, keeping
 from sync_pipelines.orchestration.assembly import definitions_of
 from sync_pipelines_tests.fixtures.place import ACME, BRIGHTWATER
 from sync_pipelines_tests.orchestration.fakes import giving
@@ -34,9 +35,10 @@ def instance(tmp_path):
 @pytest.fixture
 def holding(place, monkeypatch):
     """Has a function called with object and customer whenever a lease is held, before its work begins."""
-    hold = place.project.store.leases.hold
 
     def holding(then):
+        hold = place.project.store.leases.hold
+
         @contextmanager
         def watched(application_id, sync, customer_id, object_name):
             with hold(application_id, sync, customer_id, object_name) as ours:
@@ -174,3 +176,71 @@ def test_what_is_cancelled_while_its_run_waits_does_not_begin(place, instance, t
     place.project.store.due.request("crm", [ACME])
     [claim] = place.project.store.due.claim(sync="crm")
     assert place.project.store.lifecycle.cancelled_of(claim.id) == frozenset()
+
+
+@pytest.fixture
+def crowded(place, monkeypatch, holding):
+    """One place for two large customers, of whom the first has it; its many chunks come after its time is over."""
+    monkeypatch.setattr(keeping, "WATCH_SECONDS", 0.05)
+    place.options |= {"connections_at_once": 1, "chunk_rows": 15, "give_way_after_seconds": 1}
+    place.sleep = lambda seconds: None
+    place.open()
+    place.control.fault(ACME, "short_pages", size=10)
+    asked = threading.Event()
+    give_way = place.project.stops.give_way
+
+    def told(customer):
+        give_way(customer)
+        if customer == ACME:
+            asked.set()
+
+    monkeypatch.setattr(place.project.stops, "give_way", told)
+    holding(lambda object_name, customer: customer != ACME or asked.wait(PATIENCE))
+    return place
+
+
+def told_of(place, customer):
+    return {run.object: (run.status, run.gave_way) for run in place.project.store.runs.list(customer_id=customer)}
+
+
+def test_long_work_makes_room_for_others_of_its_run_and_goes_on_in_the_next(crowded, instance, tick, run_of):
+    [request] = tick()
+    assert run_of(request).success
+    assert told_of(crowded, BRIGHTWATER) == {"contact": ("success", False), "account": ("success", False)}
+    assert told_of(crowded, ACME) == {"contact": ("cancelled", True)}
+    stored = len(crowded.rows("crm_contact", ACME))
+    assert 0 < stored < len(list(crowded.control.truth(ACME, "Contact")))
+    assert statuses(instance, "contact") == {ACME: None, BRIGHTWATER: "MATERIALIZED"}
+
+    [again] = tick()
+    assert again.run_config["ops"]["objects_of_crm"]["config"]["connections"] == [ACME]
+    crowded.open()
+    assert run_of(again).success
+    [contacts] = crowded.project.store.runs.list(customer_id=ACME, object="contact", status="success")
+    assert stored + contacts.counts.created == len(crowded.rows("crm_contact", ACME))
+    assert crowded.differences(ACME, BRIGHTWATER) == []
+    assert crowded.project.store.due.open_claims() == []
+
+
+def test_a_run_that_had_its_time_ends_where_other_runs_wait_for_a_place(crowded, instance, tick, run_of, monkeypatch):
+    assert not claims.somebody_waits(instance)
+    location = RegisteredCodeLocationOrigin(location_name="here")
+    repository = RemoteRepositoryOrigin(code_location_origin=location, repository_name="all")
+    other = RemoteJobOrigin(repository_origin=repository, job_name="other")
+    queued = dg.DagsterRun(job_name="other", status=dg.DagsterRunStatus.QUEUED, remote_job_origin=other)
+    instance.run_storage.add_run(queued)
+    assert not claims.somebody_waits(instance), "it may still begin within seconds"
+    monkeypatch.setattr(claims, "QUEUED_SECONDS", -60)
+
+    [request] = tick()
+    assert run_of(request).success
+    assert told_of(crowded, ACME) == {"contact": ("cancelled", True)}
+    assert told_of(crowded, BRIGHTWATER) == {}, "it goes first in the next run"
+    [again] = tick()
+    assert again.run_config["ops"]["objects_of_crm"]["config"]["connections"] == [BRIGHTWATER, ACME]
+    instance.delete_run(queued.run_id)
+    crowded.options |= {"connections_at_once": 4, "give_way_after_seconds": 600}
+    crowded.open()
+    assert run_of(again).success
+    assert crowded.differences(ACME, BRIGHTWATER) == []
+    assert crowded.project.store.due.open_claims() == []

@@ -1,0 +1,41 @@
+"""Of a claim it is known who is at work, so that health tells who waits in it."""
+
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0014"
+down_revision = "0013"
+branch_labels = None
+depends_on = None
+
+VIEWS = Path(__file__).parents[1] / "health.sql"
+BEFORE = "WHEN due.heartbeat_at < now() - interval '15 minutes' THEN due.claimed_due_at"
+# A run says so at every third of the time for which it may be silent.
+AFTER = """WHEN due.worked_at IS NULL OR due.worked_at < now() - interval '5 minutes'
+                THEN GREATEST(due.claimed_due_at, due.worked_at)"""
+
+
+def upgrade() -> None:
+    op.add_column(
+        "due",
+        sa.Column(
+            "worked_at",
+            sa.DateTime(timezone=True),
+            comment="When a run that holds the claim was last at work on this customer",
+        ),
+    )
+    _views(BEFORE, AFTER)
+
+
+def downgrade() -> None:
+    _views(BEFORE, BEFORE)
+    op.drop_column("due", "worked_at")
+
+
+def _views(before: str, after: str) -> None:
+    written = VIEWS.read_text(encoding="utf-8")
+    assert before in written
+    views = written.replace(before, after).replace("CREATE VIEW", "CREATE OR REPLACE VIEW")
+    op.get_bind().exec_driver_sql(views)
