@@ -1,6 +1,7 @@
 """A change of one customer's mapping: looked at before it is saved, saved, and carried out by the next run."""
 
 from collections.abc import Mapping as MappingOf
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -8,11 +9,12 @@ from typing import Final
 from sync_pipelines.covering import mappable_objects
 from sync_pipelines.engine.exposure import exposed
 from sync_pipelines.engine.layout import ADDITIONAL_COLUMN, AccountFields, resolve_mapping, schema_columns
-from sync_pipelines.engine.mapping_check import check_mapping
+from sync_pipelines.engine.mapping_check import check_mapping, check_unasked
 from sync_pipelines.model.connection import Connection
 from sync_pipelines.model.errors import ConfigurationError, SyncError
 from sync_pipelines.model.mapping import FieldRule, Mapping, SchemaField
 from sync_pipelines.model.provider import ObjectSchema
+from sync_pipelines.model.secret import Secret
 from sync_pipelines.model.sync import APPEND, Sync, SyncObject
 from sync_pipelines.project import Project
 
@@ -87,9 +89,10 @@ def plan_change(
     effects: list[Effect] = []
     for sync, item in declared:
         if schema is None:
-            resolve_mapping(item, provider, candidate)
+            _refuse_taken(item, known, [name for name in _required(item) if name not in candidate.fields])
+            check_unasked(item, provider, candidate, hash_key=project.settings.transform_key)
         else:
-            warnings += _warnings(item, known, candidate, schema)
+            warnings += _warnings(item, known, candidate, schema, project.settings.transform_key)
         warnings += exposed(item, project.crm_object(sync.name, item.object), candidate.fields)
         effects.append(_effect(project, sync, item, known, candidate, schema))
     return MappingPlan(mapping=candidate, effects=tuple(effects), warnings=tuple(dict.fromkeys(warnings)))
@@ -114,13 +117,25 @@ def save_change(
     return saved
 
 
-def _warnings(item: SyncObject, known: Mapping | None, candidate: Mapping, schema: ObjectSchema) -> list[str]:
-    found = check_mapping(item, candidate.provider, candidate, schema)
-    taken = [name for name in found.unmapped if known is not None and name in known.fields]
+def _required(item: SyncObject) -> list[str]:
+    """Fields of the custom schema that must be mapped and have no default of the developer's."""
+    fields = item.custom_schema.fields if item.custom_schema else ()
+    return [each.name for each in fields if each.required and not each.sources]
+
+
+def _refuse_taken(item: SyncObject, known: Mapping | None, unmapped: Sequence[str]) -> None:
+    taken = [name for name in unmapped if known is not None and name in known.fields]
     if taken:
         raise ConfigurationError(
             f"{', '.join(taken)} of {item.object} must be mapped: give another vendor field instead of none."
         )
+
+
+def _warnings(
+    item: SyncObject, known: Mapping | None, candidate: Mapping, schema: ObjectSchema, hash_key: Secret | None
+) -> list[str]:
+    found = check_mapping(item, candidate.provider, candidate, schema, hash_key=hash_key)
+    _refuse_taken(item, known, found.unmapped)
     unmapped = [
         f"The required field {name} is not mapped yet: {item.object} of this customer is not synced until it is."
         for name in found.unmapped

@@ -12,6 +12,7 @@ from sync_pipelines.config.problems import ConfigurationProblems, Problem
 from sync_pipelines.engine.transforms import check_transforms
 from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.naming import column_name
+from sync_pipelines.model.secret import Secret
 from sync_pipelines.model.sync import Sync
 from sync_pipelines.project import Project
 from sync_pipelines.store.api_syncs import ApiSync, Changing, SyncHeld, SyncMoved
@@ -81,7 +82,7 @@ def delete_sync(project: Project, name: str, *, actor: str, expected: str | None
     return known
 
 
-def wrong_defaults(sync: Sync) -> list[str]:
+def wrong_defaults(sync: Sync, hash_key: Secret | None) -> list[str]:
     """Rules of the developer's own in a sync's custom schemas whose transforms can never work."""
     problems: list[str] = []
     for item in sync.objects:
@@ -89,7 +90,7 @@ def wrong_defaults(sync: Sync) -> list[str]:
             rule = field.sources.get(sync.provider)
             try:
                 if rule is not None and rule.plain is None:
-                    check_transforms(rule.transforms, rule.sources, field.type)
+                    check_transforms(rule.transforms, rule.sources, field.type, hash_key=hash_key)
             except ConfigurationError as problem:
                 problems.append(f"{sync.name}, {item.object}, {field.name}: {problem}")
     return problems
@@ -109,7 +110,7 @@ def _checked(
         return None
     beside = changing.existing if others is None else others
     sync = documents.checked(document, documents_of([each for each in beside if each.direction == INBOUND]))
-    if wrong := wrong_defaults(sync):
+    if wrong := wrong_defaults(sync, project.settings.transform_key):
         raise ConfigurationProblems([Problem(document.place, 0, "objects", text) for text in wrong])
     return sync
 

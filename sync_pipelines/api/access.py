@@ -56,11 +56,11 @@ def project_of(request: Request) -> Project:
 
 def _caller(request: Request, given: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> Caller:
     if given is None:
-        _slow_down(request)
+        slow_down(request)
         raise Refused(401, "No token was sent: send `Authorization: Bearer TOKEN`.", headers=_CHALLENGE)
     token = project_of(request).store.tokens.find(given.credentials)
     if token is None or not token.works(datetime.now(UTC)):
-        _slow_down(request)
+        slow_down(request)
         why = "is not known" if token is None else "was revoked or has expired"
         raise Refused(
             401,
@@ -72,11 +72,11 @@ def _caller(request: Request, given: Annotated[HTTPAuthorizationCredentials | No
     return Caller(token)
 
 
-def _slow_down(request: Request) -> None:
-    """Whoever calls without a token that works is slowed down by address. A token that works is never refused for it:
-    others may share the address."""
+def slow_down(request: Request, who: str = "without a token that works") -> None:
+    """Whoever calls without a token that works, or sends what no vendor sent, is slowed down by address. What works is
+    never refused for it: others may share the address."""
     address = None if request.client is None else request.client.host
-    request.app.state.strangers.take(place_of(address), "without a token that works")
+    request.app.state.strangers.take(place_of(address), who)
 
 
 def allowed(scope: str) -> Callable[..., Caller]:

@@ -26,7 +26,8 @@ from sync_pipelines.api import (
     webhooks,
 )
 from sync_pipelines.api.guards import Guards
-from sync_pipelines.api.pace import Pace
+from sync_pipelines.api.pace import Pace, place_of
+from sync_pipelines.api.refusals import Refusals
 from sync_pipelines.api.waiting import USUAL, Patience
 from sync_pipelines.project import Project
 from sync_pipelines.web import create_pages
@@ -55,7 +56,8 @@ def create_app(project: Project, patience: Patience = USUAL) -> FastAPI:
     app.state.project = project
     settings = project.settings
     app.state.pace = Pace(settings.api_calls_per_second, settings.api_burst)
-    app.state.strangers = Pace(settings.api_strangers_per_second, settings.api_stranger_burst)
+    app.state.strangers = strangers = Pace(settings.api_strangers_per_second, settings.api_stranger_burst)
+    app.state.refusals = Refusals(project)
     problems.register(app)
     nouns = APIRouter(prefix=PREFIX)
     of_syncs = (syncs, sync_documents, catalogue, watching, logs, explaining)
@@ -65,7 +67,7 @@ def create_app(project: Project, patience: Patience = USUAL) -> FastAPI:
     app.include_router(nouns)
     app.include_router(_alive(project))
     app.include_router(incoming.router)
-    app.mount(PATH, create_pages(project))
+    app.mount(PATH, create_pages(project, lambda address: strangers.wait(place_of(address))))
     app.add_middleware(Guards, patience=patience)
     app.openapi = lambda: _document(app)  # type: ignore[method-assign]
     return app

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from sync_pipelines.api.access import ConnectionsWriter, TheProject, seen
 from sync_pipelines.api.problems import Refused, answers, not_found
-from sync_pipelines.api.words import CustomerId, Text
+from sync_pipelines.api.words import CustomerId, Text, Title
 from sync_pipelines.connecting import refuse_login_url
 from sync_pipelines.web import Site
 from sync_pipelines.web.site import is_return_url
@@ -24,6 +24,12 @@ class Wish(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     customer_id: CustomerId = Field(examples=["acme"])
+    customer_title: Title | None = Field(
+        None,
+        description="What the page calls the customer, so that whoever opens somebody else's link notices; left out: "
+        "its id",
+        examples=["Acme Robotics Ltd"],
+    )
     provider: Text = Field(examples=["salesforce"])
     environment: Literal["production", "sandbox"] | None = Field(
         None, description="Which kind of organisation; left out: as it is connected, else production"
@@ -70,6 +76,7 @@ def create_connect_session(wanted: Wish, request: Request, project: TheProject, 
         wanted.provider,
         lives=timedelta(minutes=project.settings.connect_link_minutes),
         environment=wanted.environment or (connected.environment if connected else "production"),
+        customer_title=wanted.customer_title,
         login_url=login_url,
         return_url=wanted.return_url,
         actor=caller.actor,

@@ -5,6 +5,7 @@ import logging
 import re
 import uuid
 from typing import Final
+from urllib.parse import quote
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
@@ -15,6 +16,8 @@ from sync_pipelines.api.waiting import Patience
 from sync_pipelines.logs import bound
 
 log = logging.getLogger(__name__)
+_SECRET_PATH: Final = re.compile(r"^(.*/connect/open/|/webhooks/[^/]*/).", re.DOTALL | re.IGNORECASE)
+"""Behind it stands a link's token, or the address of an account."""
 _A_NUMBER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,99}")
 LARGEST_BODY: Final = 1_000_000
 """Bytes."""
@@ -35,10 +38,10 @@ _TOO_SLOW: Final = answer(problem(408, "The body did not come in time: send it a
 
 def _told(scope: Scope) -> str:
     """The call for the log. The path alone, as it came: what is asked may name people, and a decoded one break the
-    line."""
+    line. Without what nobody else may know, however the path spells it: routes go by the decoded one."""
+    if secret := _SECRET_PATH.search(re.sub("/+", "/", scope["path"])):
+        return f"{scope['method']} {quote(secret[1])}***"
     path = scope.get("raw_path", b"").partition(b"?")[0].decode("ascii", "backslashreplace")
-    # What stands behind the provider there is an address that nobody else may know.
-    path = re.sub(r"^(/webhooks/[^/]*/).+", r"\1***", path)
     return f"{scope['method']} {path}"
 
 

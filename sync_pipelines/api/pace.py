@@ -24,6 +24,13 @@ class Pace:
 
     def take(self, caller: int | str, who: str) -> None:
         """Refused with 429 and when to come back, where the caller's bucket is empty. `who`: as the answer names it."""
+        if seconds := self.wait(caller):
+            raise Refused(
+                429, f"Too many calls {who}: come back in {seconds} s.", headers={"Retry-After": str(seconds)}
+            )
+
+    def wait(self, caller: int | str) -> int:
+        """0 where the caller may call, which counts; else in how many seconds it may come back."""
         now = time.monotonic()
         with self._lock:
             left, since = self._left.pop(caller, (self._burst, now))
@@ -32,11 +39,7 @@ class Pace:
             self._left[caller] = (left - 1 if enough else left, now)
             while len(self._left) > MOST_CALLERS:
                 self._left.popitem(last=False)
-        if not enough:
-            seconds = max(1, round((1 - left) / self._per_second + 0.5))
-            raise Refused(
-                429, f"Too many calls {who}: come back in {seconds} s.", headers={"Retry-After": str(seconds)}
-            )
+        return 0 if enough else max(1, round((1 - left) / self._per_second + 0.5))
 
 
 def place_of(address: str | None) -> str:

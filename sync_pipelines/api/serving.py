@@ -22,8 +22,9 @@ MOST_CONNECTIONS = 200
 def serve(project: Project, *, host: str = "127.0.0.1", port: int = 0, patience: Patience = USUAL) -> Iterator[str]:
     """The URL where it answers; port 0 takes a free one. ConfigurationError where nothing can be served there."""
     listening = _listening(host, port)
+    app = create_app(project, patience)
     config = uvicorn.Config(
-        create_app(project, patience),
+        app,
         http=protocol(patience),
         log_level="warning",
         access_log=False,
@@ -47,6 +48,7 @@ def serve(project: Project, *, host: str = "127.0.0.1", port: int = 0, patience:
         server.should_exit = True
         thread.join(STOP_SECONDS + 5)
         listening.close()
+        app.state.refusals.write()
 
 
 def _listening(host: str, port: int) -> socket.socket:

@@ -218,8 +218,10 @@ class RequestShape(Shape):
     customers: list[str] | None = Field(description="Null means all")
     objects: list[str] | None = Field(description="Null means all")
     full: bool
-    waiting: int
-    running: int
+    waiting: int = Field(description="Customers for whom it has not begun")
+    running: int = Field(description="Customers for whom it is under way")
+    paused: int = Field(description="Of those waiting: so many begin when the sync, or they alone, are resumed")
+    expired: int = Field(description="Of those waiting: so many begin when they have connected again")
 
 
 class AuditShape(Shape):

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Header, Path, Query, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from sync_pipelines.api.access import Caller, SyncsReader, SyncsRunner, SyncsWriter, TheProject
 from sync_pipelines.api.known_syncs import SyncId, covers, own_customer, running_sync, seen_sync, stored_sync
@@ -40,10 +40,26 @@ class Trigger(Customers):
     full: bool = Field(False, description="Read everything, not only what changed")
 
 
+class Resume(Customers):
+    all: bool = Field(False, description="With all customers also those go on who were paused one by one")
+
+    @model_validator(mode="after")
+    def _all_or_some(self) -> "Resume":
+        if self.all and self.customers is not None:
+            raise ValueError("name customers, or say that all are meant")
+        return self
+
+
 class Steered(BaseModel):
     """The customers whose work was meant."""
 
     customers: list[str]
+
+
+class Resumed(Steered):
+    still_paused: list[str] = Field(
+        description="Those of them whose work waits all the same: they, or the sync as a whole, are paused"
+    )
 
 
 class Reason(BaseModel):
@@ -111,7 +127,8 @@ def trigger(
     wanted: Trigger | None = None,
     idempotency_key: Annotated[Key | None, Header(description="Repeating a call with it asks for nothing new")] = None,
 ) -> RequestShape:
-    """Run it now, besides its schedule. The answer is the request; it begins within the sensor's interval."""
+    """Run it now, besides its schedule. The answer is the request; it begins within the sensor's interval, but for
+    customers who are paused or whose connection is expired: it counts them."""
     wanted = wanted or Trigger()
     sync = running_sync(project, id, caller)
     customers = caller.only(wanted.customers)
@@ -143,11 +160,14 @@ def pause(id: SyncId, project: TheProject, caller: SyncsRunner, wanted: Pause | 
 
 
 @router.post("/{id}/resume", responses=answers(404, 409))
-def resume(id: SyncId, project: TheProject, caller: SyncsRunner, wanted: Customers | None = None) -> Steered:
-    """Go on. What became due meanwhile runs once."""
+def resume(id: SyncId, project: TheProject, caller: SyncsRunner, wanted: Resume | None = None) -> Resumed:
+    """Go on. What became due meanwhile runs once. Customers who were paused by name stay so, unless they are named or
+    `all` is set."""
+    wanted = wanted or Resume()
     sync = _planned(project, id, caller)
-    customers = caller.only((wanted or Customers()).customers)
-    return Steered(customers=list(project.store.lifecycle.resume(sync.name, customers, actor=caller.actor)))
+    customers = caller.only(wanted.customers)
+    done = project.store.lifecycle.resume(sync.name, customers, everyone=wanted.all, actor=caller.actor)
+    return Resumed(customers=list(done.customers), still_paused=list(done.still_paused))
 
 
 @router.post("/{id}/cancel", responses=answers(404, 409))

@@ -14,5 +14,8 @@ def _storable(text: str) -> str:
 Text = Annotated[str, StringConstraints(max_length=1_000), AfterValidator(_storable)]
 CustomerId = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_storable)]
 ObjectName = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_storable)]
+Title = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100), AfterValidator(_storable)
+]
 Key = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+$")]
 SyncName = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_storable)]

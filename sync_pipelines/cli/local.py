@@ -49,9 +49,12 @@ def dev(
         console.print(f"Dagster      {stage.dagster.url}")
         console.print(f"API          {stage.api_url}/api/v1; `sync-pipelines token new NAME` makes a token")
         console.print(f"warehouse    {stage.psql()}")
-        console.print(f"connections  {len(project.store.connections.list())}; connect one with these settings:")
-        for name in ("SYNC_PIPELINES_ENVIRONMENT", "SYNC_PIPELINES_STORE_URL", "SYNC_PIPELINES_ENCRYPTION_KEYS"):
-            console.print(f"  export {name}='{stage.environment[name]}'", markup=False)
+        console.print(f"connections  {len(project.store.connections.list())}")
+        console.print(
+            f"verbs        {stage.keep_environment()} && sync-pipelines health (in another terminal, in this folder)",
+            markup=False,
+            soft_wrap=True,
+        )
         console.print("Ctrl-C stops everything.")
         stage.dagster.watch(stop)
 

@@ -1,6 +1,5 @@
 """A customer's field mapping: set it, look at it, take a suggestion, go back to an older version."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,8 +10,9 @@ from sync_pipelines.cli.printing import print_json, say, shown, table
 from sync_pipelines.cli.steer import whoami
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
+    from sync_pipelines.config.source import Source
     from sync_pipelines.engine.suggesting import Suggestion
     from sync_pipelines.mapping_changes import MappingPlan
     from sync_pipelines.model.connection import Connection
@@ -38,7 +38,7 @@ def set_mapping(
     object_name: ObjectName,
     fields: Annotated[
         list[str] | None,
-        typer.Argument(metavar="FIELD=RULE...", help="Rules, e.g. tier=Tier__c, or with a JSON document behind the ="),
+        typer.Argument(metavar="FIELD=RULE...", help="Rules, e.g. tier=Tier__c; behind the = may stand a document { }"),
     ] = None,
     rules: Annotated[
         Path | None, typer.Option("--rules", help="A YAML or JSON file of rules by field, beside those named")
@@ -55,16 +55,18 @@ def set_mapping(
     from sync_pipelines.model.errors import ConfigurationError
     from sync_pipelines.project import opened
 
-    changes = (_of_file(rules) if rules else {}) | dict(map(rule_of_text, fields or ()))
+    changes = (_of_file(rules) if rules else {}) | rules_of_texts(fields or ())
     if not changes:
         raise ConfigurationError("Name at least one rule: FIELD=VENDOR_FIELD, or --rules FILE.")
     with opened(with_store=True) as project:
         name = mappable_objects(project, customer, provider, object_name)[0][1].object
         connection = project.store.connections.get(customer, provider)
-        known = project.store.mappings.current(customer, provider, name)
-        kept = {field: rule for field, rule in (known.fields if known else {}).items() if field not in changes}
-        wanted = kept | rules_from({field: rule for field, rule in changes.items() if rule not in ("", None)})
-        _change(project, connection, name, wanted, check=check, dry_run=dry_run, action="map")
+        given = rules_from({field: rule for field, rule in changes.items() if rule not in ("", None)})
+
+        def with_given(known: "Mapping[str, FieldRule]") -> "Mapping[str, FieldRule]":
+            return {field: rule for field, rule in known.items() if field not in changes} | given
+
+        _change(project, connection, name, with_given, check=check, dry_run=dry_run, action="map")
 
 
 @group.command("rollback")
@@ -87,7 +89,7 @@ def rollback(
         connection = project.store.connections.get(customer, provider)
         older = project.store.mappings.version(customer, provider, name, version)
         say(f"The rules of version {older.version}, saved {shown(older.saved_at)} by {older.actor}:")
-        _change(project, connection, name, older.fields, check=check, dry_run=dry_run, action="roll back")
+        _change(project, connection, name, lambda known: older.fields, check=check, dry_run=dry_run, action="roll back")
 
 
 @group.command("suggest")
@@ -116,10 +118,10 @@ def suggest(
             _show_suggestions(found)
         sure = {several[0].field: several[0] for several in found.values() if several and several[0].sure}
         if apply and sure:
-            known = project.store.mappings.current(customer, provider, name)
             taken = {field: FieldRule(sources=(one.source.name,)) for field, one in sure.items()}
-            wanted = {**(known.fields if known else {}), **taken}
-            _change(project, connection, name, wanted, check=True, dry_run=dry_run, action="map")
+            _change(
+                project, connection, name, lambda known: {**known, **taken}, check=True, dry_run=dry_run, action="map"
+            )
         elif apply:
             say("Nothing is sure enough to be taken unasked.")
 
@@ -161,21 +163,25 @@ def _change(
     project: "Project",
     connection: "Connection",
     object_name: str,
-    rules: "Mapping[str, FieldRule]",
+    decide: "Callable[[Mapping[str, FieldRule]], Mapping[str, FieldRule]]",
     *,
     check: bool,
     dry_run: bool,
     action: str,
 ) -> None:
+    """Show and save the rules that are decided on from the present ones, unless somebody else saves meanwhile."""
     from sync_pipelines.mapping_changes import plan_change, save_change
 
     schema = project.describe(connection, object_name) if check else None
+    known = project.store.mappings.current(connection.customer_id, connection.provider, object_name)
+    rules = decide(known.fields if known is not None else {})
     plan = plan_change(project, connection, object_name, rules, schema=schema)
     _show_plan(plan)
     if dry_run:
         say("Nothing was saved.")
         return
-    saved = save_change(project, plan, actor=whoami(), action=action)
+    expected = known.version if known is not None else 0
+    saved = save_change(project, plan, actor=whoami(), action=action, expected=expected)
     say(f"Version {saved.version} of the mapping of {saved.customer_id}, {saved.provider} {saved.object}.")
     if not plan.changes_nothing:
         say("The next run of this object carries it out; it is due now.")
@@ -204,8 +210,22 @@ def _show_plan(plan: "MappingPlan") -> None:
             say(f"Rows: {shown(rows)}, by reading everything from the vendor, as raw_fields is off.")
 
 
-def rule_of_text(written: str) -> tuple[str, Any]:
-    """(field, rule as written) of FIELD=RULE; a rule that begins with { is a document."""
+def rules_of_texts(written: "Sequence[str]") -> dict[str, Any]:
+    """Rules as written, by field, of several FIELD=RULE."""
+    from sync_pipelines.model.errors import ConfigurationError
+
+    found: dict[str, Any] = {}
+    for each in written:
+        name, rule = _rule_of_text(each)
+        if name in found:
+            raise ConfigurationError(f"{name} is given twice; which rule is meant?")
+        found[name] = rule
+    return found
+
+
+def _rule_of_text(written: str) -> tuple[str, Any]:
+    """(field, rule as written) of FIELD=RULE; a rule that begins with { is a document, written as in the files."""
+    from sync_pipelines.config.source import sources_of_text
     from sync_pipelines.model.errors import ConfigurationError
 
     name, equals, rule = written.partition("=")
@@ -214,26 +234,30 @@ def rule_of_text(written: str) -> tuple[str, Any]:
         raise ConfigurationError(f"The rule {written!r} is not FIELD=VENDOR_FIELD.")
     if not rule.startswith("{"):
         return name, rule
-    try:
-        return name, json.loads(rule)
-    except ValueError as problem:
-        raise ConfigurationError(f"The rule of {name} is not JSON: {problem}.") from None
+    return name, _only_document(lambda: sources_of_text(rule, f"The rule of {name}"), f"The rule of {name}")
 
 
 def _of_file(file: Path) -> dict[str, Any]:
-    import yaml
+    from sync_pipelines.config.source import read_sources
+    from sync_pipelines.model.errors import ConfigurationError
 
+    found = _only_document(lambda: read_sources(file), f"The file {file}")
+    if not isinstance(found, dict):
+        raise ConfigurationError(f"The file {file} must hold a mapping of field to rule.")
+    return found
+
+
+def _only_document(read: "Callable[[], Sequence[Source]]", what: str) -> Any:
+    from sync_pipelines.config.source import Unreadable
     from sync_pipelines.model.errors import ConfigurationError
 
     try:
-        found = yaml.safe_load(file.read_text("utf-8"))
-    except OSError as problem:
-        raise ConfigurationError(f"The file {file} cannot be read: {problem.strerror}.") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as problem:
-        raise ConfigurationError(f"The file {file} is neither YAML nor JSON: {problem}.") from None
-    if not isinstance(found, dict):
-        raise ConfigurationError(f"The file {file} must hold a mapping of field to rule.")
-    return {str(name): rule for name, rule in found.items()}
+        documents = read()
+    except Unreadable as error:
+        raise ConfigurationError(str(error)) from None
+    if len(documents) != 1:
+        raise ConfigurationError(f"{what} must hold one document, not {len(documents)}.")
+    return documents[0].value
 
 
 def _show_suggestions(found: "Mapping[str, list[Suggestion]]") -> None:

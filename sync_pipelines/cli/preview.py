@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from sync_pipelines.cli.mapping import rule_of_text
+from sync_pipelines.cli.mapping import rules_of_texts
 from sync_pipelines.cli.printing import say, shown, table
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def preview(
     from sync_pipelines.previewing import preview as read
     from sync_pipelines.project import opened
 
-    changes = dict(map(rule_of_text, rules or ()))
+    changes = rules_of_texts(rules or ())
     with opened(with_store=True) as project:
         sync = find_sync(project, customer, name, object_name)
         found = read(

@@ -50,7 +50,8 @@ def check(
         )
         show_filters(project)
         problems, warnings = _asked_live(project) if live else ([], [])
-        wrong = [text for sync in configuration.syncs.values() for text in wrong_defaults(sync)]
+        hash_key = project.settings.transform_key
+        wrong = [text for sync in configuration.syncs.values() for text in wrong_defaults(sync, hash_key)]
         aside = [f"The sync {name}, made by API, does not run: {why}" for name, why in configuration.set_aside.items()]
         problems = [*wrong, *aside, *problems]
         warnings = [*_exposed_defaults(project), *warnings]
@@ -104,7 +105,7 @@ def _asked_live(project: "Project") -> tuple[list[str], list[str]]:
                 try:
                     schema = project.describe(connection, item.object)
                     mapping = project.store.mappings.current(connection.customer_id, sync.provider, item.object)
-                    found = examine(item, sync.provider, mapping, schema)
+                    found = examine(item, sync.provider, mapping, schema, hash_key=project.settings.transform_key)
                     problems += [f"{where}, {item.object}: {text}" for text in found.errors]
                     warnings += [f"{where}, {item.object}: {text}" for text in found.warnings]
                     crm_object = project.crm_object(sync.name, item.object)

@@ -1,15 +1,20 @@
 """Running syncs from the shell and looking at what ran."""
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sync_pipelines.cli.printing import console, print_json, say, table
 from sync_pipelines.cli.steer import Customers, Name, whoami
 from sync_pipelines.model.run import SyncRun
+
+if TYPE_CHECKING:
+    from sync_pipelines.store import Store
+    from sync_pipelines.store.requests import Request
 
 STATUSES = ("success", "error", "skipped", "cancelled")
 NUMBERS = ("created", "updated", "same", "deleted", "skipped", "rejected", "misfits", "calls", "s")
@@ -33,7 +38,10 @@ def sync(
         typer.Option(min=1, max=10_000, help="A test run: load at most so many records of each object, delete none."),
     ] = None,
 ) -> None:
-    """Run a sync now, in this process, and show what became of every customer. Exit code 1 if one failed."""
+    """Run a sync now, in this process, and show what became of every customer. Exit code 1 if one failed.
+
+    Ctrl-C stops it, `sync-pipelines cancel` does not; what was stored stays.
+    """
     from sync_pipelines.project import opened
 
     if first is not None and full:
@@ -46,6 +54,7 @@ def sync(
         if not customers:
             say(f"Nobody is connected to {declared.provider} yet: see `sync-pipelines connect --help`.")
             raise typer.Exit(1)
+        _say_paused(project.store, name, customers)
         run_id = uuid.uuid4().hex
         finished: list[SyncRun] = []
         with console.status("") as status:
@@ -63,6 +72,16 @@ def sync(
         raise typer.Exit(1)
 
 
+def _say_paused(store: "Store", name: str, customers: Sequence[str]) -> None:
+    state = store.lifecycle.state(name)
+    alone = [each for each in store.due.list(name) if each.paused_at is not None and each.customer_id in customers]
+    if state.state == "paused":
+        why = f" ({state.reason})" if state.reason else ""
+        say(f"{name} is paused{why}. What is run by hand runs all the same.", style="yellow")
+    elif alone:
+        say(f"{name} is paused for {len(alone)} of these customers. What is run by hand runs all the same.", "yellow")
+
+
 def trigger(
     name: Name,
     customer: Customers = None,
@@ -78,13 +97,27 @@ def trigger(
         project.refuse_unapplied(name)
         project.plan(name)
         project.store.lifecycle.refuse_archived(name)
-        project.store.due.request(name, customers=customers, objects=objects or None, full=full, actor=whoami())
-        paused = project.store.lifecycle.state(name).state == "paused"
-    when = f"it starts when the sync is resumed: `sync-pipelines resume {name}`" if paused else _SOON
-    say(f"{name} is due for {len(customers)} customer(s); {when}.")
+        store = project.store
+        asked = store.due.ask(name, customers=customers, objects=objects or None, full=full, actor=whoami())
+        request, paused = store.requests.get(asked.id), store.lifecycle.state(name).state == "paused"
+    say(f"{name} is due for {len(customers)} customer(s).")
+    if request is None or request.paused + request.expired < len(customers):
+        say("Dagster starts it at the sensor's next look.")
+    if request is not None:
+        _say_who_waits(request, whole=paused)
 
 
-_SOON = "Dagster starts it at the sensor's next look"
+def _say_who_waits(request: "Request", *, whole: bool) -> None:
+    name = request.sync
+    if request.paused and whole:
+        say(f"For {request.paused} it starts when the sync is resumed: `sync-pipelines resume {name}`.")
+    elif request.paused:
+        say(f"For {request.paused} it starts when they are resumed: `sync-pipelines resume {name} --customer ...`.")
+    if request.expired:
+        say(
+            f"For {request.expired} it starts when they have connected again: `sync-pipelines health {name}` tells "
+            "who and why."
+        )
 
 
 def runs(  # noqa: PLR0913 - each is a filter
@@ -116,6 +149,8 @@ def runs(  # noqa: PLR0913 - each is a filter
             since=None if since is None else since.replace(tzinfo=since.tzinfo or UTC),
             limit=limit,
         )
+        if sync_name is not None and not found:
+            project.sync(sync_name)
     if as_json:
         print_json([_for_programs(run) for run in found])
         return

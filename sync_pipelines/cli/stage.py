@@ -1,11 +1,12 @@
 """What `dev` and `demo` start on this machine: an embedded Postgres with its databases, the REST API, and Dagster."""
 
 import os
+import shlex
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from pydantic import SecretStr
 
@@ -17,6 +18,7 @@ from sync_pipelines.project import Project, open_project
 from sync_pipelines.settings import DEVELOPMENT_KEY, Settings, environment_variables
 
 STORE, DAGSTER, WAREHOUSE = "store", "dagster", "warehouse"
+SHELL_FILE: Final = "env"
 
 
 def state_folder() -> Path:
@@ -34,7 +36,10 @@ def require_project(settings_dir: Path) -> None:
 
 
 class Stage:
-    """Postgres, the API and Dagster for one project, below `folder`. Everything started is stopped on exit."""
+    """Postgres, the API and Dagster for one project, below `folder`. Everything started is stopped on exit.
+
+    With an `environment` that alone counts; without one, what the user has set wins over our own.
+    """
 
     def __init__(
         self, folder: Path, *, environment: Mapping[str, str] | None = None, due_every_seconds: int = 30, port: int = 0
@@ -43,7 +48,7 @@ class Stage:
         self.postgres = EmbeddedPostgres(folder / "postgres")
         self.port = port
         self._due_every_seconds = due_every_seconds
-        self._given = dict(environment or {})
+        self._given = environment
         self._project: Project | None = None
         self._dagster: DagsterProcesses | None = None
         self._serving = ExitStack()
@@ -76,7 +81,7 @@ class Stage:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What the processes of Dagster find set; what the user has set wins, except where the demo needs its own."""
+        """What the processes of Dagster find set."""
         here = {
             "SYNC_PIPELINES_ENVIRONMENT": "development",
             "SYNC_PIPELINES_ENCRYPTION_KEYS": DEVELOPMENT_KEY,
@@ -89,8 +94,18 @@ class Stage:
             "WAREHOUSE_USER": "sync",
             "WAREHOUSE_PASSWORD": "",
         }
-        theirs = {name: value for name, value in environment_variables().items() if name in here}
-        return {**here, **theirs, **self._given}
+        if self._given is not None:
+            return {**here, **self._given}
+        return {**here, **{name: value for name, value in environment_variables().items() if name in here}}
+
+    def keep_environment(self) -> str:
+        """Write what the verbs need in another shell to a file that only its owner reads; the line that loads it."""
+        values = self.environment
+        if self.api_url and "SYNC_PIPELINES_PUBLIC_URL" not in environment_variables():
+            values["SYNC_PIPELINES_PUBLIC_URL"] = self.api_url
+        file = self.folder / SHELL_FILE
+        write_for_owner(file, "".join(f"export {name}={shlex.quote(value)}\n" for name, value in values.items()))
+        return f". {from_here(file)}"
 
     def start_postgres(self) -> Project:
         """Postgres up, databases made, store migrated; the project opened on them."""
@@ -142,3 +157,14 @@ def owner_only(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     os.chmod(folder, 0o700)
     return folder
+
+
+def write_for_owner(file: Path, text: str) -> None:
+    """Write a file that only its owner reads: what is printed ends in logs and recordings."""
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as opened:
+        opened.write(text)
+
+
+def from_here(file: Path) -> str:
+    """The path as it is typed in the current folder."""
+    return shlex.quote(str(file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file))

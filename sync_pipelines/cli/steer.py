@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sync_pipelines.cli.printing import say, table
+from sync_pipelines.cli.printing import print_json, say, table
 
 Name = Annotated[str, typer.Argument(help="The sync's name in syncs/")]
 Customers = Annotated[list[str] | None, typer.Option("--customer", "-c", help="Only this customer; may be repeated.")]
@@ -25,7 +25,7 @@ def whoami() -> str:
         return "cli"
 
 
-def state() -> None:
+def state(as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
     """The state of every sync: created, active, paused, error or archived, and what waits."""
     from sync_pipelines.project import opened
 
@@ -33,6 +33,9 @@ def state() -> None:
         for name in sorted(project.configuration.syncs):
             project.plan(name)
         found = project.store.lifecycle.list()
+    if as_json:
+        print_json(found)
+        return
     table(
         "Syncs",
         ("sync", "state", "since", "by", "connections", "paused", "in error", "reason"),
@@ -57,24 +60,46 @@ def pause(name: Name, customer: Customers = None, reason: Reason = "") -> None:
     )
 
 
-def resume(name: Name, customer: Customers = None) -> None:
+def resume(
+    name: Name,
+    customer: Customers = None,
+    everyone: Annotated[
+        bool, typer.Option("--all", help="Also those customers who were paused one by one with --customer.")
+    ] = False,
+) -> None:
     """Go on with a paused sync. What became due meanwhile runs once."""
     from sync_pipelines.project import opened
 
+    if everyone and customer:
+        raise typer.BadParameter("--all and --customer do not go together")
     with opened(with_store=True) as project:
         project.plan(name)
-        going = project.store.lifecycle.resume(name, customer, actor=whoami())
-    say(f"{name} goes on for {len(going)} customer(s); what is due starts at the sensor's next look.")
+        done = project.store.lifecycle.resume(name, customer, everyone=everyone, actor=whoami())
+    if going := len(done.customers) - len(done.still_paused):
+        say(f"{name} goes on for {going} customer(s); what is due starts at the sensor's next look.")
+    if done.still_paused and customer:
+        say(f"{name} itself is paused: they go on with `sync-pipelines resume {name}`.")
+    elif done.still_paused:
+        say(
+            f"{len(done.still_paused)} customer(s) stay paused, as they were paused one by one: --customer or --all "
+            "lets them go on."
+        )
 
 
 def cancel(name: Name, customer: Customers = None) -> None:
-    """Stop what runs of a sync at its next checkpoint. Nothing is lost: it goes on from there at its regular time."""
+    """Stop what Dagster runs of a sync at its next checkpoint.
+
+    Nothing is lost: it goes on from there at its regular time.
+    """
     from sync_pipelines.project import opened
 
     with opened(with_store=True) as project:
         project.sync(name)
         stopping = project.store.lifecycle.cancel(name, customer, actor=whoami())
-    say(f"{name}: {len(stopping)} customer(s) are asked to stop; a run looks every few seconds.")
+    say(
+        f"{name}: {len(stopping)} customer(s) are asked to stop; a run looks every few seconds. What "
+        "`sync-pipelines sync` does at a terminal is stopped there, with Ctrl-C."
+    )
 
 
 def archive(name: Name, reason: Reason = "") -> None:

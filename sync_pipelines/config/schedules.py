@@ -21,6 +21,7 @@ PRESETS = {
 """Words for the most usual schedules. Without a time of day or a time zone they are intervals, over which customers are
 spread; with one, `daily` and `weekly` (on Monday) come at that time."""
 
+_RANDOM = re.compile(r"(?:^|\s)r", re.IGNORECASE)
 _AT = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
 
 _UNITS = {"s": 1, "sec": 1, "second": 1, "m": 60, "min": 60, "minute": 60, "h": 3600, "hour": 3600, "hr": 3600}
@@ -56,9 +57,11 @@ Duration = Annotated[timedelta, BeforeValidator(parse_duration), _AS_TEXT]
 
 
 def parse_cron(written: Any) -> str:
-    """A cron line of five fields."""
+    """A cron line of five fields. `R`, which croniter takes for another random time at every look, is refused."""
     if not isinstance(written, str) or len(written.split()) != 5 or not croniter.is_valid(written):
         raise refusing("must be a cron line of five fields (minute hour day month weekday), such as `0 6 * * 1-5`")
+    if _RANDOM.search(written):
+        raise refusing("must hold its times: `R` means another one each time; `spread` lays customers apart in time")
     try:
         croniter(written, datetime(2026, 1, 1, tzinfo=UTC)).get_next(datetime)
     except CroniterBadDateError as error:
@@ -86,7 +89,8 @@ def parse_time_of_day(written: Any) -> str:
 class ScheduleDocument(Document):
     """One of: `every`, `cron` (with `timezone`), `preset`, or `type` with `interval_minutes` or `cron`.
 
-    `preset: daily` and `weekly` take `at` and `timezone`.
+    `preset: daily` and `weekly` take `at` and `timezone`. An interval has no time zone: it comes at the same moments
+    everywhere.
 
     A single word (`hourly`, `daily`, `weekly`, `manual`) may stand for the whole.
     """
@@ -124,6 +128,11 @@ class ScheduleDocument(Document):
         if self.at is not None and self.preset not in ("daily", "weekly"):
             raise refusing(
                 "has `at`, which goes with `preset: daily` or `preset: weekly`: a cron line holds its own time"
+            )
+        if self.timezone != "UTC" and self.cron is None and self.preset not in ("daily", "weekly"):
+            raise refusing(
+                "has a `timezone`, which goes with `cron`, `preset: daily` and `preset: weekly`: an interval comes at "
+                'the same moments in all zones; for a time of day write `{preset: daily, at: "06:00", timezone: ...}`'
             )
         return self
 

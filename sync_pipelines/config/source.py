@@ -122,6 +122,11 @@ def read_sources(file: Path) -> list[Source]:
     if file.suffix == ".json":
         _refuse_what_is_not_json(text, shown)
         text = text.replace("\t", " ")  # a tab is a blank in JSON and an error in YAML; strings cannot hold a raw one
+    return sources_of_text(text, shown)
+
+
+def sources_of_text(text: str, shown: str) -> list[Source]:
+    """The documents of a YAML text, empty ones left out; `shown` says where it is from. Raises Unreadable."""
     try:
         return [_source(node, shown) for node in _documents(text) if not _is_empty(node)]
     except yaml.MarkedYAMLError as error:

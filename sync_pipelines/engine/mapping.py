@@ -18,9 +18,9 @@ from sync_pipelines.engine.extracting import NOT_PLAIN, Extract, Path, Values, a
 from sync_pipelines.engine.rules import Source, envelope_sources, ruled_source, source_of
 from sync_pipelines.model.common_model import Column
 from sync_pipelines.model.destination import Columns
-from sync_pipelines.model.errors import RejectRecord
+from sync_pipelines.model.errors import ConfigurationError, RejectRecord
 from sync_pipelines.model.mapping import FieldRule
-from sync_pipelines.model.provider import CrmObject, ObjectSchema
+from sync_pipelines.model.provider import CrmObject, ObjectSchema, RecordShape
 from sync_pipelines.model.secret import Secret
 
 KEPT_TEXT: Final = 10_000
@@ -82,6 +82,13 @@ class LaterMapper:
         return self._made.modified_at(text)
 
 
+def _compiled(name: str, rule: FieldRule, shape: RecordShape, known: frozenset[str], hash_key: Secret | None) -> Source:
+    try:
+        return ruled_source(rule, shape, known, hash_key)
+    except ConfigurationError as problem:
+        raise ConfigurationError(f"{name}: {problem}") from problem
+
+
 class RecordMapper:
     """Compiled rules of one connection's object. `sources`: of each column, what it is made of."""
 
@@ -104,9 +111,9 @@ class RecordMapper:
         known = frozenset(field.name for field in schema.fields)
         for item in custom:
             if item.rule is not None:
-                sources[item.column] = ruled_source(item.rule, shape, known, hash_key)
+                sources[item.column] = _compiled(item.column, item.rule, shape, known, hash_key)
         self._paths: list[Path] = []
-        made = {name: ruled_source(rule, shape, known, hash_key) for name, rule in (additional or {}).items()}
+        made = {name: _compiled(name, rule, shape, known, hash_key) for name, rule in (additional or {}).items()}
         self.sources: dict[str, Sequence[Source]] = {name: [source] for name, source in sources.items()}
         self.sources |= {ADDITIONAL: list(made.values())} if made else {}
         self._additional = [self._plan_of(name, "jsonb", source) for name, source in made.items()]

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from sync_pipelines.engine.layout import AccountFields, resolve_mapping
-from sync_pipelines.engine.transforms import check_transforms
+from sync_pipelines.engine.transforms import check_transforms, effective, kind_named
 from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.mapping import FieldRule, Mapping
 from sync_pipelines.model.provider import ObjectSchema, VendorField
+from sync_pipelines.model.secret import Secret
 from sync_pipelines.model.sync import SyncObject
 
 NEVER_FITS: Final[MappingOf[str, frozenset[str]]] = {
@@ -39,12 +40,33 @@ class Findings:
     unmapped: tuple[str, ...] = ()
 
 
-def check_mapping(declared: SyncObject, provider: str, mapping: Mapping, schema: ObjectSchema) -> Findings:
+def check_mapping(
+    declared: SyncObject, provider: str, mapping: Mapping, schema: ObjectSchema, *, hash_key: Secret | None
+) -> Findings:
     """ConfigurationError naming fields and fixes when one of the customer's rules can never work on this account."""
-    found = examine(declared, provider, mapping, schema, only=mapping.fields.keys())
+    found = examine(declared, provider, mapping, schema, hash_key=hash_key, only=mapping.fields.keys())
     if found.errors:
         raise ConfigurationError("\n".join(found.errors))
     return found
+
+
+def check_unasked(declared: SyncObject, provider: str, mapping: Mapping, *, hash_key: Secret | None) -> None:
+    """What can be said of the customer's rules without asking the account: as `check_mapping`."""
+    rules, additional = resolve_mapping(declared, provider, mapping)
+    types = _types(declared)
+    problems = []
+    for name, rule in {**rules, **additional}.items():
+        if rule is not None and rule.transforms and name in mapping.fields:
+            try:
+                check_transforms(rule.transforms, rule.sources, types.get(name, "jsonb"), hash_key=hash_key)
+            except ConfigurationError as problem:
+                problems.append(f"{name}: {problem}")
+    if problems:
+        raise ConfigurationError("\n".join(problems))
+
+
+def _types(declared: SyncObject) -> dict[str, str]:
+    return {each.name: each.type for each in declared.custom_schema.fields} if declared.custom_schema else {}
 
 
 def examine(
@@ -53,17 +75,18 @@ def examine(
     mapping: Mapping | None,
     schema: ObjectSchema,
     *,
+    hash_key: Secret | None,
     only: Collection[str] | None = None,
 ) -> Findings:
     """Look at the rules of the schema's fields `only`; None: at all of them, the developer's defaults too."""
     rules, additional = resolve_mapping(declared, provider, mapping)
     account = AccountFields(schema)
-    types = {each.name: each.type for each in declared.custom_schema.fields} if declared.custom_schema else {}
+    types = _types(declared)
     errors: list[str] = []
     warnings: list[str] = []
     for name, rule in {**rules, **additional}.items():
         if rule is not None and (only is None or name in only):
-            wrong = list(_wrong(name, rule, types.get(name, "jsonb"), account, schema))
+            wrong = list(_wrong(name, rule, types.get(name, "jsonb"), account, schema, hash_key))
             errors += wrong
             warnings += [] if wrong else _choices(name, rule, account)
     required = [each.name for each in declared.custom_schema.fields if each.required] if declared.custom_schema else []
@@ -71,7 +94,14 @@ def examine(
     return Findings(tuple(errors), tuple(warnings), tuple(unmapped))
 
 
-def _wrong(name: str, rule: FieldRule, column_type: str, account: AccountFields, schema: ObjectSchema) -> Iterator[str]:
+def _wrong(
+    name: str,
+    rule: FieldRule,
+    column_type: str,
+    account: AccountFields,
+    schema: ObjectSchema,
+    hash_key: Secret | None,
+) -> Iterator[str]:
     hidden = {each.name.casefold(): each for each in schema.unreadable}
     for source in rule.sources:
         if account.find(source) is None:
@@ -82,12 +112,19 @@ def _wrong(name: str, rule: FieldRule, column_type: str, account: AccountFields,
                 yield f"The account has no readable field {source} (for {name}).{_hint(source, account.known)}"
     if rule.transforms:
         try:
-            check_transforms(rule.transforms, rule.sources, column_type)
+            check_transforms(rule.transforms, rule.sources, column_type, hash_key=hash_key)
         except ConfigurationError as problem:
             yield f"{name}: {problem}"
-        return
+            return
     found = account.find(rule.sources[0])
     if found is None or not account.is_field(rule.sources[0]):
+        return
+    if working := effective(rule.transforms):
+        if len(rule.sources) == 1 and found.type in kind_named(working[0].name).never:
+            yield (
+                f"The field {found.name} is {_article(found)}, of which {working[0].name} can never make anything (for "
+                f"{name}): map another field, or use another transform."
+            )
         return
     if column_type in NEVER_FITS.get(found.type, frozenset()):
         yield (

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Final
 
 import dagster as dg
 from dagster import AssetExecutionContext
@@ -38,6 +37,7 @@ from sync_pipelines.orchestration.reports import (
     table_schema,
 )
 from sync_pipelines.orchestration.resources import SyncProject
+from sync_pipelines.orchestration.shown import FAILED, MATERIALIZED, shown
 from sync_pipelines.project import Project
 
 log = logging.getLogger(__name__)
@@ -84,7 +84,8 @@ class Results:
     """What became of one object in one run, for the `customers` that it was asked for.
 
     `failures` is customer -> reason, in words for a person; `waiting` are those without any result yet; `overtaken` are
-    those whose newer result another run has told. `trouble` is what went wrong when Dagster was `told`.
+    those whose newer result another run has told. `shown` is customer -> what its partition showed before. `trouble` is
+    what went wrong when Dagster was `told`.
     """
 
     subject: Subject
@@ -95,6 +96,7 @@ class Results:
     overtaken: frozenset[str] = frozenset()
     told: bool = False
     materialized: int = 0
+    shown: Mapping[str, str] = field(default_factory=dict)
     trouble: Exception | None = None
 
     def __post_init__(self) -> None:
@@ -184,7 +186,7 @@ def run_objects(
         signs = pulse(context.instance, context.run.run_id, silent_after=project.settings.silent_after_seconds)
         wanted = partial(somebody_waits, context.instance)
         with signs, kept(project, subjects[0].sync.name, claim, wanted=wanted) as keeping:
-            attempt(context, project, results, full=config.full, on_settled=tell, keeping=keeping)
+            attempt(context, project, results, partitions, full=config.full, on_settled=tell, keeping=keeping)
             for each in results:
                 each.overtaken = keeping.overtaken(each.runs)
     except Exception as error:
@@ -194,13 +196,14 @@ def run_objects(
     for each in results:
         tell(each)
     context.log.info("\n".join(each.summary for each in results))
-    _end(context, partitions, results, cause, everything=claim is None)
+    _end(context, results, cause)
 
 
 def attempt(
     context: AssetExecutionContext,
     project: Project,
     results: Sequence[Results],
+    partitions: dg.DynamicPartitionsDefinition,
     *,
     full: bool,
     on_settled: Callable[[Results], None],
@@ -231,6 +234,9 @@ def attempt(
             on_settled(each)
 
     if present:
+        # Dagster forgets events of partitions that it does not know when it sums up, so they must be there before.
+        everybody = dict.fromkeys(customer for customers in present.values() for customer in customers)
+        context.instance.add_dynamic_partitions(str(partitions.name), list(everybody))
         due_at = held.due_at if held is not None else {}
         project.sync_objects(
             sync.name,
@@ -253,22 +259,13 @@ def _having(subject: Subject, customers: Sequence[str]) -> list[str]:
     ]
 
 
-def _end(
-    context: AssetExecutionContext,
-    partitions: dg.DynamicPartitionsDefinition,
-    results: Sequence[Results],
-    cause: Exception | None,
-    *,
-    everything: bool,
-) -> None:
-    """Mark what failed, and fail the run where anything did. What shows as failed already stays so (`everything`: it is
-    marked again)."""
+def _end(context: AssetExecutionContext, results: Sequence[Results], cause: Exception | None) -> None:
+    """Mark what failed, and fail the run where anything did. What showed as failed already stays so."""
     trouble = next((each.trouble for each in results if each.trouble is not None), None)
     failed = [each for each in results if each.failures]
     for each in failed:
         customers = [customer for customer in each.failed.failures if customer not in each.overtaken]
-        shown = {} if everything else _shown(context, each.subject.key, partitions, customers)
-        unmarked = [customer for customer in customers if shown.get(customer) != FAILED]
+        unmarked = [customer for customer in customers if each.shown.get(customer) != FAILED]
         record_failed_partitions(context, each.subject.key, unmarked)
     if failed:
         raise failure_of([each.failed for each in failed]) from cause or trouble
@@ -303,34 +300,27 @@ def _tell(
         for run in results.runs:
             if run.status in ("skipped", "cancelled") and not run.gave_way:
                 context.log.warning(f"{run.object} of {run.customer_id} was {run.status}: {run.error_message}")
-        _materialize(context, sync_project, partitions, results, everything=everything)
+        if not everything:
+            results.shown = shown(context.instance, results.subject.key, results.customers, partitions)
+        _materialize(context, sync_project, results)
     except Exception as error:
         log.exception("Dagster could not be told what became of %s", results.subject.spoken)
         results.trouble = error
 
 
-def _materialize(
-    context: AssetExecutionContext,
-    sync_project: SyncProject,
-    partitions: dg.DynamicPartitionsDefinition,
-    results: Results,
-    *,
-    everything: bool,
-) -> None:
+def _materialize(context: AssetExecutionContext, sync_project: SyncProject, results: Results) -> None:
     """One event per connection that got through. Attempts that changed nothing count in the store, not here.
 
-    Except where a person started the run (`everything`), and where the partition does not show as materialised: the
-    first time, and after a failure, which only a materialisation clears.
+    Except where the partition does not show as materialised: the first time, and after a failure, which only a
+    materialisation clears; and where a person started the run, who sees everything.
     """
     subject = results.subject
     through = [run for run in results.runs if run.status == "success" and run.customer_id not in results.overtaken]
-    if not through:
-        return
-    # Dagster forgets events of partitions that it does not know when it sums up, so they must be there before.
-    context.instance.add_dynamic_partitions(str(partitions.name), [run.customer_id for run in through])
-    shown = {} if everything else _shown(context, subject.key, partitions, [run.customer_id for run in through])
+    shown = results.shown
     told = [run for run in through if run.counts.changed or shown.get(run.customer_id) != MATERIALIZED]
     told.sort(key=lambda run: run.counts.changed, reverse=True)
+    if not told:
+        return
     materializations = []
     sample_rows = sync_project.open().settings.sample_rows
     for position, run in enumerate(told):
@@ -352,21 +342,6 @@ def _sample(sync_project: SyncProject, subject: Subject, customer: str, limit: i
         # The data is in place; that it cannot be looked at now must not turn a success into a failure.
         return dg.MetadataValue.md(f"Not available: {error}")
     return sample_table(columns, rows)
-
-
-def _shown(
-    context: AssetExecutionContext,
-    asset_key: dg.AssetKey,
-    partitions: dg.DynamicPartitionsDefinition,
-    customers: Sequence[str],
-) -> dict[str, str]:
-    """Customer -> what its partition shows, of those that show anything."""
-    statuses = context.instance.get_status_by_partition(asset_key, customers, partitions) or {}
-    return {customer: status.value for customer, status in statuses.items() if status is not None}
-
-
-MATERIALIZED: Final = "MATERIALIZED"
-FAILED: Final = "FAILED"
 
 
 def _spec(subject: Subject, partitions: dg.DynamicPartitionsDefinition) -> dg.AssetSpec:

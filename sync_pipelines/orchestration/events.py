@@ -80,7 +80,7 @@ def keep_connected(instance: dg.DagsterInstance) -> None:
     a few seconds only, so that one which did not survive a restart of the server is hardly ever met.
     """
     share = getattr(instance, "optimize_for_webserver", None)
-    if share is not None and _takes(share, ("statement_timeout", "pool_recycle", "max_overflow")):
+    if share is not None and takes(share, ("statement_timeout", "pool_recycle", "max_overflow")):
         share(statement_timeout=STATEMENT_MILLISECONDS, pool_recycle=REUSED_SECONDS, max_overflow=5)
 
 
@@ -95,8 +95,8 @@ def private_api_differs() -> tuple[str, ...]:
         module = importlib.import_module(PRIVATE_MODULE)
     except ImportError:
         return (PRIVATE_MODULE,)
-    missing = [name for name, parameters in _NEEDED.items() if not _takes(_find(module, name), parameters)]
-    if not _takes(getattr(dg.DagsterInstance, "report_dagster_event", None), ("dagster_event", "run_id", "log_level")):
+    missing = [name for name, parameters in _NEEDED.items() if not takes(_find(module, name), parameters)]
+    if not takes(getattr(dg.DagsterInstance, "report_dagster_event", None), ("dagster_event", "run_id", "log_level")):
         missing.append("DagsterInstance.report_dagster_event")
     if not hasattr(dg.OpExecutionContext, "get_step_execution_context"):
         missing.append("OpExecutionContext.get_step_execution_context")
@@ -110,7 +110,8 @@ def _find(module: object, dotted: str) -> Callable[..., Any] | None:
     return found if callable(found) else None
 
 
-def _takes(function: Callable[..., Any] | None, parameters: Sequence[str]) -> bool:
+def takes(function: Callable[..., Any] | None, parameters: Sequence[str]) -> bool:
+    """Whether it is there and has these parameters, in the version of Dagster that is installed."""
     if function is None:
         return False
     names = inspect.signature(function).parameters

@@ -13,6 +13,8 @@ from sync_pipelines.model.run import SyncRun
 from sync_pipelines.model.sync import FULL_REFRESH, INCREMENTAL, Schedule, Sync
 
 LISTED_FAILURES = 10
+MOST_FAILURES = 200
+"""All of a run of due work; a run that was started by hand may be for more customers."""
 LONGEST_CELL = 60
 LONGEST_MESSAGE = 500
 
@@ -81,7 +83,7 @@ class Failed:
 
 def failure_of(failed: Sequence[Failed]) -> dg.Failure:
     """The end of a run in which some connections of some objects failed."""
-    every = "\n\n".join(f"{each.told}\n\n{_bullets(_lines(each)[:100])}" for each in failed)
+    every = "\n\n".join(f"{each.told}\n\n{_bullets(_at_most(_lines(each), MOST_FAILURES))}" for each in failed)
     customers = {customer for each in failed for customer in each.failures}
     return dg.Failure(
         description="\n".join(_beginning(each) for each in failed),
@@ -91,10 +93,12 @@ def failure_of(failed: Sequence[Failed]) -> dg.Failure:
 
 
 def _beginning(failed: Failed) -> str:
-    lines = [_short(line) for line in _lines(failed)]
-    rest = len(lines) - LISTED_FAILURES
-    others = [f"... and {rest} more"] if rest > 0 else []
-    return "\n".join([failed.told, *lines[:LISTED_FAILURES], *others])
+    return "\n".join([failed.told, *_at_most([_short(line) for line in _lines(failed)], LISTED_FAILURES)])
+
+
+def _at_most(lines: Sequence[str], most: int) -> list[str]:
+    rest = len(lines) - most
+    return [*lines[:most], *([f"... and {rest} more"] if rest > 0 else [])]
 
 
 def _lines(failed: Failed) -> list[str]:

@@ -61,7 +61,9 @@ def act(project: Project, wanted: Steering) -> str:
             paused = lifecycle.pause(name, customers, reason=wanted.reason, actor="dagster")
             return f"{name} is paused for {len(paused)} connections."
         case Action.RESUME:
-            return f"{name} goes on for {len(lifecycle.resume(name, customers, actor='dagster'))} connections."
+            done = lifecycle.resume(name, customers, actor="dagster")
+            going = len(done.customers) - len(done.still_paused)
+            return f"{name} goes on for {going} connections; {len(done.still_paused)} stay paused."
         case Action.CANCEL:
             stopping = lifecycle.cancel(name, customers, actor="dagster")
             return f"{len(stopping)} connections of {name} are asked to stop at their next checkpoint."

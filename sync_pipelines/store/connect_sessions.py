@@ -35,10 +35,12 @@ class NoSession(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class ConnectSession:
-    """Who may connect what. `login_url`: the organisation's own login page. `return_url`: the product's page."""
+    """Who may connect what. `customer_title`: what the product calls the customer to people. `login_url`: the
+    organisation's own login page. `return_url`: the product's page."""
 
     id: int
     customer_id: str
+    customer_title: str | None
     provider: str
     environment: str
     login_url: str | None
@@ -52,6 +54,11 @@ class ConnectSession:
         """How the audit names whoever uses it."""
         return f"connect page ({self.actor})"
 
+    @property
+    def customer(self) -> str:
+        """How a page names the customer."""
+        return self.customer_title or self.customer_id
+
 
 _COLUMNS = [connect_sessions.c[name] for name in ConnectSession.__dataclass_fields__]
 
@@ -63,13 +70,14 @@ class ConnectSessions:
         self._engine = engine
         self._safe = safe
 
-    def create(
+    def create(  # noqa: PLR0913 - what a link says
         self,
         customer_id: str,
         provider: str,
         *,
         lives: timedelta,
         environment: str = "production",
+        customer_title: str | None = None,
         login_url: str | None = None,
         return_url: str | None = None,
         actor: str = "system",
@@ -80,6 +88,7 @@ class ConnectSessions:
         token = secrets.token_urlsafe(32)
         values = {
             "customer_id": customer_id,
+            "customer_title": customer_title,
             "provider": provider,
             "environment": environment,
             "login_url": login_url,
@@ -93,6 +102,25 @@ class ConnectSessions:
             subject = f"connection {customer_id}/{provider}"
             note(database, actor=actor, action="connect link", subject=subject, new={"environment": environment})
         return _session(row), Secret(token)
+
+    def look(self, token: str, browser: str | None) -> tuple[ConnectSession, bool]:
+        """The session of a link, and whether this browser has opened it already; nothing changes.
+
+        `browser`: the cookie that it has. NoSession where the link cannot be opened by it.
+        """
+        own = connect_sessions.c.link_hash == hashed(token)
+        query = select(*_COLUMNS, connect_sessions.c.browser_hash).where(own)
+        with self._engine.connect() as database:
+            found = database.execute(query).mappings().one_or_none()
+        if found is None:
+            raise NoSession(UNKNOWN)
+        if found["browser_hash"] is None:
+            if found["link_ends_at"] <= datetime.now(UTC):
+                raise NoSession(ENDED)
+            return _session(found), False
+        if browser is None or found["browser_hash"] != hashed(browser):
+            raise NoSession(USED)
+        return self.of_browser(browser), True
 
     def open(self, token: str, browser: str | None, *, lives: timedelta) -> tuple[ConnectSession, Secret | None]:
         """The session of a link, and the cookie for the browser that opens it first; None for that browser later.
@@ -108,19 +136,9 @@ class ConnectSessions:
         first = first.values(browser_hash=hashed(cookie), ends_at=now + lives)
         with self._engine.begin() as database:
             row = database.execute(first.returning(*_COLUMNS)).mappings().one_or_none()
-            if row is not None:
-                return _session(row), Secret(cookie)
-            known = select(*_COLUMNS, connect_sessions.c.browser_hash).where(
-                connect_sessions.c.link_hash == hashed(token)
-            )
-            found = database.execute(known).mappings().one_or_none()
-        if found is None:
-            raise NoSession(UNKNOWN)
-        if found["browser_hash"] is None:
-            raise NoSession(ENDED)
-        if browser is None or found["browser_hash"] != hashed(browser):
-            raise NoSession(USED)
-        return self.of_browser(browser), None
+        if row is not None:
+            return _session(row), Secret(cookie)
+        return self.look(token, browser)[0], None
 
     def of_browser(self, cookie: str) -> ConnectSession:
         """The session that this browser has opened. NoSession where there is none, or it has ended."""

@@ -10,6 +10,7 @@ connect_sessions = Table(
     metadata,
     Column("id", BigInteger, Identity(always=True), primary_key=True),
     Column("customer_id", Text, nullable=False),
+    Column("customer_title", Text, comment="What the product calls the customer to people"),
     Column("provider", Text, nullable=False),
     Column("environment", Text, nullable=False),
     Column("login_url", Text),

@@ -41,14 +41,15 @@ _RESCHEDULE = text(
     """
     UPDATE due
     SET regular_at = new.regular_at, scheduled_at = new.scheduled_at, attempts = new.attempts,
-        failing_since = new.failing_since, error_since = new.error_since, error_type = new.error_type,
-        error_message = new.error_message,
+        failing_since = new.failing_since, nothing_since = new.nothing_since, error_since = new.error_since,
+        error_type = new.error_type, error_message = new.error_message,
         retry_at = new.retry_at, retry_objects = new.retry_objects, retry_full = new.retry_full,
         claim_id = NULL, claimed_at = NULL, heartbeat_at = NULL, worked_at = NULL, claimed_objects = NULL,
         claimed_full = false
     FROM jsonb_to_recordset(:rows) AS new
         (sync text, connection_id bigint, regular_at timestamptz, scheduled_at timestamptz, attempts integer,
-         failing_since timestamptz, error_since timestamptz, error_type text, error_message text,
+         failing_since timestamptz, nothing_since timestamptz, error_since timestamptz, error_type text,
+         error_message text,
          retry_at timestamptz, retry_objects text[], retry_full boolean)
     WHERE due.sync = new.sync AND due.connection_id = new.connection_id
     """
@@ -111,7 +112,8 @@ class Claim:
 class DueWork:
     """One line of the plan. `next_at` None: only when asked. `attempts`: failures in a row, since `failing_since`.
 
-    `error_since`: in the error state, looked at rarely. `paused_at`: this customer's work of the sync waits.
+    `nothing_since`: since when none of its objects got through. `error_since`: in the error state, looked at rarely.
+    `paused_at`: this customer's work of the sync waits.
     """
 
     sync: str
@@ -121,6 +123,7 @@ class DueWork:
     claim_id: uuid.UUID | None
     claimed_at: datetime | None
     failing_since: datetime | None = None
+    nothing_since: datetime | None = None
     error_since: datetime | None = None
     error_type: str | None = None
     error_message: str = ""
@@ -200,8 +203,9 @@ class Due:
         """
         by_customer = {outcome.customer_id: outcome for outcome in outcomes}
         query = (
-            select(due, *(planned.c[name] for name in SCHEDULING))
+            select(due, connections.c.status, *(planned.c[name] for name in SCHEDULING))
             .join(planned, planned.c.sync == due.c.sync)
+            .join(connections, connections.c.id == due.c.connection_id)
             .where(due.c.claim_id == claim, due.c.customer_id == func.any(list(by_customer)))
             .order_by(due.c.sync, due.c.connection_id)
             .with_for_update(of=due)
@@ -214,7 +218,7 @@ class Due:
             moved = [
                 change["connection_id"]
                 for row, change in zip(rows, changes, strict=True)
-                if row["error_since"] is not None or change["error_since"] is not None
+                if row["status"] == "error" or change["error_since"] is not None
             ]
             if moved:
                 database.execute(_CONNECTIONS_IN_ERROR, {"connections": moved})

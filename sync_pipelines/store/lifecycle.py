@@ -52,6 +52,14 @@ class SyncState:
     in_error: int = 0
 
 
+@dataclass(frozen=True, kw_only=True)
+class Resumed:
+    """`customers` were meant; `still_paused` are those of them who wait all the same, paused alone or with the sync."""
+
+    customers: tuple[str, ...]
+    still_paused: tuple[str, ...]
+
+
 class Lifecycle:
     """Every change is audited with who made it. ConfigurationError, with what to do, where a state cannot follow."""
 
@@ -84,17 +92,27 @@ class Lifecycle:
             return self._customers(sync)
         return self._pause_customers(sync, customers, func.coalesce(due.c.paused_at, _now()), "pause", actor)
 
-    def resume(self, sync: str, customers: Sequence[str] | None = None, *, actor: str = "system") -> tuple[str, ...]:
-        """What became due meanwhile runs once. Without customers also those go on that were paused one by one."""
-        if customers is not None:
-            return self._pause_customers(sync, customers, None, "resume", actor)
-        if self.state(sync).state in (CREATED, ACTIVE, ERROR):
-            return self._pause_customers(
-                sync, self._customers(sync, due.c.paused_at.is_not(None)), None, "resume", actor
-            )
-        self._decide(sync, ACTIVE, "resume", "", actor)
-        self._pause_customers(sync, self._customers(sync, due.c.paused_at.is_not(None)), None, "resume", actor)
-        return self._customers(sync)
+    def resume(
+        self,
+        sync: str,
+        customers: Sequence[str] | None = None,
+        *,
+        everyone: bool = False,
+        actor: str = "system",
+    ) -> Resumed:
+        """What became due meanwhile runs once. Without customers those stay paused who were paused one by one, unless
+        `everyone` is meant."""
+        alone = due.c.paused_at.is_not(None)
+        if customers is None:
+            if self.state(sync).state not in (CREATED, ACTIVE, ERROR):
+                self._decide(sync, ACTIVE, "resume", "", actor)
+            if everyone:
+                self._pause_customers(sync, self._customers(sync, alone), None, "resume", actor)
+            meant = self._customers(sync)
+        else:
+            meant = self._pause_customers(sync, customers, None, "resume", actor)
+        waits = set(meant if self.state(sync).state in (PAUSED, ARCHIVED) else self._customers(sync, alone))
+        return Resumed(customers=meant, still_paused=tuple(each for each in meant if each in waits))
 
     def archive(self, sync: str, *, reason: str = "", actor: str = "system") -> None:
         """No longer needed: nothing of it starts until it is restored. Its rows, runs and mappings stay."""

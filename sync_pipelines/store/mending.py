@@ -7,7 +7,8 @@ from sqlalchemy import Connection as Database
 from sqlalchemy import text
 
 _AS_NEW = """
-    error_since = NULL, error_type = NULL, error_message = '', failing_since = NULL, attempts = 0,
+    error_since = NULL, error_type = NULL, error_message = '', failing_since = NULL, nothing_since = NULL,
+    attempts = 0,
     retry_at = NULL, retry_objects = NULL, retry_full = false,
     scheduled_at = CASE WHEN scheduled_at IS NOT NULL THEN CAST(:now AS timestamptz) END
 """

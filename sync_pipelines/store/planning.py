@@ -29,7 +29,7 @@ _NEW = text(
     INSERT INTO due (sync, connection_id, customer_id, regular_at, scheduled_at)
     SELECT planned.sync, connections.id, connections.customer_id, start.at, start.at
     FROM planned
-    JOIN connections ON {_COVERED} AND connections.status = 'connected'
+    JOIN connections ON {_COVERED} AND connections.status IN ('connected', 'error')
     CROSS JOIN LATERAL (
         SELECT COALESCE(planned.own_schedules -> connections.customer_id, to_jsonb(planned)) AS schedule
     ) AS own

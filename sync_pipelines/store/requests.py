@@ -22,7 +22,8 @@ class KeyUsed(ConfigurationError):
 @dataclass(frozen=True, kw_only=True)
 class Request:
     """`customers` and `objects` None: all. `waiting` and `running` count the customers for whom the work that was asked
-    for has not begun, or not ended; a request of which both are 0 is done."""
+    for has not begun, or not ended; a request of which both are 0 is done. Of those that wait, `paused` do so until the
+    sync or they alone are resumed or restored, `expired` until they connect again; the others begin by themselves."""
 
     id: int
     asked_at: datetime
@@ -33,12 +34,14 @@ class Request:
     full: bool
     waiting: int
     running: int
+    paused: int
+    expired: int
 
 
 _LIST = text(
     """
     SELECT asked.id, asked.asked_at, asked.actor, asked.sync, asked.customers, asked.objects, asked."full",
-           stands.waiting, stands.running
+           stands.*
     FROM (
         SELECT * FROM requests
         WHERE (CAST(:id AS bigint) IS NULL OR id = :id) AND (CAST(:before AS bigint) IS NULL OR id < :before)
@@ -47,11 +50,20 @@ _LIST = text(
         ORDER BY id DESC LIMIT :limit
     ) AS asked
     CROSS JOIN LATERAL (
-        SELECT count(*) FILTER (WHERE due.asked_at <= asked.asked_at) AS waiting,
-               count(*) FILTER (WHERE due.claim_id IS NOT NULL AND due.claimed_due_at <= asked.asked_at
-                                  AND (due.asked_at IS NULL OR due.asked_at > asked.asked_at)) AS running
-        FROM due
-        WHERE due.sync = asked.sync AND (asked.customers IS NULL OR due.customer_id = ANY(asked.customers))
+        SELECT count(*) FILTER (WHERE waits) AS waiting,
+               count(*) FILTER (WHERE works AND waits IS NOT TRUE) AS running,
+               count(*) FILTER (WHERE waits AND rests) AS paused,
+               count(*) FILTER (WHERE waits AND NOT rests AND connections.status = 'expired') AS expired
+        FROM (
+            SELECT due.connection_id, due.asked_at <= asked.asked_at AS waits,
+                   due.claim_id IS NOT NULL AND due.claimed_due_at <= asked.asked_at AS works,
+                   due.paused_at IS NOT NULL OR still.sync IS NOT NULL AS rests
+            FROM due
+            LEFT JOIN sync_states AS still ON still.sync = due.sync AND still.state IN ('paused', 'archived')
+            WHERE due.sync = asked.sync AND (asked.customers IS NULL OR due.customer_id = ANY(asked.customers))
+              AND (due.asked_at <= asked.asked_at OR due.claim_id IS NOT NULL)
+        ) AS work
+        JOIN connections ON connections.id = work.connection_id
     ) AS stands
     ORDER BY asked.id DESC
     """

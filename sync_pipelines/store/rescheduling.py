@@ -8,12 +8,11 @@ from sqlalchemy import RowMapping
 
 from sync_pipelines.store.storable import storable
 from sync_pipelines.store.timetable import backoff, jitter, next_time, period, schedule_of
-from sync_pipelines.store.treatment import PROBE, treatment_of
-
-MOST_RETRIES_UNSCHEDULED = 5
-"""A sync that only runs when asked gives up after so many retries; a scheduled one comes back with its schedule."""
+from sync_pipelines.store.treatment import Treatment, treatment_of
 
 LONGEST_MESSAGE = 1_000
+
+_STANDING = ("attempts", "failing_since", "nothing_since", "error_since", "error_type", "error_message")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,49 +41,76 @@ def rescheduled(row: RowMapping, outcome: Outcome, now: datetime) -> dict[str, A
     """New values of a line of the plan, as JSON can carry them. `row` is the line joined with its sync's schedule."""
     schedule = schedule_of(row, row["customer_id"])
     length = period(schedule, now)
+    standing = _standing(row, outcome, length, now)
+    in_error = standing["error_since"] is not None
     regular, scheduled = row["regular_at"], row["scheduled_at"]
-    if scheduled is not None and scheduled <= row["claimed_at"] and row["claimed_objects"] is None:
+    was_regular = scheduled is not None and scheduled <= row["claimed_at"] and row["claimed_objects"] is None
+    if was_regular or (row["error_since"] is not None and not in_error):
         spread = jitter(row["sync"], row["customer_id"], schedule, length)
         # The clock of who claimed it may be ahead of ours: the same time must not come twice.
         regular = next_time(schedule, max(now, row["claimed_at"]), spread)
         scheduled = None if regular is None else regular + spread
-    if outcome.retry_at is not None and scheduled is not None:
-        scheduled = max(scheduled, outcome.retry_at)
-    standing = _standing(row, outcome, now)
-    in_error = standing["error_since"] is not None
     if in_error and scheduled is not None:
-        scheduled = max(scheduled, now + max(PROBE, length or PROBE))
-    retry_at = None if in_error else _retry_at(row, outcome, standing["attempts"], length, now)
+        scheduled = _probe(row, outcome, standing["attempts"], scheduled, now)
+    elif outcome.retry_at is not None and scheduled is not None:
+        scheduled = max(scheduled, outcome.retry_at)
+    retry_at = _retry_at(row, outcome, standing, length, now)
     return {
         "sync": row["sync"],
         "connection_id": row["connection_id"],
         "regular_at": _text(regular),
         "scheduled_at": _text(scheduled),
-        **standing,
-        **_retry(row, outcome, retry_at, scheduled),
+        **{name: _text(value) if isinstance(value, datetime) else value for name, value in standing.items()},
+        **_retry(row, outcome, scheduled if in_error and retry_at is not None else retry_at, scheduled),
     }
 
 
-def _standing(row: RowMapping, outcome: Outcome, now: datetime) -> dict[str, Any]:
-    """Failures in a row, and what the last one was."""
-    kept = {name: row[name] for name in ("attempts", "error_type", "error_message")}
-    kept |= {name: _text(row[name]) for name in ("failing_since", "error_since")}
+def _standing(row: RowMapping, outcome: Outcome, length: timedelta | None, now: datetime) -> dict[str, Any]:
+    """Failures in a row, what the last one was, and since when nothing got through."""
+    kept = {name: row[name] for name in _STANDING}
     if outcome.failed:
-        attempts = row["attempts"] + (outcome.error_type != "rate_limit")
-        most = treatment_of(outcome.error_type).error_after
-        persistent = most is not None and attempts >= most and not outcome.partly
-        return {
-            "attempts": attempts,
-            "failing_since": kept["failing_since"] or _text(now),
-            "error_since": (kept["error_since"] or _text(now)) if persistent else None,
+        counts = outcome.error_type != "rate_limit"
+        # A retry of what failed says nothing of the objects that got through before it.
+        tells = row["claimed_objects"] is None or row["attempts"] == 0
+        nothing_since = row["nothing_since"] or (now if counts and tells else None)
+        failing = {
+            "attempts": row["attempts"] + counts,
+            "failing_since": kept["failing_since"] or now,
+            "nothing_since": None if outcome.partly else nothing_since,
             "error_type": outcome.error_type,
             "error_message": storable(outcome.error_message, LONGEST_MESSAGE),
         }
-    # That some of its objects went well says nothing of those that wait for their retry, or that made it an error.
-    partly = row["claimed_objects"] is not None and row["error_since"] is not None
-    if outcome.undecided or partly or row["retry_at"] is not None:
+        return {**failing, "error_since": (kept["error_since"] or now) if _is_error(failing, length, now) else None}
+    if outcome.undecided:
         return kept
-    return {"attempts": 0, "failing_since": None, "error_since": None, "error_type": None, "error_message": ""}
+    if row["retry_at"] is not None:
+        # That some of its objects went well says nothing of those that wait for their retry.
+        return {**kept, "nothing_since": None, "error_since": None}
+    return {**dict.fromkeys(_STANDING), "attempts": 0, "error_message": ""}
+
+
+def _is_error(failing: dict[str, Any], length: timedelta | None, now: datetime) -> bool:
+    treatment = treatment_of(failing["error_type"])
+    if failing["nothing_since"] is None or treatment.error_after is None:
+        return False
+    # Where nobody will try it again, giving up is the error.
+    return _lasts(failing, treatment, failing["nothing_since"], now) or (length is None and treatment.first is None)
+
+
+def _lasts(failing: dict[str, Any], treatment: Treatment, since: datetime, now: datetime) -> bool:
+    most = treatment.error_after
+    return most is not None and failing["attempts"] >= most and now - since >= treatment.lasting
+
+
+def _probe(row: RowMapping, outcome: Outcome, attempts: int, scheduled: datetime, now: datetime) -> datetime:
+    """When a scheduled sync's work in the error state is looked at again, all of its objects.
+
+    What waits for a person is not looked at more often than it would be without being in error.
+    """
+    treatment = treatment_of(outcome.error_type if outcome.failed else row["error_type"])
+    wait = backoff(treatment.probe, treatment.probe, attempts, row["sync"], row["customer_id"])
+    at = max(now + wait, scheduled) if treatment.first is None else now + wait
+    return at if outcome.retry_at is None else max(at, outcome.retry_at)
 
 
 def _retry(row: RowMapping, outcome: Outcome, retry_at: datetime | None, scheduled: datetime | None) -> dict[str, Any]:
@@ -107,19 +133,20 @@ def _retry(row: RowMapping, outcome: Outcome, retry_at: datetime | None, schedul
 
 
 def _retry_at(
-    row: RowMapping, outcome: Outcome, attempts: int, length: timedelta | None, now: datetime
+    row: RowMapping, outcome: Outcome, standing: dict[str, Any], length: timedelta | None, now: datetime
 ) -> datetime | None:
     if not outcome.failed or not outcome.retry:
         return None
     if outcome.retry_at is not None:
         return max(outcome.retry_at, now)
-    if length is None and attempts > MOST_RETRIES_UNSCHEDULED:
-        return None
     treatment = treatment_of(outcome.error_type)
     if treatment.first is None:
         return None
+    since = standing["nothing_since"] or standing["failing_since"]
+    if length is None and _lasts(standing, treatment, since, now):
+        return None  # A sync that only runs when asked gives up; a scheduled one comes back.
     longest = treatment.longest if length is None else min(treatment.longest, max(length, treatment.first))
-    return now + backoff(treatment.first, longest, attempts, row["sync"], row["customer_id"])
+    return now + backoff(treatment.first, longest, standing["attempts"], row["sync"], row["customer_id"])
 
 
 def _text(moment: datetime | None) -> str | None:

@@ -161,6 +161,7 @@ due = Table(
     Column("retry_full", Boolean, nullable=False, server_default=text("false")),
     Column("attempts", Integer, nullable=False, server_default=text("0"), comment="Failures in a row"),
     Column("failing_since", Moment, comment="The first of these failures"),
+    Column("nothing_since", Moment, comment="None of its objects got through since then"),
     Column("error_since", Moment, comment="In the error state: looked at rarely until something mends it"),
     Column("error_type", Text, comment="Of the last failure"),
     Column("error_message", Text, nullable=False, server_default=""),

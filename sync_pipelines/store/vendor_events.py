@@ -119,10 +119,10 @@ class VendorEvents:
                 database.execute(_counted(provider, unknown=unknown))
         return Received(stored=stored, unknown=unknown)
 
-    def refused(self, provider: str) -> None:
-        """Count a delivery that was not the vendor's."""
+    def refused(self, provider: str, amount: int = 1) -> None:
+        """Count deliveries that were not the vendor's."""
         with self._engine.begin() as database:
-            database.execute(_counted(provider, refused=1))
+            database.execute(_counted(provider, refused=amount))
 
     def groups(self, most: int) -> list[Group]:
         """What can be applied now, that which waits longest first."""

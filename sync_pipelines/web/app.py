@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Final, TypeAlias
 from urllib.parse import parse_qsl
@@ -26,7 +27,9 @@ log = logging.getLogger(__name__)
 Endpoint: TypeAlias = Callable[[Visit], Page | Go]
 
 ROUTES: Final[tuple[tuple[str, str, Endpoint], ...]] = (
-    ("GET", "/open/{token}", logging_in.open_link),
+    ("HEAD", "/open/{token}", logging_in.show_link),
+    ("GET", "/open/{token}", logging_in.show_link),
+    ("POST", "/open/{token}", logging_in.open_link),
     ("GET", "/", status.home),
     ("POST", "/test", status.test),
     ("POST", "/authorize", logging_in.authorize),
@@ -43,13 +46,30 @@ ROUTES: Final[tuple[tuple[str, str, Endpoint], ...]] = (
 STATIC: Final = {"connect.css": "text/css", "connect.js": "text/javascript", "connect.svg": "image/svg+xml"}
 
 
-def create_pages(project: Project) -> Starlette:
-    """The pages of an opened project, to be mounted at /connect."""
-    render = _renderer()
-    routes = [Route(path, _page(project, endpoint, render), methods=[method]) for method, path, endpoint in ROUTES]
+@dataclass(frozen=True)
+class Desk:
+    """What every page needs. `strangers`: counts a call from an address that opened nothing, and says how many seconds
+    it has to wait; 0: none."""
+
+    project: Project
+    render: Environment
+    strangers: Callable[[str | None], int]
+
+
+def create_pages(project: Project, strangers: Callable[[str | None], int]) -> Starlette:
+    """The pages of an opened project, to be mounted at /connect. `strangers`: see `Desk`."""
+    desk = Desk(project, _renderer(), strangers)
+    routes = [_route(method, path, _page(desk, endpoint)) for method, path, endpoint in ROUTES]
     routes += [Route(f"/{name}", _file(name, kind)) for name, kind in STATIC.items()]
-    nowhere = _page(project, _nowhere, render)
+    nowhere = _page(desk, _nowhere)
     return Starlette(routes=routes, exception_handlers={404: nowhere, 405: nowhere})
+
+
+def _route(method: str, path: str, page: Callable[..., Awaitable[Response]]) -> Route:
+    route = Route(path, page, methods=[method])
+    # Starlette would have GET's pages answer HEAD too, and one of them takes what a vendor gave.
+    route.methods = {method}
+    return route
 
 
 def _renderer() -> Environment:
@@ -69,22 +89,24 @@ def _file(name: str, kind: str) -> Callable[[Request], Response]:
     return answer
 
 
-def _page(project: Project, endpoint: Endpoint, render: Environment) -> Callable[..., Awaitable[Response]]:
+def _page(desk: Desk, endpoint: Endpoint) -> Callable[..., Awaitable[Response]]:
     async def answer(request: Request, error: Exception | None = None) -> Response:
         body = await request.body()
-        return await run_in_threadpool(_answered, project, endpoint, render, request, body)
+        return await run_in_threadpool(_answered, desk, endpoint, request, body)
 
     return answer
 
 
-def _answered(project: Project, endpoint: Endpoint, render: Environment, request: Request, body: bytes) -> Response:
+def _answered(desk: Desk, endpoint: Endpoint, request: Request, body: bytes) -> Response:
     site = Site("")
     try:
-        site = Site.of(project.settings, f"{request.url.scheme}://{request.url.netloc}")
-        visit = _visit(project, site, request, body)
+        site = Site.of(desk.project.settings, f"{request.url.scheme}://{request.url.netloc}")
+        visit = _visit(desk.project, site, request, body)
         found = endpoint(visit)
     except Problem as problem:
         found = _problem(problem.status, problem.title, problem.text, again=problem.again)
+        if problem.stranger and (wait := desk.strangers(request.client and request.client.host)):
+            found = _problem(429, "Too many tries", f"Try again in {wait} seconds.", again=False, wait=wait)
     except SyncError as problem:
         if isinstance(problem, ConfigurationError):
             log.warning("a connect page failed: %s", problem)
@@ -95,7 +117,7 @@ def _answered(project: Project, endpoint: Endpoint, render: Environment, request
     except Exception:
         log.exception("%s %s failed", request.method, endpoint.__name__)
         found = _problem(500, "That did not work", f"It is our fault. Try again; if it stays, tell {said(site)}.")
-    return _response(site, found, render)
+    return _response(site, found, desk.render)
 
 
 def _visit(project: Project, site: Site, request: Request, body: bytes) -> Visit:
@@ -111,6 +133,7 @@ def _visit(project: Project, site: Site, request: Request, body: bytes) -> Visit
         form=form,
         cookies=request.cookies,
         embedded=request.headers.get("sec-fetch-dest") == "iframe",
+        from_elsewhere=request.headers.get("sec-fetch-site", "same-origin") != "same-origin",
     )
 
 
@@ -121,15 +144,19 @@ def _response(site: Site, found: Page | Go, render: Environment) -> Response:
     else:
         values: dict[str, Any] = {"site": site, "product": site.product, "again": False, **found.values}
         response = HTMLResponse(render.get_template(found.template).render(values), status_code=found.status)
+        if found.wait:
+            response.headers["Retry-After"] = str(found.wait)
     response.headers.update(site.headers())
     for cookie in found.cookies:
         response.headers.append("Set-Cookie", cookie)
     return response
 
 
-def _problem(status: int, title: str, text: str, *, again: bool = True) -> Page:
-    return Page(template="problem.html", status=status, values={"title": title, "text": text, "again": again})
+def _problem(status: int, title: str, text: str, *, again: bool = True, wait: int = 0) -> Page:
+    values = {"title": title, "text": text, "again": again}
+    return Page(template="problem.html", status=status, values=values, wait=wait)
 
 
 def _nowhere(visit: Visit) -> Page:
-    raise Problem(404, "There is no such page", "Go back to where you came from.", again=visit.has_session)
+    known = visit.has_session
+    raise Problem(404, "There is no such page", "Go back to where you came from.", again=known, stranger=not known)

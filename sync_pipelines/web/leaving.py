@@ -8,7 +8,12 @@ from sync_pipelines.web.visit import Page, Problem, Visit
 def ask(visit: Visit) -> Page:
     """What disconnecting means, and a button."""
     connection = _connection(visit)
-    values = {"vendor": visit.provider.title, "connection": connection, "guard": visit.guard_text()}
+    values = {
+        "vendor": visit.provider.title,
+        "session": visit.session,
+        "connection": connection,
+        "guard": visit.guard_text(),
+    }
     return Page(template="disconnect.html", values=values)
 
 
@@ -16,7 +21,7 @@ def disconnect_account(visit: Visit) -> Page:
     """Forget the connection, and end its tokens at the vendor if that works."""
     visit.guard()
     told = disconnect(visit.project, _connection(visit), actor=visit.session.by)
-    values = {"vendor": visit.provider.title, "told": told, "return_url": visit.session.return_url}
+    values = {"vendor": visit.provider.title, "told": told, "session": visit.session}
     return Page(template="disconnected.html", values=values)
 
 

@@ -27,24 +27,47 @@ _REFUSED_APP: Final = (
 )
 
 
-def open_link(visit: Visit) -> Go:
-    """The link that the product made: this browser gets the session, and no other one."""
+def show_link(visit: Visit) -> Page | Go:
+    """The link that the product made, and whom it is for. Looking changes nothing: programs look at links too."""
+    token = visit.parts["token"]
+    try:
+        session, opened = visit.project.store.connect_sessions.look(token, visit.cookie(SESSION))
+    except NoSession as refusal:
+        raise _no_link(visit, refusal) from None
+    if opened:
+        return Go(url=visit.site.url())
+    provider = visit.project.providers.get(session.provider)
+    if provider is None:
+        raise Problem(404, "This link leads nowhere any more", f"Ask {said(visit.site)} for a new one.", again=False)
+    return Page(template="open.html", values={"vendor": provider.title, "session": session, "token": token})
+
+
+def open_link(visit: Visit) -> Page | Go:
+    """Its button was pressed: this browser gets the session, and no other one."""
+    if visit.from_elsewhere:
+        # Whoever sends somebody here must not press the button for him.
+        return show_link(visit)
     lives = timedelta(minutes=visit.project.settings.connect_session_minutes)
     try:
         _, cookie = visit.project.store.connect_sessions.open(visit.parts["token"], visit.cookie(SESSION), lives=lives)
     except NoSession as refusal:
-        text = {
-            "used": "It was opened before, perhaps in another browser.",
-            "ended": "It was made too long ago.",
-        }.get(refusal.reason, "It may have been cut off on its way.")
-        raise Problem(
-            410 if refusal.reason in ("used", "ended") else 404,
-            "This link does not work any more",
-            f"{text} Go back to {said(visit.site)} and open it from there again.",
-            again=False,
-        ) from None
+        raise _no_link(visit, refusal) from None
     given = [] if cookie is None else [visit.site.cookie(SESSION, cookie.reveal(), int(lives.total_seconds()))]
     return Go(url=visit.site.url(), cookies=given)
+
+
+def _no_link(visit: Visit, refusal: NoSession) -> Problem:
+    text = {
+        "used": "It was opened before, perhaps in another browser.",
+        "ended": "It was made too long ago.",
+    }.get(refusal.reason, "It may have been cut off on its way.")
+    return Problem(
+        410 if refusal.reason in ("used", "ended") else 404,
+        "This link does not work any more",
+        f"{text} Go back to {said(visit.site)} and open it from there again.",
+        again=False,
+        stranger=True,
+    )
 
 
 def authorize(visit: Visit) -> Page:
@@ -57,7 +80,9 @@ def authorize(visit: Visit) -> Page:
     url = authorize_url(visit.project, session, redirect_uri=visit.site.callback, state=state, verifier=cookie)
     seconds = int(ATTEMPT_LIVES.total_seconds())
     given = [visit.site.cookie(ATTEMPT, cookie.reveal(), seconds)]
-    return Page(template="leaving.html", values={"vendor": provider.title, "url": url}, cookies=given)
+    return Page(
+        template="leaving.html", values={"vendor": provider.title, "url": url, "session": session}, cookies=given
+    )
 
 
 def _who_begins(visit: Visit) -> ConnectSession:
@@ -70,9 +95,8 @@ def _who_begins(visit: Visit) -> ConnectSession:
     try:
         return visit.project.store.connect_sessions.take_over(token)
     except NoSession:
-        raise Problem(
-            401, "This page has ended", "Close this window, load the page again and repeat it.", again=False
-        ) from None
+        text = "Close this window, load the page again and repeat it."
+        raise Problem(401, "This page has ended", text, again=False, stranger=True) from None
 
 
 def callback(visit: Visit) -> Page | Go:
@@ -107,7 +131,7 @@ def _who_comes_back(visit: Visit) -> ConnectSession:
             "ended": "It took too long. Begin again.",
         }
         text = texts.get(refusal.reason, "This answer was used before, or was never asked for. Begin again.")
-        raise Problem(400, "Nothing was connected", text, again=visit.has_session) from None
+        raise Problem(400, "Nothing was connected", text, again=visit.has_session, stranger=True) from None
     if session.provider not in visit.project.providers:
         raise Problem(404, "Nothing was connected", "What you wanted to connect is not there any more.", again=False)
     if visit.has_session and visit.session.customer_id != session.customer_id:
@@ -133,6 +157,7 @@ def _connected(
             status=409,
             values={
                 "vendor": visit.project.providers[session.provider].title,
+                "session": session,
                 "account": account,
                 "former": refusal.former,
                 "guard": guard_of(cookie) if cookie else visit.guard_text(of_attempt=True),
@@ -147,7 +172,7 @@ def _done(visit: Visit, session: ConnectSession) -> Page | Go:
     if visit.has_session:
         return Go(url=visit.site.url() + "?done=connected")
     vendor = visit.project.providers[session.provider].title
-    return Page(template="done.html", values={"vendor": vendor, "return_url": session.return_url})
+    return Page(template="done.html", values={"vendor": vendor, "session": session})
 
 
 def confirm(visit: Visit) -> Page | Go:
@@ -156,7 +181,7 @@ def confirm(visit: Visit) -> Page | Go:
     try:
         session = visit.project.store.connect_sessions.of_attempt(cookie or "")
     except NoSession:
-        raise Problem(401, "Nothing was changed", "It took too long. Begin again.") from None
+        raise Problem(401, "Nothing was changed", "It took too long. Begin again.", stranger=True) from None
     visit.guard(of_attempt=True)
     pending = visit.project.store.connect_sessions.take_pending(session)
     if pending is None:

@@ -106,6 +106,7 @@ def look(visit: Visit) -> Page:
         return _edited(visit, scene, chosen, str(problem))
     values = {
         "vendor": visit.provider.title,
+        "session": visit.session,
         "object": scene.declared.object,
         "effects": [each for each in plan.effects if each.columns],
         "warnings": plan.warnings,
@@ -155,6 +156,7 @@ def _declared(visit: Visit) -> SyncObject:
 def _edited(visit: Visit, scene: _Scene, chosen: MappingOf[str, str], problem: str) -> Page:
     values = {
         "vendor": visit.provider.title,
+        "session": visit.session,
         "object": scene.declared.object,
         "lines": _lines(visit, scene, chosen),
         "input": INPUT,

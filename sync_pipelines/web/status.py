@@ -11,10 +11,10 @@ from sync_pipelines.model.errors import SyncError
 from sync_pipelines.model.sync import Sync, SyncObject
 from sync_pipelines.store.health import ConnectionHealth
 from sync_pipelines.web.visit import Go, Page, Problem, Visit, said
-from sync_pipelines.web.words import in_words
+from sync_pipelines.web.words import in_words, moment
 
 DONE = {
-    "connected": "Connected. The sync begins by itself.",
+    "connected": "Connected.",
     "mapped": "Saved. The fields are filled anew with the next sync.",
     "works": "The connection works.",
 }
@@ -31,11 +31,13 @@ class ObjectLine:
 
 @dataclass(frozen=True, kw_only=True)
 class SyncLine:
-    """One sync as the customer sees it. `state` is a class of the style sheet: good, busy, waiting or bad."""
+    """One sync as the customer sees it. `state` is a class of the style sheet: good, busy, waiting or bad. `begins`: at
+    any moment, if it is not running already."""
 
     name: str
     state: str
     told: str
+    begins: bool
     problem: str
     last_success_at: datetime | None
     objects: tuple[ObjectLine, ...]
@@ -45,22 +47,27 @@ def home(visit: Visit) -> Page:
     """What there is to do and to see."""
     session, provider = visit.session, visit.provider
     connection = visit.project.store.connections.find(session.customer_id, session.provider)
+    lines = _lines(visit, connection)
     values: dict[str, Any] = {
         "vendor": provider.title,
         "session": session,
         "connection": connection,
         "guard": visit.guard_text(),
-        "done": DONE.get(visit.query.get("done", ""), ""),
+        "done": _done(visit, lines),
         "sandbox": (connection.environment if connection else session.environment) == "sandbox",
-        "lines": [
-            _line(visit, sync, connection) for sync in syncs_covering(visit.project, session.customer_id, provider.name)
-        ],
+        "lines": lines,
         "problem": "",
     }
     if connection is not None and connection.status != "connected":
         error = "auth_expired" if connection.status == "expired" else "vendor_error"
         values["problem"] = in_words(error, provider.title, said(visit.site))
     return Page(template="home.html", values=values | _way_in(visit))
+
+
+def _done(visit: Visit, lines: list[SyncLine]) -> str:
+    wanted = visit.query.get("done", "")
+    begins = wanted == "connected" and any(line.begins for line in lines)
+    return DONE.get(wanted, "") + (" The sync begins by itself." if begins else "")
 
 
 def _way_in(visit: Visit) -> dict[str, Any]:
@@ -89,11 +96,17 @@ def test(visit: Visit) -> Go:
     return Go(url=visit.site.url() + "?done=works")
 
 
-def _line(visit: Visit, sync: Sync, connection: Connection | None) -> SyncLine:
+def _lines(visit: Visit, connection: Connection | None) -> list[SyncLine]:
+    syncs = syncs_covering(visit.project, visit.session.customer_id, visit.provider.name)
+    still = visit.project.store.lifecycle.standing_still(connection.id) if connection else frozenset()
+    return [_line(visit, sync, connection, paused=sync.name in still) for sync in syncs]
+
+
+def _line(visit: Visit, sync: Sync, connection: Connection | None, *, paused: bool) -> SyncLine:
     customer = visit.session.customer_id
     found = visit.project.store.health.connections(sync.name, customer) if connection else []
     health = found[0] if found else None
-    state, told = _state(health, connection)
+    state, told = ("waiting", "Paused") if paused else _state(health, connection)
     problem = ""
     if health is not None and health.error_type and state in ("bad", "waiting"):
         problem = in_words(health.error_type, visit.provider.title, said(visit.site))
@@ -110,6 +123,7 @@ def _line(visit: Visit, sync: Sync, connection: Connection | None) -> SyncLine:
         name=sync.name,
         state=state,
         told=told,
+        begins=not paused and health is not None and (health.due or health.claimed),
         problem=problem,
         last_success_at=health.last_success_at if health else None,
         objects=tuple(objects),
@@ -121,17 +135,31 @@ def _state(health: ConnectionHealth | None, connection: Connection | None) -> tu
         return "waiting", "Not connected"
     if health is None:
         return "waiting", "Not started yet"
-    if health.sync_state in ("paused", "archived"):
-        return "waiting", "Paused"
     if connection.status == "expired":
         return "bad", "Waits for you to connect again"
     if health.claimed:
         return "busy", "Syncing now"
+    if health.health == "error":
+        return "bad", "Needs attention"
     if health.failures_in_row or health.error_type:
-        return ("bad", "Needs attention") if health.health == "error" else ("waiting", "Will be tried again")
+        return "waiting", "Will be tried again"
     if health.last_success_at is None:
-        return "busy", "The first sync is about to begin"
+        return _first(health)
+    if health.gaps:
+        return "waiting", "Some records are missing"
+    # Its time has come for longer than it should have to wait, or the account's calls are used up.
+    if health.due and health.health == "warning":
+        return "waiting", "Waits for its turn"
     return "good", "Up to date"
+
+
+def _first(health: ConnectionHealth) -> tuple[str, str]:
+    """Nothing was ever synced, and nothing has failed."""
+    if health.due:
+        return "busy", "The first sync is about to begin"
+    if health.next_at is not None:
+        return "waiting", f"Begins on {moment(health.next_at)}"
+    return "waiting", "Not started yet"
 
 
 def _rows(visit: Visit, sync: Sync, declared: SyncObject) -> int | None:

@@ -14,21 +14,26 @@ from sync_pipelines.web.site import ATTEMPT, SESSION, Site
 
 
 class Problem(Exception):
-    """Ends a visit with a page that says what is wrong and what to do. `again`: a link back to the first page."""
+    """Ends a visit with a page that says what is wrong and what to do.
 
-    def __init__(self, status: int, title: str, text: str, *, again: bool = True) -> None:
+    `again`: a link back to the first page. `stranger`: what the browser brought opens nothing; who tries that too often
+    has to wait.
+    """
+
+    def __init__(self, status: int, title: str, text: str, *, again: bool = True, stranger: bool = False) -> None:
         super().__init__(title)
-        self.status, self.title, self.text, self.again = status, title, text, again
+        self.status, self.title, self.text, self.again, self.stranger = status, title, text, again, stranger
 
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
-    """A template and what it shows. `cookies`: Set-Cookie headers."""
+    """A template and what it shows. `cookies`: Set-Cookie headers. `wait`: seconds until it may be asked for again."""
 
     template: str
     values: Mapping[str, Any] = field(default_factory=dict)
     status: int = 200
     cookies: Sequence[str] = ()
+    wait: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +46,8 @@ class Go:
 
 @dataclass(frozen=True, kw_only=True)
 class Visit:
-    """`parts`: of the path. `form`: what was sent in the body."""
+    """`parts`: of the path. `form`: what was sent in the body. `from_elsewhere`: by another site's page, or by none, as
+    far as the browser tells."""
 
     project: Project
     site: Site
@@ -50,6 +56,7 @@ class Visit:
     form: Mapping[str, str]
     cookies: Mapping[str, str]
     embedded: bool = False
+    from_elsewhere: bool = False
 
     def cookie(self, name: str) -> str | None:
         return self.cookies.get(self.site.named(name)) or None
@@ -111,4 +118,5 @@ def _ended(site: Site) -> Problem:
         f"For your safety it works for a limited time, in the browser that opened it. Go back to {said(site)} and open "
         "it from there again.",
         again=False,
+        stranger=True,
     )

@@ -1,12 +1,14 @@
 """Vendors' deliveries over real HTTP: who is believed, what is kept, and what a store that is away means."""
 
 import json
+import time
 from datetime import UTC, datetime
 
 import httpx
 import pytest
 from hubspot.utils.signature import Signature
 
+from sync_pipelines.api.refusals import Refusals
 from sync_pipelines.incoming import address_of
 from sync_pipelines_tests.fixtures.place import ACME, BRIGHTWATER
 from sync_pipelines_tests.providers.test_hubspot_webhooks import event
@@ -81,8 +83,58 @@ def test_a_delivery_that_is_not_the_vendors_is_refused_and_leaves_nothing(receiv
         assert answer.headers["content-type"] == "application/problem+json"
         assert receiving.place.environ["CLIENT_SECRET"] not in answer.text
     assert hubspot(receiving, body=b'[{"portalId":1}]').status_code == 422
-    (standing,) = receiving.place.project.store.vendor_events.standing()
-    assert (standing.waiting, standing.refused) == (0, 4)
+    assert receiving.place.project.store.vendor_events.groups(10) == []
+    assert refused_of(receiving.place, lambda count: count == 4) == 4
+
+
+def refused_of(place, enough):
+    """Deliveries of HubSpot's that were refused; they are in the store a little later."""
+    deadline = time.monotonic() + 60
+    while True:
+        count = sum(each.refused for each in place.project.store.vendor_events.standing())
+        if enough(count) or time.monotonic() > deadline:
+            return count
+        time.sleep(0.05)
+
+
+def test_who_sends_what_no_vendor_sent_is_slowed_down_and_the_vendor_is_not(place, served, monkeypatch):
+    place.options |= {"api_stranger_burst": 3, "api_strangers_per_second": 0.001, "public_url": PUBLIC}
+    place.open()
+    writes = []
+    count = place.project.store.vendor_events.refused
+
+    def counting(provider, amount=1):
+        writes.append(amount)
+        count(provider, amount)
+
+    monkeypatch.setattr(place.project.store.vendor_events, "refused", counting)
+    api = served()
+    with httpx.Client(base_url=api.url, timeout=60) as client:
+        found = [client.post("/webhooks/hubspot", content=b"[]").status_code for _ in range(40)]
+        assert found == [401] * 3 + [429] * 37
+        for path in ("/webhooks/nobody", "/webhooks/salesforce", "/webhooks/salesforce/1-0", "/connect/open/guessed"):
+            answer = client.post(path, content=b"[]")
+            assert (answer.status_code, int(answer.headers["retry-after"]) > 100) == (429, True), path
+        for path in ("/connect/", "/connect/open/guessed", "/connect/callback?state=guessed", "/connect/nowhere"):
+            assert client.get(path, headers={"Cookie": "sp_connect=guessed"}).status_code == 429, path
+    assert hubspot(api, event(portalId=1)).status_code == 200
+    assert refused_of(place, lambda count: count >= 40) == 41
+    assert len(writes) < 40
+
+
+def test_refusals_are_counted_once_however_long_the_store_is_away(place):
+    refusals = Refusals(place.project)
+    with place.store.connect() as database:
+        database.execute("ALTER TABLE vendor_event_days RENAME TO away")
+        database.commit()
+        refusals.add("hubspot")
+        refusals.write()
+        database.execute("ALTER TABLE away RENAME TO vendor_event_days")
+    refusals.add("hubspot")
+    refusals.write()
+    refusals.write()
+    (standing,) = place.project.store.vendor_events.standing()
+    assert standing.refused == 2
 
 
 def salesforce(api, customer, body, address=None):

@@ -174,6 +174,27 @@ def test_what_fails_unexpectedly_is_told_to_the_log_under_its_number_and_to_the_
     assert "something of the inside" in caplog.text
 
 
+def test_no_path_that_holds_a_secret_is_logged_however_it_is_spelled(api, caplog):
+    secrets = (
+        "/connect/open/S3CRET",
+        "//connect//open/S3CRET",
+        "/crm/connect/open/S3CRET",
+        "/connect/%6Fpen/S3CRET",
+        "/Connect/Open/S3CRET",
+        "/webhooks/salesforce/S3CRET",
+        "//webhooks/my-Salesforce%0A//S3CRET",
+        "/webhooks%2Fsalesforce%2FS3CRET",
+    )
+    with caplog.at_level("INFO"), httpx.Client(timeout=60) as client:
+        for path in (*secrets, "/api/v1/webhooks/one/deliveries"):
+            for method in ("GET", "POST"):
+                client.request(method, api.url + path)
+    told = [each.getMessage() for each in caplog.records if each.name.startswith("sync_pipelines")]
+    assert [text for text in told if "S3CRET" in text or "\n" in text] == []
+    assert sum("*** -> " in text for text in told) == 2 * len(secrets)
+    assert any("/api/v1/webhooks/one/deliveries" in text for text in told)
+
+
 def test_alive_and_ready_need_no_token(api):
     assert httpx.get(f"{api.url}/healthz").json() == {"status": "ok"}
     assert httpx.get(f"{api.url}/readyz").json() == {"status": "ok"}

@@ -128,8 +128,15 @@ def test_pause_resume_archive_and_restore(everything, api):
     assert everything.post("/syncs/crm/pause", json={"reason": "audit"}).json() == {"customers": [ACME, BRIGHTWATER]}
     paused = everything.get("/syncs/crm").json()
     assert (paused["state"], paused["reason"]) == ("paused", "audit")
-    everything.post("/syncs/crm/resume")
+    everything.post("/syncs/crm/pause", json={"customers": [ACME]})
+    asked = everything.post("/syncs/crm/trigger").json()
+    assert (asked["waiting"], asked["paused"], asked["expired"]) == (2, 2, 0)
+    resumed = everything.post("/syncs/crm/resume").json()
+    assert resumed == {"customers": [ACME, BRIGHTWATER], "still_paused": [ACME]}
     assert everything.get("/syncs/crm").json()["state"] == "active"
+    assert everything.get(f"/requests/{asked['id']}").json()["paused"] == 1
+    refused(everything.post("/syncs/crm/resume", json={"customers": [ACME], "all": True}), 422)
+    assert everything.post("/syncs/crm/resume", json={"all": True}).json()["still_paused"] == []
     assert everything.post("/syncs/crm/archive", json={"reason": "done"}).json()["state"] == "archived"
     assert "is archived" in refused(everything.post("/syncs/crm/trigger"), 422)
     assert everything.post("/syncs/crm/restore").json()["state"] == "active"
@@ -138,7 +145,7 @@ def test_pause_resume_archive_and_restore(everything, api):
         (each["action"], each["actor"])
         for each in everything.get("/logs/audit", params={"subject": "sync crm"}).json()["items"]
     ]
-    assert told == [(action, "api:test") for action in ("restore", "archive", "resume", "pause")]
+    assert told == [(action, "api:test") for action in ("restore", "archive", "resume", "resume", "pause", "pause")]
 
 
 def test_cancelling_names_whose_work_is_stopped(everything, api):

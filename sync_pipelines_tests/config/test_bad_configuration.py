@@ -206,6 +206,27 @@ def test_a_wrong_sync_is_told_with_line_and_field(project_folder, text, expected
             "a cron line holds its own time",
         ),
         ("{preset: daily, at: 25:00}", "4: schedule.at: must be a time of day such as `06:30`"),
+        *(
+            (
+                written,
+                "4: schedule: has a `timezone`, which goes with `cron`, `preset: daily` and `preset: weekly`: an "
+                "interval comes at the same moments in all zones; for a time of day write `{preset: daily, "
+                'at: "06:00", timezone: ...}`',
+            )
+            for written in (
+                "{every: 1 day, timezone: Europe/Paris}",
+                "{preset: hourly, timezone: Asia/Kathmandu}",
+                "{type: interval, interval_minutes: 60, timezone: Europe/Paris}",
+            )
+        ),
+        *(
+            (
+                f"{{cron: '{line}'}}",
+                "4: schedule.cron: must hold its times: `R` means another one each time; `spread` lays customers apart "
+                "in time",
+            )
+            for line in ("R R * * *", "r(0-5) * * * *", "0 R/6 * * *")
+        ),
         ("{type: interval}", "4: schedule: of type interval takes `interval_minutes` and nothing else"),
     ],
 )

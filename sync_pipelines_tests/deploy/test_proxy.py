@@ -217,7 +217,8 @@ def test_the_example_of_a_proxy_does_what_it_says(proxy, place):
     assert found == [401, 401, 401, 429, 429]
 
     # Paths that hold a secret are in no log; others are.
-    for path in ("/connect/open/a-secret-link", "/webhooks/salesforce/a-secret-address", "/connect/other"):
+    hidden = ("/connect/open/a-secret-link", "//connect/%6fpen/a-secret-link", "/webhooks/My-Crm.2/a-secret-address")
+    for path in (*hidden, "/webhooks/salesforce/a-secret-address", "/connect/other"):
         proxy.get(API, path)
     logged = (proxy.folder / "access.log").read_text()
     assert ("/connect/other" in logged, "a-secret" in logged) == (True, False)

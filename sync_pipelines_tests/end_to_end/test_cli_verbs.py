@@ -85,6 +85,7 @@ def test_sync_ends_with_one_when_a_customer_failed_and_the_others_are_done(cli, 
     ("line", "says"),
     [
         ("sync nothing", "There is no sync named nothing. Known are: crm."),
+        ("runs --sync nothing", "There is no sync named nothing. Known are: crm."),
         ("sync crm --customer nobody", "no connection of nobody to salesforce"),
         ("sync crm --object Nothing", "has no object Nothing"),
         ("mapping show nobody salesforce", "nobody"),
@@ -223,13 +224,32 @@ def test_a_sync_is_steered_from_the_command_line(cli, place):
     assert code == 0
     assert "crm is paused for 2 customer(s)" in text
     assert "the warehouse moves" in cli("state")[1]
+    (told,) = json.loads(cli("state --json")[1])
+    assert (told["sync"], told["state"], told["reason"]) == ("crm", "paused", "the warehouse moves")
+    assert (
+        "crm is paused (the warehouse moves). What is run by hand runs all the same." in cli(f"sync crm -c {ACME}")[1]
+    )
     assert "it starts when the sync is resumed" in cli("trigger crm")[1]
     assert store.due.claim() == []
     assert "crm goes on for 2 customer(s)" in cli("resume crm")[1]
     assert "crm is paused for 1 customer(s)" in cli(f"pause crm --customer {ACME}")[1]
     assert [claim.customers for claim in store.due.claim()] == [("brightwater-clinics",)]
     assert "1 customer(s) are asked to stop" in cli("cancel crm")[1]
-    assert "crm goes on for 1 customer(s)" in cli(f"resume crm -c {ACME}")[1]
+    told = cli("trigger crm")[1]
+    assert (
+        "crm is due for 2 customer(s). Dagster starts it at the sensor's next look. For 1 it starts when they" in told
+    )
+    resumed = cli("resume crm")[1]
+    assert "crm goes on for 1 customer(s)" in resumed
+    assert "1 customer(s) stay paused" in resumed
+    cli("pause crm")
+    assert "crm itself is paused" in cli(f"resume crm -c {ACME}")[1]
+    assert "crm goes on for 2 customer(s)" in cli("resume crm --all")[1]
+    store.connections.set_status(store.connections.get(ACME, "salesforce"), "expired", "access was revoked")
+    told = cli(f"trigger crm -c {ACME}")[1]
+    assert "next look" not in told
+    assert "For 1 it starts when they have connected again" in told
+    store.connections.set_status(store.connections.get(ACME, "salesforce"), "connected", "")
 
     assert "crm is archived" in cli("archive crm")[1]
     for line in ("trigger crm", "sync crm", "pause crm"):

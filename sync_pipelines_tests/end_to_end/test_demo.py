@@ -89,6 +89,20 @@ class Demo:
         self.process.stdout.close()
 
 
+def in_another_terminal(demo, verb):
+    """A verb in a new shell that holds nothing but what the line shown for it loads."""
+    load = re.search(r"verbs +(\. \S+) && sync-pipelines", demo.text).group(1)
+    folder = Path(sys.executable).parent
+    return subprocess.run(
+        ["/bin/sh", "-c", f"{load} && sync-pipelines {verb}"],
+        cwd=demo.folder,
+        env={"PATH": f"{folder}:{os.environ['PATH']}", "PYTHONPATH": os.environ.get("PYTHONPATH", "")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
     """A demo that stays up, for the tests of this module."""
@@ -130,6 +144,15 @@ def test_the_call_to_the_api_that_it_shows_works_as_printed_and_its_token_is_sho
     assert token not in demo.text
     logs = (demo.folder / ".sync_pipelines" / "demo" / "dagster").rglob("*.log")
     assert not [log for log in logs if token in log.read_text(errors="replace")]
+
+
+def test_the_line_that_it_shows_lets_every_verb_work_in_another_terminal(demo):
+    ran = in_another_terminal(demo, f"sync salesforce_crm --customer {ACME} --object Lead")
+    assert (ran.returncode, "success" in ran.stdout) == (0, True), ran.stderr
+    asked = in_another_terminal(demo, "check --live")
+    assert (asked.returncode, "everything answers" in asked.stdout) == (0, True), asked.stdout
+    (kept,) = (demo.folder / ".sync_pipelines" / "demo").glob("env")
+    assert kept.stat().st_mode & 0o077 == 0
 
 
 @pytest.mark.parametrize(("asset", "customers"), ASSETS.items())
@@ -199,8 +222,9 @@ def test_ctrl_c_stops_everything_that_was_started(demo):
     assert "Stopped." in demo.text
 
 
-def test_once_ends_with_zero_when_all_is_equal(tmp_path):
-    once = Demo(tmp_path, "--once")
+def test_once_ends_with_zero_when_all_is_equal_and_leaves_what_the_shell_is_set_up_for_alone(tmp_path):
+    elsewhere = "postgresql+psycopg://nobody@127.0.0.1:1/production"
+    once = Demo(tmp_path, "--once", SYNC_PIPELINES_STORE_URL=elsewhere, WAREHOUSE_HOST="127.0.0.1")
     try:
         assert once.process.wait(SECONDS) == 0, once.text
     finally:
@@ -209,8 +233,9 @@ def test_once_ends_with_zero_when_all_is_equal(tmp_path):
 
 
 def test_dev_brings_up_dagster_and_the_api_on_the_configuration_and_ctrl_c_stops_it(tmp_path):
-    apps = {f"{vendor}_CLIENT_{part}": "mine" for vendor in ("SALESFORCE", "HUBSPOT") for part in ("ID", "SECRET")}
-    dev = Demo(tmp_path, "--port", "0", "--api-port", "0", verb=("dev",), **apps)
+    apps = [f"{vendor}_CLIENT_{part}=mine\n" for vendor in ("SALESFORCE", "HUBSPOT") for part in ("ID", "SECRET")]
+    (tmp_path / ".env").write_text("".join(apps))
+    dev = Demo(tmp_path, "--port", "0", "--api-port", "0", verb=("dev",))
     try:
         dev.wait_for("Ctrl-C stops everything")
         with DagsterClient(re.search(r"Dagster +(http://127\.0\.0\.1:\d+)", dev.text).group(1)) as client:
@@ -218,6 +243,8 @@ def test_dev_brings_up_dagster_and_the_api_on_the_configuration_and_ctrl_c_stops
         api = re.search(r"API +(http://127\.0\.0\.1:\d+)", dev.text).group(1)
         assert httpx.get(f"{api}/readyz", timeout=60).json() == {"status": "ok"}
         assert httpx.get(f"{api}/api/v1/syncs", timeout=60).status_code == 401
+        shown = in_another_terminal(dev, "connections")
+        assert shown.returncode == 0, shown.stderr
     finally:
         dev.stop()
     assert dev.children() == []

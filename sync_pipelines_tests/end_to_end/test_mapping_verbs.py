@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import pytest
 
+from sync_pipelines import mapping_changes
 from sync_pipelines_tests.fixtures.place import ACME, BRIGHTWATER, CUSTOM_SCHEMA, LUMEN, QUILL
 
 OBJECTS = {"salesforce": "Account", "hubspot": "companies"}
@@ -209,7 +210,7 @@ def test_rules_come_as_json_and_from_a_file(unhurried, shell, tmp_path):
         "annual_revenue": "ARR__c",
     }
     for written, told in (
-        ("tier={", "is not JSON"),
+        ("tier={", "The rule of tier"),
         ('tier={"sources": []}', "at least 1 item"),
         ("tier", "is not FIELD="),
     ):
@@ -322,3 +323,46 @@ def test_check_holds_every_rule_against_the_account(unhurried, shell):
     assert f"Warning: {where}The value mapping of tier names Nowhere, which Tier__c does not offer" in answer.text
     assert f"{where}The field Strategic__c is a boolean and can never fill day, which is date" in answer.text
     assert f"{where}The account has no readable field Gone__c (for gone)" in answer.text
+
+
+def test_a_rule_is_written_on_the_command_line_as_in_the_files(unhurried, shell, tmp_path):
+    stand(unhurried, "salesforce", ACME, schema=CUSTOM_SCHEMA | {"allow_additional_fields": True})
+    known = ("mapping", "set", ACME, "salesforce", "account", "--no-check")
+    rule = "{source: Tier__c, transform: {name: value_mapping, values: {Yes: gold, No: silver, on: bronze}}}"
+    assert shell(*known, f"tier={rule}").code == 0
+    file = tmp_path / "rules.yaml"
+    file.write_text(f"tier: {rule}\nyes: Own_Yes__c\n")
+    assert shell(*known, "--rules", str(file)).code == 0
+    first, second = reversed(unhurried.project.store.mappings.history(ACME, "salesforce", "account"))
+    assert first.fields["tier"] == second.fields["tier"]
+    assert first.fields["tier"].transforms[0].options["values"] == {"Yes": "gold", "No": "silver", "on": "bronze"}
+    assert "yes" in second.fields
+
+    twice = shell(*known, "tier=Tier__c", "tier=Other__c")
+    assert (twice.code, "tier is given twice" in twice.text) == (2, True)
+    broken = shell(*known, "tier={source: [")
+    assert (broken.code, "The rule of tier:1" in broken.text) == (2, True)
+    file.write_text("tier: Tier__c\ntier: Other__c\n")
+    doubled = shell(*known, "--rules", str(file))
+    assert (doubled.code, "tier" in doubled.text) == (2, True)
+
+
+def test_two_changes_at_once_do_not_undo_each_other(unhurried, shell, monkeypatch):
+    stand(unhurried, "salesforce", ACME)
+    plan_change = mapping_changes.plan_change
+
+    def while_another_saves(project, connection, *rest, **named):
+        if project.store.mappings.current(ACME, "salesforce", "account") is None:
+            project.store.mappings.save(ACME, "salesforce", "account", {"tier": "Tier__c"})
+        return plan_change(project, connection, *rest, **named)
+
+    monkeypatch.setattr(mapping_changes, "plan_change", while_another_saves)
+    late = shell("mapping", "set", ACME, "salesforce", "account", "annual_revenue=ARR__c")
+    assert (late.code, "has moved on to version 1" in late.text) == (2, True)
+    again = shell("mapping", "set", ACME, "salesforce", "account", "annual_revenue=ARR__c")
+    assert again.code == 0
+    saved = unhurried.project.store.mappings.current(ACME, "salesforce", "account")
+    assert set(saved.fields) == {
+        "tier",
+        "annual_revenue",
+    }

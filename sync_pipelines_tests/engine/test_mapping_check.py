@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from sync_pipelines.engine.mapping_check import check_mapping, examine
+from sync_pipelines.engine.mapping_check import check_mapping, check_unasked, examine
 from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.mapping import CustomSchema, FieldRule, Mapping, SchemaField, Transform
 from sync_pipelines.model.provider import ObjectSchema, VendorField
@@ -15,16 +15,18 @@ ACCOUNT = ObjectSchema(fields=tuple(VendorField(name=f"{kind.title()}__c", type=
 COLUMNS = ("text", "numeric", "bigint", "boolean", "timestamptz", "date", "jsonb")
 
 
-def check(column_type, vendor_field):
+def check(column_type, vendor_field, *transforms):
     schema = CustomSchema(version=1, fields=(SchemaField(name="wanted", type=column_type),))
     mapping = Mapping(
         customer_id="a",
         provider="salesforce",
         object="Account",
         version=1,
-        fields={"wanted": FieldRule(sources=(vendor_field,))},
+        fields={
+            "wanted": FieldRule(sources=(vendor_field,), transforms=tuple(Transform(name=name) for name in transforms))
+        },
     )
-    check_mapping(SyncObject(object="Account", custom_schema=schema), "salesforce", mapping, ACCOUNT)
+    check_mapping(SyncObject(object="Account", custom_schema=schema), "salesforce", mapping, ACCOUNT, hash_key=None)
 
 
 @pytest.mark.parametrize("column_type", COLUMNS)
@@ -63,7 +65,9 @@ def tier(options, *, kind="text", source="Tier__c", required=False, more=()):
         sources=(source,), transforms=(Transform(name="value_mapping", options=options),) if options else ()
     )
     mapping = Mapping(customer_id="a", provider="salesforce", object="Account", version=1, fields={"tier": rule})
-    return check_mapping(SyncObject(object="Account", custom_schema=schema), "salesforce", mapping, PICKLIST)
+    return check_mapping(
+        SyncObject(object="Account", custom_schema=schema), "salesforce", mapping, PICKLIST, hash_key=None
+    )
 
 
 def test_a_value_mapping_that_speaks_of_what_the_picklist_does_not_have_is_a_warning():
@@ -85,7 +89,9 @@ def test_transforms_are_compiled_and_their_result_held_to_the_column():
     rule = FieldRule(sources=("Tier__c",), transforms=(Transform(name="format_phone"),))
     mapping = Mapping(customer_id="a", provider="salesforce", object="Account", version=1, fields={"tier": rule})
     with pytest.raises(ConfigurationError, match="does not give what a column of type boolean holds"):
-        check_mapping(SyncObject(object="Account", custom_schema=schema), "salesforce", mapping, PICKLIST)
+        check_mapping(
+            SyncObject(object="Account", custom_schema=schema), "salesforce", mapping, PICKLIST, hash_key=None
+        )
 
 
 def test_a_path_is_held_to_the_field_at_which_it_begins():
@@ -110,11 +116,48 @@ def test_all_that_is_wrong_is_told_at_once():
     mapping = Mapping(customer_id="a", provider="salesforce", object="Account", version=1, fields=fields)
     declared = SyncObject(object="Account", custom_schema=schema)
     with pytest.raises(ConfigurationError) as refused:
-        check_mapping(declared, "salesforce", mapping, ACCOUNT)
+        check_mapping(declared, "salesforce", mapping, ACCOUNT, hash_key=None)
     assert "Nothing__c (for a)" in str(refused.value)
     assert "Boolean__c is a boolean and can never fill b" in str(refused.value)
     defaults = replace(
         schema, fields=(replace(schema.fields[0], sources={"salesforce": fields["a"]}), schema.fields[1])
     )
-    found = examine(replace(declared, custom_schema=defaults), "salesforce", None, ACCOUNT)
+    found = examine(replace(declared, custom_schema=defaults), "salesforce", None, ACCOUNT, hash_key=None)
     assert ["Nothing__c" in text for text in found.errors] == [True]
+
+
+@pytest.mark.parametrize(
+    ("column_type", "kind", "transform"),
+    [
+        ("date", "boolean", "date_to_iso"),
+        ("text", "boolean", "number_to_currency"),
+        ("text", "timestamp", "number_to_currency"),
+        ("text", "date", "boolean_to_string"),
+    ],
+)
+def test_a_transform_that_makes_nothing_of_a_type_is_refused(column_type, kind, transform):
+    with pytest.raises(ConfigurationError, match=rf"{kind.title()}__c is a {kind}, of which {transform} can never"):
+        check(column_type, f"{kind.title()}__c", "none", transform)
+    check(column_type, "Text__c", transform)
+
+
+def test_a_type_that_never_fits_does_not_fit_by_doing_nothing():
+    with pytest.raises(ConfigurationError, match="Boolean__c is a boolean"):
+        check("date", "Boolean__c", "none")
+
+
+def test_without_asking_the_account_what_is_wrong_anywhere_is_still_refused():
+    schema = CustomSchema(version=1, fields=(SchemaField(name="tier"), SchemaField(name="size", type="numeric")))
+    declared = SyncObject(object="Account", custom_schema=schema)
+
+    def look(**rules):
+        mapping = Mapping(customer_id="a", provider="salesforce", object="Account", version=1, fields=rules)
+        check_unasked(declared, "salesforce", mapping, hash_key=None)
+
+    look(tier=FieldRule(sources=("NoSuchField",)))
+    half = FieldRule(
+        sources=("Tier__c",), transforms=(Transform(name="custom", options={"expression": "upper(value"}),)
+    )
+    words = FieldRule(sources=("Tier__c",), transforms=(Transform(name="number_to_currency"),))
+    with pytest.raises(ConfigurationError, match=r"tier: Transform 1, custom(.|\n)*size: number_to_currency"):
+        look(tier=half, size=words)

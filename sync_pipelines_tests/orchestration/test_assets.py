@@ -11,6 +11,7 @@ from sync_pipelines.orchestration.assets import multi_asset_of
 from sync_pipelines.orchestration.events import record_materializations
 from sync_pipelines.orchestration.names import CLAIM_TAG
 from sync_pipelines.orchestration.reports import Failed, failure_of
+from sync_pipelines.orchestration.sensors import CONNECTIONS_PER_RUN
 from sync_pipelines.store import Store
 from sync_pipelines_tests.orchestration.fakes import (
     CLIENT_SECRET,
@@ -321,6 +322,16 @@ def test_an_object_of_which_dagster_cannot_be_told_fails_the_run_and_not_the_oth
 def test_a_failed_run_is_not_retried_as_a_whole():
     failed = Failed(what="contact of hubspot_crm", failures={"acme": "network: no answer"}, attempted=2)
     assert failure_of([failed]).allow_retries is False
+
+
+@pytest.mark.parametrize(("failing", "unlisted"), [(CONNECTIONS_PER_RUN, 0), (CONNECTIONS_PER_RUN + 7, 7)])
+def test_the_end_of_a_run_lists_every_failure_and_says_so_where_there_are_more(failing, unlisted):
+    failures = {f"customer-{each:04}": "network: no answer" for each in range(failing)}
+    end = failure_of([Failed(what="contact", failures=failures, attempted=failing)])
+    listed = end.metadata["failures"].value.splitlines()
+    shown = [f"- {customer}: {reason}" for customer, reason in failures.items()][: failing - unlisted]
+    assert listed[2:] == [*shown, *([f"- ... and {unlisted} more"] if unlisted else [])]
+    assert f"... and {failing - 10} more" in end.description
 
 
 def test_the_metadata_tells_what_happened(instance):

@@ -1,8 +1,11 @@
 """The simulation keeps its own promise: a seed decides everything."""
 
+import re
+from pathlib import Path
+
 import pytest
 
-from sync_pipelines_tests.simulation.__main__ import main
+from sync_pipelines_tests.simulation.__main__ import BROKEN_ONCE, SHAPED_BROKEN_ONCE, main
 from sync_pipelines_tests.simulation.life import lived
 from sync_pipelines_tests.simulation.reading import read_in_turns
 
@@ -29,6 +32,15 @@ def test_the_other_life_of_a_seed_has_one_trace_too_and_is_another_one(ground):
 
 def test_another_life_that_was_broken_once_is_whole(ground):
     assert lived(ground, 381, shaped=True).broken == ""
+
+
+def test_the_command_lives_every_seed_that_the_page_calls_broken_once():
+    page = (Path(__file__).parents[2] / "docs" / "simulation.md").read_text(encoding="utf-8")
+    lines = [line.split("|") for line in page.splitlines() if re.match(r"\| \d[\d,]* to ", line)]
+    assert len(lines) >= 10
+    assert [int(seed) for line in lines for seed in line[4].replace(",", " ").split()] == list(BROKEN_ONCE)
+    shaped = re.search(r"Of the lives with shapes .*?broken, ([\d, ]+),", page, re.DOTALL).group(1)
+    assert [int(seed) for seed in shaped.split(",")] == list(SHAPED_BROKEN_ONCE)
 
 
 def test_the_command_tells_the_story_of_one_seed_and_how_it_went(capsys):

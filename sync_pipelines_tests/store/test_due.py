@@ -323,19 +323,6 @@ class TestOutcomes:
 
         assert next_of(due, "acme") < next_of(due, "globex")
 
-    def test_a_sync_without_a_schedule_gives_up_after_some_retries(self, due, claim, now):
-        due.plan([sync_of(schedule=Schedule())], now=now)
-        failures = 0
-        while True:
-            due.done(claim.id, [Outcome(customer_id="acme", failed=True)], now)
-            failures += 1
-            now = next_of(due)
-            if now is None:
-                break
-            (claim,) = due.claim(now)
-
-        assert failures == 6
-
 
 class TestRequests:
     @pytest.fixture(autouse=True)

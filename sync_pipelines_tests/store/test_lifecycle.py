@@ -5,7 +5,7 @@ import pytest
 from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.sync import Override, Schedule
 from sync_pipelines.store import Outcome
-from sync_pipelines.store.treatment import PROBE, TREATMENTS
+from sync_pipelines.store.treatment import TREATMENTS
 from sync_pipelines_tests.store.conftest import sync_of
 
 MINUTE = timedelta(minutes=1)
@@ -66,7 +66,7 @@ class TestStates:
         later = now + 3 * EVERY + MINUTE
         assert claimed(due, later) == []
 
-        assert lifecycle.resume("crm", actor="dana") == ("acme", "globex")
+        assert lifecycle.resume("crm", actor="dana").customers == ("acme", "globex")
         (claim,) = due.claim(later)
         assert claim.customers == ("acme", "globex")
         due.done(claim.id, [Outcome(customer_id=customer) for customer in claim.customers], later)
@@ -88,10 +88,41 @@ class TestStates:
         lifecycle.resume("crm", ["acme"])
         assert claimed(due, now) == ["acme"]
 
-    def test_resuming_a_sync_takes_along_who_was_paused_alone(self, due, lifecycle, planned, now):
+    @pytest.mark.parametrize("whole", [False, True])
+    def test_resuming_a_sync_leaves_who_was_paused_alone_unless_everyone_is_meant(
+        self, due, lifecycle, planned, now, whole
+    ):
         lifecycle.pause("crm", ["acme"])
-        assert lifecycle.resume("crm") == ("acme",)
-        assert claimed(due, now) == ["acme", "globex"]
+        if whole:
+            lifecycle.pause("crm")
+            assert lifecycle.resume("crm", ["globex"]).still_paused == ("globex",)
+        done = lifecycle.resume("crm")
+        assert (done.customers, done.still_paused) == (("acme", "globex"), ("acme",))
+        assert claimed(due, now) == ["globex"]
+        assert lifecycle.resume("crm", everyone=True).still_paused == ()
+        assert claimed(due, now) == ["acme"]
+
+    def test_a_request_tells_for_how_many_it_waits_and_for_what(self, store, due, lifecycle, connect, planned, now):
+        connect("hooli")
+        due.plan([sync_of()], now=now)
+        store.connections.set_status(store.connections.get("hooli", "salesforce"), "expired", "access was revoked")
+        lifecycle.pause("crm", ["acme"])
+        asked = due.ask("crm", now=now)
+
+        def stands():
+            found = store.requests.get(asked.id)
+            return found.waiting, found.running, found.paused, found.expired
+
+        assert stands() == (3, 0, 1, 1)
+        (claim,) = due.claim(now)
+        assert stands() == (2, 1, 1, 1)
+        due.done(claim.id, [Outcome(customer_id="globex")], now)
+        assert stands() == (2, 0, 1, 1)
+        lifecycle.pause("crm")
+        assert stands() == (2, 0, 2, 0)
+        lifecycle.resume("crm", everyone=True)
+        connect("hooli")
+        assert stands() == (2, 0, 0, 0)
 
     def test_pausing_a_stranger_changes_nothing(self, due, lifecycle, planned, now):
         with pytest.raises(ConfigurationError, match="does not cover initech"):
@@ -179,19 +210,21 @@ class TestErrorState:
     def test_persistent_failure_is_an_error_that_is_looked_at_rarely(
         self, store, due, lifecycle, planned, now, error_type
     ):
-        most = TREATMENTS[error_type].error_after
+        treatment = TREATMENTS[error_type]
+        most = max(treatment.error_after, treatment.lasting // EVERY + 1)
         fails(due, now, most - 1, error_type=error_type, error_message="contact: the door is shut", retry=False)
         assert line(due).error_since is None
         last = fails(due, line(due).next_at, 1, error_type=error_type, error_message="contact: shut", retry=False)
 
         assert (line(due).error_since, line(due).attempts) == (last, most)
-        assert line(due).next_at == last + PROBE
+        looked_at = line(due).next_at
+        assert last + 0.75 * treatment.probe <= looked_at <= last + treatment.probe
         state = lifecycle.state("crm")
         assert (state.state, state.reason, state.in_error) == ("error", "contact: shut", 1)
         assert store.connections.get("acme", "salesforce").status == "error"
 
-        (claim,) = due.claim(last + PROBE)
-        due.done(claim.id, [Outcome(customer_id="acme")], last + PROBE)
+        (claim,) = due.claim(looked_at)
+        due.done(claim.id, [Outcome(customer_id="acme")], looked_at)
         assert (line(due).error_since, line(due).attempts, line(due).error_type) == (None, 0, None)
         assert lifecycle.state("crm").state == "active"
         assert store.connections.get("acme", "salesforce").status == "connected"

@@ -48,6 +48,11 @@ class Visitor:
         self.page = self.client.get(url, **rest)
         return self.page
 
+    def enter(self, link):
+        """Open a product's link and press its button."""
+        self.open(link)
+        return self.send(urlsplit(link).path) if "/connect/open/" in str(self.page.url) else self.page
+
     def send(self, ending, **values):
         """Send the page's form whose action ends like this, with these values besides its own."""
         action, own = Forms(self.page.text).form(ending)
@@ -70,7 +75,7 @@ class Visitor:
 
     def connect(self, url, account):
         """All of it: open the link, log in, come back."""
-        self.open(url)
+        self.enter(url)
         self.send("/authorize")
         return self.open(self.log_in(account))
 

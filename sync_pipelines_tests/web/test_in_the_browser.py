@@ -35,7 +35,11 @@ def test_connect_map_first_sync_status_and_reconnect_after_a_revocation(product,
             complaints.append(message.text)
 
     page.on("console", heard)
-    page.goto(product.link(return_url="http://127.0.0.1:1/app"))
+    page.goto(product.link(return_url="http://127.0.0.1:1/app", customer_title="Acme Robotics Ltd"))
+    page.get_by_role("heading", name="Salesforce of Acme Robotics Ltd").wait_for()
+    shot("0 whose link")
+    page.get_by_role("button", name="Continue").click()
+    page.get_by_role("button", name="Connect Salesforce").wait_for()
     shot("1 connect")
     page.get_by_role("button", name="Connect Salesforce").click()
     page.get_by_label("Log in as").wait_for()
@@ -123,6 +127,7 @@ def test_in_a_frame_the_login_opens_beside_it_and_the_frame_looks_again(place, p
             pages["/settings"] = f'<h1>Settings</h1><iframe src="{link}" title="CRM" width="900" height="700"></iframe>'
             page.goto(f"{origin}/settings")
             frame = page.frame_locator("iframe")
+            frame.get_by_role("button", name="Continue").click()
             with page.context.expect_page() as opened:
                 frame.get_by_role("button", name="Connect Salesforce").click()
             window = opened.value

@@ -11,13 +11,13 @@ def connections(product, customer=ACME):
 
 
 def begun(product, visitor, **link):
-    visitor.open(product.link(**link))
+    visitor.enter(product.link(**link))
     visitor.send("/authorize")
     return visitor
 
 
 def test_a_customer_connects_and_its_sync_is_due(product, visitor):
-    page = visitor.open(product.link(return_url="http://127.0.0.1:1/app"))
+    page = visitor.enter(product.link(return_url="http://127.0.0.1:1/app"))
     assert page.status_code == 200
     assert "Connect Salesforce" in page.text
     assert "contact" in page.text
@@ -72,17 +72,44 @@ def test_a_sandbox_organisation_is_asked_at_the_vendors_other_login(product, vis
 
 def test_a_link_is_opened_by_one_browser(product, visitor, stranger):
     link = product.link()
-    assert visitor.open(link).status_code == 200
-    assert visitor.open(link).status_code == 200
-    assert stranger.open(link).status_code == 410
+    assert visitor.enter(link).status_code == 200
+    assert str(visitor.page.url) == str(visitor.open(link).url) == f"{product.url}/connect/"
+    for asked in (stranger.open(link), stranger.client.post(link), stranger.client.head(link)):
+        assert asked.status_code == 410
     assert "does not work any more" in stranger.page.text
     assert stranger.open(f"{product.url}/connect/").status_code == 401
     assert stranger.open(link + "x").status_code == 404
 
 
+def test_looking_at_a_link_uses_nothing_up(product, visitor, stranger):
+    """Programs that unfold links, scanners, and another site's page that sends a form."""
+    link = product.link(customer_title="Acme Robotics <Ltd>")
+    for method, headers in (("HEAD", {}), ("GET", {}), ("POST", {"Sec-Fetch-Site": "cross-site"})):
+        for _ in range(2):
+            seen = stranger.client.request(method, link, headers=headers)
+            assert (seen.status_code, "set-cookie" in seen.headers, len(stranger.client.cookies)) == (200, False, 0)
+    assert visitor.open(link).text.count("Acme Robotics &lt;Ltd&gt;") >= 2
+    visitor.send(urlsplit(link).path)
+    assert "Connect Salesforce" in visitor.page.text
+    visitor.send("/authorize")
+    assert "Acme Robotics &lt;Ltd&gt;" in visitor.page.text
+    back = visitor.log_in(ACME)
+    assert visitor.client.head(back).status_code == 404
+    assert "Connected" in visitor.open(back).text
+
+
+def test_every_page_names_the_customer(product, visitor):
+    visitor.connect(product.link(), ACME)
+    for path in ("", "disconnect", "objects/contact"):
+        assert f"for <strong>{ACME}</strong>" in visitor.open(f"{product.url}/connect/{path}").text, path
+    assert f"for <strong>{ACME}</strong>" in visitor.send("/look").text
+    visitor.open(f"{product.url}/connect/disconnect")
+    assert f"for <strong>{ACME}</strong>" in visitor.send("/disconnect").text
+
+
 def test_links_and_sessions_end(product, visitor, stranger):
     link = product.link()
-    visitor.open(link)
+    visitor.enter(link)
     other = product.link()
     with product.place.store.connect() as connection:
         connection.execute("UPDATE connect_sessions SET link_ends_at = now(), ends_at = now()")
@@ -105,7 +132,7 @@ def test_no_token_of_a_browser_is_stored(product, visitor):
 
 
 def test_a_form_that_another_site_makes_is_refused(product, visitor):
-    visitor.open(product.link())
+    visitor.enter(product.link())
     for guard in ({}, {"guard": ""}, {"guard": "0" * 64}, {"guard": "ä"}):
         for path in ("authorize", "test", "disconnect"):
             answer = visitor.client.post(f"{product.url}/connect/{path}", data=guard)
@@ -140,7 +167,7 @@ def test_what_the_vendor_sends_back_instead_of_a_code(product, visitor):
 def test_an_answer_counts_once_in_the_window_that_began_it(product, visitor, stranger):
     begun(product, visitor)
     back = visitor.log_in(ACME)
-    stranger.open(product.link(customer=BRIGHTWATER))
+    stranger.enter(product.link(customer=BRIGHTWATER))
     assert stranger.open(back).status_code == 400
     assert "another browser" in stranger.page.text
     assert connections(product) == []
@@ -155,7 +182,7 @@ def test_an_answer_counts_once_in_the_window_that_began_it(product, visitor, str
 def test_a_window_that_serves_another_customer_meanwhile_connects_nobody(product, visitor):
     begun(product, visitor)
     back = visitor.log_in(ACME)
-    visitor.open(product.link(customer=BRIGHTWATER))
+    visitor.enter(product.link(customer=BRIGHTWATER))
     assert visitor.open(back).status_code == 409
     assert connections(product) == connections(product, BRIGHTWATER) == []
 
@@ -298,7 +325,7 @@ def test_a_typed_key_is_tried_before_it_is_kept(product, visitor):
     place.open()
     with serve(place.project) as served:
         product.url = served
-        visitor.open(product.link(customer=HARBOR, provider="hubspot"))
+        visitor.enter(product.link(customer=HARBOR, provider="hubspot"))
         assert "Private app" in visitor.page.text
         shown = visitor.page
         assert visitor.send("/key", access_token="pat-made-up").status_code == 422

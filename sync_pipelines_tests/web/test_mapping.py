@@ -26,7 +26,7 @@ def product(place):
 
 
 def fields_page(product, visitor, customer=ACME):
-    visitor.open(product.link(customer=customer))
+    visitor.enter(product.link(customer=customer))
     return visitor.open(f"{product.url}/connect/objects/contact")
 
 

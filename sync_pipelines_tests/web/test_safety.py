@@ -13,7 +13,7 @@ from sync_pipelines_tests.fixtures.place import ACME, BRIGHTWATER
 
 
 def test_pages_let_nothing_in_from_elsewhere(product, visitor):
-    page = visitor.open(product.link())
+    page = visitor.enter(product.link())
     policy = page.headers["content-security-policy"]
     assert "default-src 'none'" in policy
     assert "frame-ancestors 'none'" in policy
@@ -41,7 +41,7 @@ def test_behind_tls_cookies_are_bound_to_it_and_frames_are_those_that_were_allow
     session, token = place.project.store.connect_sessions.create(ACME, "salesforce", lives=lives)
     with serve(place.project) as url:
         visitor.client.follow_redirects = False
-        opened = visitor.open(f"{url}/connect/open/{token.reveal()}")
+        opened = visitor.client.post(f"{url}/connect/open/{token.reveal()}")
         assert opened.headers["location"] == "https://sync.example/crm/connect/"
         cookie = opened.headers["set-cookie"]
         for part in ("__Host-sp_connect=", "; Path=/;", "HttpOnly", "Secure", "SameSite=None", "Partitioned"):
@@ -89,6 +89,7 @@ def test_who_may_make_which_links(product):
             ({"customer_id": ACME, "provider": "salesforce", "return_url": "https://a.example/<script>"}, 422),
             ({"customer_id": ACME, "provider": "salesforce", "environment": "test"}, 422),
             ({"customer_id": ACME, "provider": "salesforce", "more": 1}, 422),
+            ({"customer_id": ACME, "provider": "salesforce", "customer_title": "  "}, 422),
         ):
             assert client.post("/connect-sessions", json=wanted).status_code == status, wanted
 
@@ -96,7 +97,7 @@ def test_who_may_make_which_links(product):
 def test_a_session_sees_its_customer_alone(product, visitor, stranger):
     place = product.place
     place.connect(ACME, BRIGHTWATER)
-    visitor.open(product.link(customer=BRIGHTWATER))
+    visitor.enter(product.link(customer=BRIGHTWATER))
     assert "Salesforce" in visitor.page.text
     assert ACME not in visitor.page.text
     account = place.control.account(ACME).account_id
@@ -109,7 +110,7 @@ def test_a_session_sees_its_customer_alone(product, visitor, stranger):
 
 
 def test_forms_that_are_no_forms_are_told_so(product, visitor):
-    visitor.open(product.link())
+    visitor.enter(product.link())
     for body in (b"\xff\xfe=1", b"&".join(b"a%d=1" % number for number in range(6_000))):
         answer = visitor.client.post(
             f"{product.url}/connect/authorize",

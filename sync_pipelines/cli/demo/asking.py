@@ -1,6 +1,5 @@
 """The demo's side of the REST API: asks for runs as a product's backend would, and compares what it tells of them."""
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -9,6 +8,7 @@ from typing import Any, Final
 
 import httpx
 
+from sync_pipelines.cli.stage import write_for_owner
 from sync_pipelines.model.run import SyncRun
 from sync_pipelines.model.secret import Secret
 from sync_pipelines.project import Project
@@ -18,15 +18,10 @@ KEPT_IN: Final = "api_token"
 
 
 def make_token(project: Project, folder: Path) -> Secret:
-    """A token for all that the API can do, which works for a day.
-
-    It is kept in a file that only its owner reads: what is printed ends in logs and recordings.
-    """
+    """A token for all that the API can do, which works for a day; a file in the folder keeps it."""
     expires = datetime.now(UTC) + timedelta(days=1)
     _, secret = project.store.tokens.create("demo", tuple(SCOPES), expires_at=expires, actor="demo")
-    file = folder / KEPT_IN
-    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as opened:
-        opened.write(secret.reveal())
+    write_for_owner(folder / KEPT_IN, secret.reveal())
     return secret
 
 

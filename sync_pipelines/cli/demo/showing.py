@@ -1,16 +1,14 @@
 """What the demo prints: what landed, a few mapped rows, where to look."""
 
-import shlex
 from collections.abc import Sequence
 from datetime import timedelta
-from pathlib import Path
 
 import psycopg
 
 from sync_pipelines.cli.demo.asking import KEPT_IN
 from sync_pipelines.cli.printing import console, table
 from sync_pipelines.cli.run import NUMBERS, numbers
-from sync_pipelines.cli.stage import WAREHOUSE, Stage
+from sync_pipelines.cli.stage import WAREHOUSE, Stage, from_here
 from sync_pipelines.config import DestinationConfig
 from sync_pipelines.model.run import SyncRun
 from sync_pipelines.project import Project
@@ -74,7 +72,7 @@ def where_to_look(stage: Stage, project: Project, sandbox_url: str, *, once: boo
     console.print(f"  Dagster    {stage.dagster.url}/asset-groups", markup=False)
     console.print(f"  API        {stage.api_url}/api/v1/openapi.json describes it; ask it:", markup=False)
     console.print(
-        f'             curl -H "Authorization: Bearer $(cat {_from_here(stage.folder / KEPT_IN)})" '
+        f'             curl -H "Authorization: Bearer $(cat {from_here(stage.folder / KEPT_IN)})" '
         f"{stage.api_url}/api/v1/syncs",
         markup=False,
         soft_wrap=True,
@@ -87,12 +85,13 @@ def where_to_look(stage: Stage, project: Project, sandbox_url: str, *, once: boo
         markup=False,
         soft_wrap=True,
     )
+    console.print(
+        f"  verbs      {stage.keep_environment()} && sync-pipelines health (in another terminal, in this folder)",
+        markup=False,
+        soft_wrap=True,
+    )
     console.print(f"  warehouse  {stage.psql()}", markup=False)
     console.print(f"  CRMs       {sandbox_url}/_sandbox/accounts", markup=False)
     console.print(
         f"  database   {WAREHOUSE}, schema crm: crm_account, crm_contact, salesforce_campaign ...", markup=False
     )
-
-
-def _from_here(file: Path) -> str:
-    return shlex.quote(str(file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file))

@@ -5,12 +5,13 @@ from sync_pipelines.engine.transforms.compiled import (
     Compiled,
     check_transforms,
     compile_transforms,
+    effective,
     kind_named,
     marks_of,
 )
 from sync_pipelines.engine.transforms.registry import KINDS
 
-__all__ = ["KINDS", "Compiled", "check_transforms", "compile_transforms", "kind_named", "marks_of"]
+__all__ = ["KINDS", "Compiled", "check_transforms", "compile_transforms", "effective", "kind_named", "marks_of"]
 
 # Importing these modules registers their transforms.
 _REGISTERED = (custom, dates, lists, numbers, personal, phone, template, texts)

@@ -9,7 +9,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from sync_pipelines.config.problems import did_you_mean, listed
-from sync_pipelines.engine.casting import Misfit
+from sync_pipelines.engine.casting import CASTS, Misfit, to_text
 from sync_pipelines.engine.transforms.developer import developers_kind
 from sync_pipelines.engine.transforms.registry import KINDS, UNSTORABLE, Given, Kind, Options, Step, is_storable
 from sync_pipelines.engine.transforms.wording import told_mistakes
@@ -19,7 +19,6 @@ from sync_pipelines.model.secret import Secret
 from sync_pipelines.own_transforms import own_names
 
 MOST_TRANSFORMS: Final = 20
-_ONLY_CHECKED: Final = Secret("only checked")
 VALUE: Final = "value"
 """What expressions and templates call a value that has no name: the result of the transform before."""
 
@@ -105,20 +104,34 @@ def check_transforms(
     sources: int | Sequence[str],
     column_type: str,
     *,
-    hash_key: Secret | None = _ONLY_CHECKED,
+    hash_key: Secret | None,
 ) -> None:
-    """ConfigurationError, saying what to do, unless these transforms can be applied and give what the column holds.
-
-    Whether there is a key for `hash` is not looked at unless `hash_key` is given.
-    """
+    """ConfigurationError, saying what to do, unless these transforms can be applied and give what the column holds."""
     compile_transforms(transforms, sources, hash_key=hash_key)
-    if transforms:
-        kind = kind_named(transforms[-1].name)
-        if kind.gives is not None and column_type not in kind.gives:
+    working = effective(transforms)
+    if not working:
+        return
+    last = working[-1]
+    kind = kind_named(last.name)
+    if kind.gives is not None and column_type not in kind.gives:
+        raise ConfigurationError(
+            f"{kind.name} does not give what a column of type {column_type} holds: make the field's type "
+            f"{listed(sorted(kind.gives))}, or use another transform."
+        )
+    for constant in kind.options.model_validate(_exact(last.options)).constants():
+        try:
+            if constant is not None:
+                CASTS[column_type].value(constant)
+        except Misfit as misfit:
             raise ConfigurationError(
-                f"{kind.name} does not give what a column of type {column_type} holds: make the field's type "
-                f"{listed(sorted(kind.gives))}, or use another transform."
-            )
+                f"{kind.name}: {to_text(constant)} {misfit}, which a column of type {column_type} needs: write another "
+                "value, or change the field's type."
+            ) from None
+
+
+def effective(transforms: Sequence[Transform]) -> list[Transform]:
+    """Those that do something."""
+    return [each for each in transforms if each.name != "none"]
 
 
 def marks_of(transforms: Sequence[Transform], hash_key: Secret | None) -> list[str]:

@@ -71,6 +71,7 @@ class _Written(_Iso):
     Example(("01/05/2026",), "2026-05-01", {"from": "%d/%m/%Y"}),
     Example(("1 May 2026 09:25",), "2026-05-01T07:25:00Z", {"from": "%d %b %Y %H:%M", "from_zone": "Europe/Berlin"}),
     gives=TEXTS | {"date", "timestamptz"},
+    never=frozenset({"boolean"}),
 )
 def date_to_iso(options: _Iso) -> Function:
     """A date as YYYY-MM-DD, a time as ISO 8601 in UTC.
@@ -99,6 +100,7 @@ def date_to_iso(options: _Iso) -> Function:
     Example(("2026-05-01T22:30:00Z",), "02.05.2026 00:30", {"to": "%d.%m.%Y %H:%M", "to_zone": "Europe/Berlin"}),
     Example(("05/01/2026",), "01 May 2026", {"from": "%m/%d/%Y", "to": "%d %B %Y"}),
     repeats=True,
+    never=frozenset({"boolean"}),
 )
 def format_date(options: _Written) -> Function:
     """A date or time as a text of the wanted format."""
@@ -156,7 +158,7 @@ def _reader(formats: Sequence[str], zone: tzinfo) -> Callable[[Any], _Moment | N
 
 
 def _by_iso(value: Any, zone: tzinfo) -> _Moment | None:
-    if not isinstance(value, str) or value.isdecimal():
+    if not isinstance(value, str) or (value.isdecimal() and not _DATE_ONLY.fullmatch(value)):
         return to_timestamp(value)
     try:
         moment = datetime.fromisoformat(value)

@@ -57,7 +57,7 @@ def _step(own: OwnTransform, arguments: Mapping[str, Any], names: Sequence[str])
             return _called(own, arguments, names, columns)
         except Misfit:
             raise
-        except Exception as problem:
+        except (Exception, SystemExit) as problem:  # a function that ends the process would end everybody's work
             told = f"{type(problem).__name__}: {problem}"[:KEPT_REASON]
             raise Misfit(f"makes the transform {own.name} ({own.file}) fail: {told}") from problem
 

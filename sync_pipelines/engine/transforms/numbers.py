@@ -25,6 +25,7 @@ class _Currency(Options):
     Example(("1234.5",), "1.234,50\u00a0€", {"currency": "EUR", "locale": "de_DE"}),
     Example((-1234567,), "-₹12,34,567", {"currency": "INR", "locale": "en_IN", "precision": 0}),
     gives=TEXTS,
+    never=frozenset({"boolean", "date", "timestamp"}),
 )
 def number_to_currency(options: _Currency) -> Function:
     """A number as an amount of money, rounded half up."""
@@ -50,6 +51,7 @@ class _Words(Options):
     Example(("false",), "No"),
     Example((True,), "active", {"true": "active", "false": "inactive"}),
     gives=TEXTS | {"boolean"},
+    never=frozenset({"date", "timestamp"}),
 )
 def boolean_to_string(options: _Words) -> Function:
     """True and false as Yes and No. The texts true, false, yes, no, 1 and 0 are understood."""

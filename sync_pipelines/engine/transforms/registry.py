@@ -1,7 +1,7 @@
 """The transforms by name. A new one is one function that makes a step of its options, registered with @named."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final, TypeAlias, TypeVar
@@ -29,6 +29,10 @@ class Options(BaseModel):
     """What may be written beside a transform's name."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, validate_by_name=True)
+
+    def constants(self) -> Iterable[Any]:
+        """Results that are written here, whatever the values are."""
+        return ()
 
 
 @dataclass(frozen=True)
@@ -65,8 +69,8 @@ class Example:
 class Kind:
     """A named transform. `gives`: the column types that its results fit; None where that depends on the options.
 
-    `many`: takes several sources. `personal`: its sources' values must not be told in errors. `mark` changes with what
-    else decides the results.
+    `never`: types of the vendor's fields of which it can make nothing. `many`: takes several sources. `personal`: its
+    sources' values must not be told in errors. `mark` changes with what else decides the results.
     """
 
     name: str
@@ -78,6 +82,7 @@ class Kind:
     gives: frozenset[str] | None
     personal: bool
     mark: Callable[[Secret | None], str] = lambda hash_key: ""
+    never: frozenset[str] = frozenset()
 
 
 KINDS: Final[dict[str, Kind]] = {}
@@ -94,6 +99,7 @@ def named(
     repeats: bool = False,
     gives: frozenset[str] | None = None,
     personal: bool = False,
+    never: frozenset[str] = frozenset(),
 ) -> Callable[[Maker[Chosen]], Maker[Chosen]]:
     """Registers a function that makes, of its options, a function of one value. Its docstring goes into the docs.
 
@@ -105,7 +111,7 @@ def named(
         def make(chosen: Chosen, given: Given) -> Step:
             return step_of_one(maker(chosen), nulls=nulls, repeats=repeats)
 
-        add(Kind(name, options, make, _told(maker), examples, False, gives, personal))
+        add(Kind(name, options, make, _told(maker), examples, False, gives, personal, never=never))
         return maker
 
     return register

@@ -1,5 +1,6 @@
 """Texts made of values: choices, joined and split texts, what stands where there is nothing."""
 
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -48,6 +49,9 @@ class _Values(Options):
         if ("default" in self.model_fields_set) != (self.otherwise == "default"):
             raise ValueError("`default` and `otherwise: default` go together: write both or neither")
         return self
+
+    def constants(self) -> Iterable[Any]:
+        return [*self.values.values(), self.default]
 
 
 @named(
@@ -136,6 +140,9 @@ def split(options: _Cut) -> Function:
 class _Default(Options):
     value: Any = Field(description="what stands where there is nothing")
     empty: bool = Field(True, description="an empty text counts as nothing too")
+
+    def constants(self) -> Iterable[Any]:
+        return [self.value]
 
 
 def _default_value(options: _Default, given: Given) -> Step:

@@ -80,6 +80,7 @@ def test_only_the_guilty_values_do_not_fit(register):
         (lambda column: column.reset_index(drop=True).set_axis(["a", "b"]), "another index"),
         (lambda column: list(column), "it returned list, not a Series"),
         (lambda column: None, "it returned NoneType, not a Series"),
+        (lambda column: sys.exit(3), "makes the transform wrong .* fail: SystemExit: 3"),
         (lambda column: column.map(lambda value: object()), "became something that no column holds"),
         (lambda column: column.map(lambda value: float("inf")), "became something that no column holds"),
         (lambda column: column.map(lambda value: "a\x00b"), "became something that no column holds"),

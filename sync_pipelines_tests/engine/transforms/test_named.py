@@ -114,6 +114,8 @@ def test_dates_are_read_in_their_zone_and_bare_dates_stay_that_date():
     assert made("date_to_iso", "1777620337000") == "2026-05-01T07:25:37Z"
     assert made("format_date", "2026-05-01", to="%d/%m/%Y", to_zone="Pacific/Auckland") == "01/05/2026"
     assert made("format_date", "0999-05-01", to="%Y %y") == "0999 99"
+    assert made("format_date", "20260501", to="%d.%m.%Y", to_zone="America/New_York") == "01.05.2026"
+    assert made("date_to_iso", "20260501", from_zone="Asia/Tokyo") == "2026-05-01"
     assert made("date_to_iso", "31/12/2026", **{"from": ["%m/%d/%Y", "%d/%m/%Y"]}) == "2026-12-31"
     assert misfit("date_to_iso", "2026-12-31", **{"from": "%d/%m/%Y"}) == "is not written as %d/%m/%Y"
     assert "ISO 8601" in misfit("date_to_iso", "03/04/2026")
@@ -150,7 +152,7 @@ def test_a_hash_has_a_key_and_stays_with_it():
     other = compile_transforms([Transform(name="hash")], 1, hash_key=Secret("another key"))
     assert other.value("ada@acme.example") != one
     assert "SYNC_PIPELINES_HASH_KEY" in refusal("hash")
-    check_transforms([Transform(name="hash")], 1, "text")
+    check_transforms([Transform(name="hash")], 1, "text", hash_key=Secret("x"))
 
 
 def test_another_key_is_another_mark_and_tells_nothing_of_it():
@@ -184,11 +186,11 @@ def test_refusals_say_what_to_do():
 
 
 def test_a_result_must_suit_its_column():
-    check_transforms([Transform(name="number_to_currency")], 1, "text")
+    check_transforms([Transform(name="number_to_currency")], 1, "text", hash_key=None)
     with pytest.raises(ConfigurationError, match=r"does not give what a column of type numeric holds.*jsonb, text"):
-        check_transforms([Transform(name="number_to_currency")], ["Amount"], "numeric")
+        check_transforms([Transform(name="number_to_currency")], ["Amount"], "numeric", hash_key=None)
     back = Transform(name="custom", options={"expression": "number(replace(value, '$', ''))"})
-    check_transforms([Transform(name="number_to_currency"), back], ["Amount"], "numeric")
+    check_transforms([Transform(name="number_to_currency"), back], ["Amount"], "numeric", hash_key=None)
 
 
 def test_numbers_in_options_are_exact():
@@ -210,3 +212,33 @@ def test_templates_know_nested_names_and_rows():
     assert made("template", Decimal("1E+20"), template="{{ value }}") == "100000000000000000000"
     assert made("template", "2026-05-01T22:30:00Z", template="{{ value | date: '%d.%m.%Y' }}") == "01.05.2026"
     assert "ISO 8601" in misfit("template", "x", template="{{ 'now' | date: '%Y' }}")
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "kind", "told"),
+    [
+        ("default_value", {"value": "unknown"}, "numeric", "default_value: unknown is not a plain number"),
+        ("value_mapping", {"values": {"Gold": 1, "Tin": "low"}}, "bigint", "value_mapping: low "),
+        (
+            "value_mapping",
+            {"values": {"a": "2026-05-01"}, "otherwise": "default", "default": "no day"},
+            "date",
+            "no day ",
+        ),
+    ],
+)
+def test_what_is_written_in_a_rule_must_suit_its_column_too(name, options, kind, told):
+    written = [Transform(name=name, options=options), Transform(name="none")]
+    with pytest.raises(ConfigurationError, match=told):
+        check_transforms(written, 1, kind, hash_key=None)
+    check_transforms(written, 1, "text", hash_key=None)
+    check_transforms([*written, Transform(name="custom", options={"expression": "1"})], 1, kind, hash_key=None)
+
+
+def test_nothing_but_none_is_no_transform():
+    check_transforms([Transform(name="none")], 1, "date", hash_key=None)
+
+
+def test_a_hash_without_a_key_is_refused_when_it_is_written():
+    with pytest.raises(ConfigurationError, match="SYNC_PIPELINES_HASH_KEY"):
+        check_transforms([Transform(name="hash")], 1, "text", hash_key=None)
