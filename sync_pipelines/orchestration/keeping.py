@@ -44,7 +44,8 @@ class Keeping:
 
     def begin(self, sync: Sync) -> Claim | None:
         """The work begins: the claim as far as it is still held, of which is reported from now on what ends."""
-        self._began = self._project.store.lifecycle.now()
+        if self._claim is None:
+            self._began = self._project.store.lifecycle.now()
         # Who was cancelled while the run waited for its turn must not begin.
         self._heed_cancels()
         claim = self._project.store.due.get(self._claim) if self._claim is not None else None
