@@ -1,18 +1,20 @@
 """A change of one customer's mapping: looked at before it is saved, saved, and carried out by the next run."""
 
+from collections.abc import Collection, Sequence
 from collections.abc import Mapping as MappingOf
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from sync_pipelines.covering import mappable_objects
+from sync_pipelines.covering import Covered, mappable_objects
 from sync_pipelines.engine.exposure import exposed
-from sync_pipelines.engine.layout import ADDITIONAL_COLUMN, AccountFields, resolve_mapping, schema_columns
+from sync_pipelines.engine.layout import ADDITIONAL_COLUMN, AccountFields, resolve_mapping, schema_columns, unused_rules
 from sync_pipelines.engine.mapping_check import check_mapping, check_unasked
+from sync_pipelines.engine.selecting import asked_for
 from sync_pipelines.model.connection import Connection
 from sync_pipelines.model.errors import ConfigurationError, SyncError
 from sync_pipelines.model.mapping import FieldRule, Mapping, SchemaField
+from sync_pipelines.model.naming import column_name
 from sync_pipelines.model.provider import ObjectSchema
 from sync_pipelines.model.secret import Secret
 from sync_pipelines.model.sync import APPEND, Sync, SyncObject
@@ -22,6 +24,9 @@ STORED: Final = "stored records"
 VENDOR: Final = "vendor"
 NOTHING: Final = "nothing"
 """In append mode, where stored rows stay as they are."""
+
+ROLL_BACK: Final = "roll back"
+"""What the audit calls going back to an older version."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,10 +74,12 @@ def plan_change(
     rules: MappingOf[str, FieldRule],
     *,
     schema: ObjectSchema | None,
+    restored: bool = False,
 ) -> MappingPlan:
-    """What saving these rules would do. ConfigurationError when they can never work.
+    """What saving these rules would do. ConfigurationError when one of those that change can never work.
 
     `schema`: what the account says of the object; None: the account is not asked whether fields exist and fit.
+    `restored`: they are an older version's, of which some may fill nothing any more.
     """
     provider = connection.provider
     declared = mappable_objects(project, connection.customer_id, provider, object_name)
@@ -85,12 +92,13 @@ def plan_change(
         version=known.version + 1 if known else 1,
         fields=dict(rules),
     )
-    warnings: list[str] = []
+    kept = _kept(known, candidate)
+    warnings = _unused(declared, candidate, candidate.fields if restored else kept)
     effects: list[Effect] = []
     for sync, item in declared:
         if schema is None:
             _refuse_taken(item, known, [name for name in _required(item) if name not in candidate.fields])
-            check_unasked(item, provider, candidate, hash_key=project.settings.transform_key)
+            check_unasked(item, provider, candidate, hash_key=project.settings.transform_key, kept=kept)
         else:
             warnings += _warnings(item, known, candidate, schema, project.settings.transform_key)
         warnings += exposed(item, project.crm_object(sync.name, item.object), candidate.fields)
@@ -117,6 +125,28 @@ def save_change(
     return saved
 
 
+def _unused(declared: Covered, candidate: Mapping, kept: Collection[str]) -> list[str]:
+    """What is told of rules that fill nothing. ConfigurationError where no sync takes one that is not among `kept`."""
+    by_item = [unused_rules(item, candidate.provider, candidate) for _, item in declared]
+    reasons = {name: reason for found in by_item for name, reason in found.items()}
+    nowhere = {name for name in reasons if all(name in found for found in by_item)}
+    if refused := sorted(nowhere.difference(kept)):
+        fields = {field.name: None for _, item in declared if item.custom_schema for field in item.custom_schema.fields}
+        told = ", ".join(dict.fromkeys(reasons[name] for name in refused))
+        raise ConfigurationError(f"This cannot be mapped: {told}. The fields are {', '.join(fields)}.")
+    warnings = [f"The rule for {name} is kept and not used: {reasons[name]}." for name in sorted(nowhere)]
+    for (sync, item), found in zip(declared, by_item, strict=True):
+        here = {field.name for field in item.custom_schema.fields} if item.custom_schema else set()
+        warnings += [f"{sync.name}: {found[name]}." for name in sorted(here & found.keys() - nowhere)]
+    return warnings
+
+
+def _kept(known: Mapping | None, candidate: Mapping) -> set[str]:
+    """Fields whose rule is the one of before."""
+    before = known.fields if known is not None else {}
+    return {name for name, rule in candidate.fields.items() if before.get(name) == rule}
+
+
 def _required(item: SyncObject) -> list[str]:
     """Fields of the custom schema that must be mapped and have no default of the developer's."""
     fields = item.custom_schema.fields if item.custom_schema else ()
@@ -134,7 +164,8 @@ def _refuse_taken(item: SyncObject, known: Mapping | None, unmapped: Sequence[st
 def _warnings(
     item: SyncObject, known: Mapping | None, candidate: Mapping, schema: ObjectSchema, hash_key: Secret | None
 ) -> list[str]:
-    found = check_mapping(item, candidate.provider, candidate, schema, hash_key=hash_key)
+    kept = _kept(known, candidate)
+    found = check_mapping(item, candidate.provider, candidate, schema, hash_key=hash_key, kept=kept)
     _refuse_taken(item, known, found.unmapped)
     unmapped = [
         f"The required field {name} is not mapped yet: {item.object} of this customer is not synced until it is."
@@ -165,24 +196,22 @@ def _effect(
         if before.get(name) != after.get(name)
     ]
     kept = sync.mode == APPEND
+    chosen_by = set(map(column_name, asked_for(sync.object_of(candidate.customer_id, item))))
+    stored = item.raw_fields and not chosen_by.intersection(each.column for each in columns)
     return Effect(
         sync=sync.name,
         object=item.object,
         table=project.table(sync.name, item.object).name,
         columns=tuple(columns),
         rows=_rows(project, sync, item, candidate.customer_id) if columns and not kept else 0,
-        source=NOTHING if kept else STORED if item.raw_fields else VENDOR,
+        source=NOTHING if kept else STORED if stored else VENDOR,
     )
 
 
 def _rules(
     project: Project, sync: Sync, item: SyncObject, mapping: Mapping | None, schema: ObjectSchema | None
 ) -> dict[str, FieldRule | None]:
-    try:
-        rules, additional = resolve_mapping(item, sync.provider, mapping)
-    except ConfigurationError:
-        # What was saved for an older schema fills nothing today.
-        rules, additional = resolve_mapping(item, sync.provider, None)
+    rules, additional = resolve_mapping(item, sync.provider, mapping)
     account = AccountFields(schema) if schema is not None else None
     found: dict[str, FieldRule | None] = {**rules, **additional}
     if account is None:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from sync_pipelines.config.rules import rules_from
 from sync_pipelines.covering import declared_for, objects_covering
-from sync_pipelines.engine.layout import FieldPlan, plan_fields
+from sync_pipelines.engine.layout import FieldPlan, plan_fields, unused_rules
 from sync_pipelines.engine.preview import PreviewRecord, preview_records
 from sync_pipelines.engine.selecting import Selection, members_of, select, with_fields
 from sync_pipelines.engine.verdicts import Verdict, verdicts
@@ -159,7 +159,8 @@ class Look:
             return Choice()
         begun = Checkpoint(reading=Reading(id="preview", full=True, started_at=now))
         try:
-            selection = select(own, self.crm_object, self.schema, begun, plan.custom)
+            key = self.project.settings.transform_key
+            selection = select(own, self.crm_object, self.schema, begun, plan.custom, hash_key=key)
         except ConfigurationError as problem:
             return Choice(notices=(f"A run would fail: {problem}",))
         return Choice(selection, (_ALL, _FROM_NOW) if own.history is not None else (_ALL,))
@@ -228,13 +229,17 @@ def _laid_over(
     saved: FieldMapping | None, changes: Mapping[str, Any], connection: Connection, declared: SyncObject
 ) -> FieldMapping:
     kept = {name: rule for name, rule in (saved.fields if saved else {}).items() if name not in changes}
-    return FieldMapping(
+    laid_over = FieldMapping(
         customer_id=connection.customer_id,
         provider=connection.provider,
         object=declared.object,
         version=saved.version if saved else 0,
         fields=kept | rules_from({name: rule for name, rule in changes.items() if rule}),
     )
+    unused = unused_rules(declared, connection.provider, laid_over)
+    if reasons := dict.fromkeys(unused[name] for name in changes if name in unused):
+        raise ConfigurationError(f"This cannot be mapped: {', '.join(reasons)}.")
+    return laid_over
 
 
 def _plan_if_it_fits(look: Look, saved: FieldMapping | None) -> FieldPlan | None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -14,10 +15,10 @@ from sync_pipelines.config.by_api import Documents, load_documents
 from sync_pipelines.config.loading import OWN_TRANSFORMS
 from sync_pipelines.config.snapshot import parts_of
 from sync_pipelines.destinations import open_destination
-from sync_pipelines.engine.inbound import Describe, Work
+from sync_pipelines.engine.inbound import Work
 from sync_pipelines.engine.layout import table_of
 from sync_pipelines.engine.schema_policy import SchemaMemory
-from sync_pipelines.engine.side_by_side import Session, Surroundings, sync_side_by_side
+from sync_pipelines.engine.side_by_side import Surroundings, sync_side_by_side
 from sync_pipelines.engine.stopping import Stops
 from sync_pipelines.http_client.client import VendorSession
 from sync_pipelines.http_client.keeping import KeptSessions, kept_sessions
@@ -36,6 +37,7 @@ from sync_pipelines.settings import Settings, environment_variables, read_settin
 from sync_pipelines.spending import Spending
 from sync_pipelines.store import Store
 from sync_pipelines.together import Together
+from sync_pipelines.vendor_names import fields_elsewhere, vendors_name
 
 
 def ignore(step: str) -> None:
@@ -78,7 +80,8 @@ class Project:
         """Opened at its first use, so that a code location loads while the store is down."""
         with self._lock:
             if self._store is None:
-                self._store = Store(self.settings.require_store_url(), self.settings.key_ring)
+                own_name = partial(vendors_name, self.providers)
+                self._store = Store(self.settings.require_store_url(), self.settings.key_ring, own_name)
             return self._store
 
     def close(self) -> None:
@@ -306,6 +309,9 @@ class Project:
         """For each (object, customer) what is to be done."""
         declared = {name: self.declared(sync, name) for name, _ in wanted}
         known, provider = self.sync(sync), self.provider_of(self.sync(sync))
+        elsewhere = {
+            name: fields_elsewhere(self.configuration, self.providers, known, item) for name, item in declared.items()
+        }
         mappings = self.store.mappings.current_of(
             known.provider, [item.object for item in declared.values()], list(connections)
         )
@@ -322,6 +328,7 @@ class Project:
                 chunk_rows=self.settings.chunk_rows,
                 due_at=due_at.get(customer),
                 hash_key=self.settings.transform_key,
+                elsewhere=elsewhere[name],
             )
             for name, customer in wanted
         ]
@@ -348,20 +355,13 @@ class Project:
             lease=lambda work: self.store.leases.hold(
                 work.application_id, work.sync.name, work.connection.customer_id, work.declared.object
             ),
-            describe=self._describe,
+            describe=lambda work, session: lambda crm_object: session.ask(work.provider.describe(crm_object)),
             observe=observe,
             stops=self.stops,
             record=record,
             held=lambda work: holds.get(work.connection.id),
             memory=lambda work: memories.get((work.declared.object, work.connection.id)),
         )
-
-    def _describe(self, work: Work, session: Session) -> Describe:
-        def describe(crm_object: CrmObject) -> ObjectSchema:
-            schema: ObjectSchema = session.ask(work.provider.describe(crm_object))
-            return schema
-
-        return describe
 
     def scope_of(self, sync: Sync, declared: SyncObject, customer_id: str) -> Scope:
         """Whose rows of which object."""

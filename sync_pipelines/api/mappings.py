@@ -1,5 +1,6 @@
 """What an account has, how a customer maps it, and the values that did not fit."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -13,10 +14,10 @@ from sync_pipelines.api.problems import answers, not_found
 from sync_pipelines.api.shapes import Shape
 from sync_pipelines.api.words import ObjectName, Text
 from sync_pipelines.config.rules import rules_from, written_rule, written_rules
-from sync_pipelines.covering import mappable_objects
-from sync_pipelines.engine.layout import resolve_mapping
+from sync_pipelines.covering import mappable_objects, mapped_together
+from sync_pipelines.engine.layout import resolve_mapping, unused_rules
 from sync_pipelines.failed_values import find_failed
-from sync_pipelines.mapping_changes import MappingPlan, plan_change, save_change
+from sync_pipelines.mapping_changes import ROLL_BACK, MappingPlan, plan_change, save_change
 from sync_pipelines.model.connection import Connection
 from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.mapping import FieldRule, Mapping
@@ -68,6 +69,10 @@ class MappingShape(Shape):
 
 class ResolvedShape(MappingShape):
     schema_fields: list[SchemaFieldShape]
+    unused: dict[str, str] = Field(
+        description="The customer's rules that are kept and fill nothing, by field, each with why",
+        examples=[{"region": "the field region is locked to BillingState by the developer"}],
+    )
 
 
 class Rules(BaseModel):
@@ -158,7 +163,9 @@ def get_mapping(
     known = project.store.mappings.current(customer_id, provider, declared.object)
     shape = _shape(known, connection, declared.object)
     response.headers["ETag"] = _etag(shape.version)
-    return ResolvedShape(**shape.model_dump(), schema_fields=_resolved(declared, provider, known))
+    unused = unused_rules(declared, provider, known)
+    fields = _resolved(declared, provider, known, unused)
+    return ResolvedShape(**shape.model_dump(), schema_fields=fields, unused=unused)
 
 
 @router.get("/mapping/versions", responses=answers(404))
@@ -205,7 +212,7 @@ def roll_back(  # noqa: PLR0913 - the path has three
     connection, declared = _declared(project, caller, customer_id, provider, object)
     number = (wanted or Rollback()).version
     older = project.store.mappings.version(customer_id, provider, declared.object, number)
-    return _change(project, caller, connection, declared, older.fields, _Terms(check, dry_run, if_match, "roll back"))
+    return _change(project, caller, connection, declared, older.fields, _Terms(check, dry_run, if_match, ROLL_BACK))
 
 
 @router.get("/failed", responses=answers(404, 502))
@@ -253,7 +260,7 @@ def _declared(
         found = mappable_objects(project, customer_id, provider, object_name)
     except ConfigurationError as problem:
         raise not_found(str(problem)) from None
-    return connection, found[0][1]
+    return connection, mapped_together(project, found)[0]
 
 
 def _change(
@@ -269,7 +276,8 @@ def _change(
     if terms.if_match is not None and terms.if_match not in ("*", _etag(version)):
         raise MappingMoved(f"The mapping has moved on to version {version}: read it again, and decide anew.")
     schema = project.describe(connection, declared.object) if terms.check else None
-    plan = plan_change(project, connection, declared.object, rules, schema=schema)
+    restored = terms.action == ROLL_BACK
+    plan = plan_change(project, connection, declared.object, rules, schema=schema, restored=restored)
     if terms.dry_run:
         return _planned(plan, plan.mapping, connection, saved=False)
     expected = None if terms.if_match in (None, "*") else version
@@ -308,9 +316,11 @@ def _shape(mapping: Mapping | None, connection: Connection, object_name: str) ->
     )
 
 
-def _resolved(declared: SyncObject, provider: str, mapping: Mapping | None) -> list[SchemaFieldShape]:
+def _resolved(
+    declared: SyncObject, provider: str, mapping: Mapping | None, unused: Collection[str]
+) -> list[SchemaFieldShape]:
     rules, _ = resolve_mapping(declared, provider, mapping)
-    own = mapping.fields if mapping else {}
+    own = mapping.fields.keys() - set(unused) if mapping else set()
     schema = declared.custom_schema
     return [
         SchemaFieldShape(

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from sync_pipelines.mapping_changes import MappingPlan
     from sync_pipelines.model.connection import Connection
     from sync_pipelines.model.mapping import FieldRule
+    from sync_pipelines.model.mapping import Mapping as Saved
+    from sync_pipelines.model.sync import SyncObject
     from sync_pipelines.project import Project
 
 group = typer.Typer(
@@ -134,29 +136,38 @@ def show(
     history: Annotated[bool, typer.Option("--history", help="Older versions too")] = False,
 ) -> None:
     """What a customer has mapped, field by field, with the developer's defaults."""
-    from sync_pipelines.covering import mappable_objects
-    from sync_pipelines.engine.layout import resolve_mapping
+    from sync_pipelines.covering import mappable_objects, mapped_together
     from sync_pipelines.project import opened
 
     with opened(with_store=True) as project:
         project.store.connections.get(customer, provider)
-        found = mappable_objects(project, customer, provider, object_name)
-        objects = {declared.object: declared for _, declared in found}
-        for name, declared in objects.items():
+        for declared in mapped_together(project, mappable_objects(project, customer, provider, object_name)):
+            name = declared.object
             versions = project.store.mappings.history(customer, provider, name)
             for mapping in versions if history and versions else [versions[0] if versions else None]:
-                sources, additional = resolve_mapping(declared, provider, mapping)
-                by = mapping.fields if mapping else {}
                 saved = f", saved {shown(mapping.saved_at)} by {mapping.actor}" if mapping else ""
                 table(
                     f"{customer}, {provider} {name}, version {mapping.version if mapping else 0}{saved}",
                     ("field", "vendor field", "from"),
-                    [
-                        (field, _told(rule), "customer" if field in by else "developer" if rule else "")
-                        for field, rule in sources.items()
-                    ]
-                    + [(field, _told(rule), "customer, additional") for field, rule in additional.items()],
+                    _lines(declared, provider, mapping),
                 )
+
+
+def _lines(declared: "SyncObject", provider: str, mapping: "Saved | None") -> list[tuple[str, str, str]]:
+    """(field, what fills it, whose rule that is), and the customer's rules that fill nothing, with why."""
+    from sync_pipelines.engine.layout import resolve_mapping, unused_rules
+
+    rules, additional = resolve_mapping(declared, provider, mapping)
+    unused = unused_rules(declared, provider, mapping)
+    own = mapping.fields if mapping else {}
+    return [
+        *(
+            (field, _told(rule), "customer" if field in own and field not in unused else "developer" if rule else "")
+            for field, rule in rules.items()
+        ),
+        *((field, _told(rule), "customer, additional") for field, rule in additional.items()),
+        *((field, _told(own[field]), f"customer, not used: {reason}") for field, reason in unused.items()),
+    ]
 
 
 def _change(
@@ -170,12 +181,13 @@ def _change(
     action: str,
 ) -> None:
     """Show and save the rules that are decided on from the present ones, unless somebody else saves meanwhile."""
-    from sync_pipelines.mapping_changes import plan_change, save_change
+    from sync_pipelines.mapping_changes import ROLL_BACK, plan_change, save_change
 
     schema = project.describe(connection, object_name) if check else None
     known = project.store.mappings.current(connection.customer_id, connection.provider, object_name)
     rules = decide(known.fields if known is not None else {})
-    plan = plan_change(project, connection, object_name, rules, schema=schema)
+    restored = action == ROLL_BACK
+    plan = plan_change(project, connection, object_name, rules, schema=schema, restored=restored)
     _show_plan(plan)
     if dry_run:
         say("Nothing was saved.")
@@ -207,7 +219,8 @@ def _show_plan(plan: "MappingPlan") -> None:
         elif effect.source == STORED:
             say(f"Rows: {shown(rows)}, from the stored records. The vendor is read again only if they lack a field.")
         else:
-            say(f"Rows: {shown(rows)}, by reading everything from the vendor, as raw_fields is off.")
+            why = "raw_fields is off, or filter or history ask for such a field"
+            say(f"Rows: {shown(rows)}, by reading everything from the vendor, as {why}.")
 
 
 def rules_of_texts(written: "Sequence[str]") -> dict[str, Any]:

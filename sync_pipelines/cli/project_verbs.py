@@ -82,9 +82,10 @@ def _exposed_defaults(project: "Project") -> list[str]:
 def _asked_live(project: "Project") -> tuple[list[str], list[str]]:
     """What is wrong, and what works though perhaps not as meant."""
     from sync_pipelines.engine.exposure import exposed
-    from sync_pipelines.engine.layout import plan_fields
+    from sync_pipelines.engine.layout import plan_fields, unused_rules
     from sync_pipelines.engine.mapping_check import examine
     from sync_pipelines.model.errors import SyncError
+    from sync_pipelines.vendor_names import fields_elsewhere
 
     problems: list[str] = []
     warnings: list[str] = []
@@ -108,6 +109,11 @@ def _asked_live(project: "Project") -> tuple[list[str], list[str]]:
                     found = examine(item, sync.provider, mapping, schema, hash_key=project.settings.transform_key)
                     problems += [f"{where}, {item.object}: {text}" for text in found.errors]
                     warnings += [f"{where}, {item.object}: {text}" for text in found.warnings]
+                    elsewhere = fields_elsewhere(project.configuration, project.providers, sync, item)
+                    unused = unused_rules(item, sync.provider, mapping, elsewhere).items()
+                    warnings += [
+                        f"{where}, {item.object}: the rule for {name} is not used: {why}." for name, why in unused
+                    ]
                     crm_object = project.crm_object(sync.name, item.object)
                     own = exposed(item, crm_object, mapping.fields if mapping else {})
                     warnings += [f"{where}, {item.object}: {text}" for text in own]

@@ -77,14 +77,16 @@ def _position(work: Work, landing: Landing, plan: FieldPlan, ruling: Ruling) -> 
     table = table_of(work.sync, work.declared, work.crm_object)
     marks = marks_of(work.declared, table, plan, work.hash_key, remade=landing.remade, unexpected=ruling.unexpected)
     changed = known.backfill is not None or change_of(known, marks, keeps_records=keeps_records(table))
-    if changed or known.selection != selecting.mark_of(work.declared, plan.custom):
+    if changed or known.selection != selecting.mark_of(work.declared, plan.custom, work.hash_key):
         raise NotNow("Mapping, fields, filter or mode have changed, and no run has followed that yet.")
     return known
 
 
 def _selection(work: Work, known: Checkpoint, plan: FieldPlan, ruling: Ruling, now: datetime) -> selecting.Selection:
     at_this_moment = replace(known, reading=Reading(id="", full=False, started_at=now))
-    found = selecting.select(work.declared, work.crm_object, ruling.schema, at_this_moment, plan.custom)
+    found = selecting.select(
+        work.declared, work.crm_object, ruling.schema, at_this_moment, plan.custom, hash_key=work.hash_key
+    )
     if found.lists:
         raise LeftToTheRun("Its filter asks for lists, of which all members would have to be read for every change.")
     return found

@@ -4,7 +4,7 @@ The order of things is what makes a crash harmless: a page's `resume` is stored 
 rows, bounds are frozen in the checkpoint before the first page, and nothing is deleted before a full read is complete.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Protocol
@@ -18,7 +18,7 @@ from sync_pipelines.engine.beginning import begin, same_account
 from sync_pipelines.engine.chunk import Chunk, ChunkPlan, TextBatch, chunks_of
 from sync_pipelines.engine.formulas import Formulas
 from sync_pipelines.engine.keys import key_reader, refusing
-from sync_pipelines.engine.layout import FieldPlan, marks_of, plan_fields, table_of
+from sync_pipelines.engine.layout import FieldPlan, marks_of, plan_fields, table_of, unused_rules
 from sync_pipelines.engine.mapping import LaterMapper, RecordMapper
 from sync_pipelines.engine.record_log import log_changes
 from sync_pipelines.engine.schema_policy import Ruling, SchemaMemory, ruled
@@ -76,6 +76,8 @@ class Work:
     due_at: datetime | None = None
     hash_key: Secret | None = None
     first: int | None = None
+    elsewhere: Collection[str] = ()
+    """Fields that the mapping may name for the schemas of other syncs."""
 
     @property
     def crm_object(self) -> CrmObject:
@@ -121,7 +123,7 @@ def sync_object(  # noqa: PLR0913 - what is asked, what does it, who is told
     observe("described")
     table = table_of(work.sync, work.declared, work.crm_object)
     plan = plan_fields(work.declared, work.crm_object, schema, work.provider.name, work.mapping)
-    _tell_missing(plan, ruling, tally)
+    _tell_without_effect(work, plan, ruling, tally)
     with destination.open(work.scope, table, work.run_id, observe) as landing:
         known = landing.checkpoint or Checkpoint()
         same_account(known, tally.account_id)
@@ -140,9 +142,9 @@ def sync_object(  # noqa: PLR0913 - what is asked, what does it, who is told
         if work.first is None:
             known, reread = follow(refill, known, check_stop, tally, observe)
             log_changes(work, landing, plan, known, tally)
-        all_marks = marks, selecting.mark_of(work.declared, plan.custom)
+        all_marks = marks, selecting.mark_of(work.declared, plan.custom, work.hash_key)
         checkpoint = begin(work, known, all_marks, vendor, tally.account_id, reread=reread)
-        selection = selecting.select(work.declared, work.crm_object, schema, checkpoint, plan.custom)
+        selection = selecting.select(work.declared, work.crm_object, schema, checkpoint, plan.custom, work.hash_key)
         plan = replace(plan, fields=selecting.with_fields(plan.fields, selection))
         chunks = chunk_plan_of(work, ruling, table, plan, checkpoint.seed or checkpoint.fingerprint)
         read = _Read(
@@ -166,7 +168,9 @@ def sync_object(  # noqa: PLR0913 - what is asked, what does it, who is told
         tally.notice(notice.message)
 
 
-def _tell_missing(plan: FieldPlan, ruling: Ruling, tally: Tally) -> None:
+def _tell_without_effect(work: Work, plan: FieldPlan, ruling: Ruling, tally: Tally) -> None:
+    for name, reason in unused_rules(work.declared, work.provider.name, work.mapping, work.elsewhere).items():
+        tally.notice(f"The rule for {name} is kept and not used: {reason}.")
     for name in plan.missing:
         if name not in ruling.left_out:
             tally.notice(

@@ -72,8 +72,7 @@ def plan_fields(
     """Resolve the customer's mapping over the developer's defaults against what the account really has.
 
     A schema field that nobody mapped is taken from the vendor field of the same name where the account has one, as the
-    printed examples do with FirstName. ConfigurationError when a required field is mapped by nobody, or the mapping
-    names fields it may not.
+    printed examples do with FirstName. ConfigurationError when a required field is mapped by nobody.
     """
     account = AccountFields(schema)
     resolved, theirs = resolve_mapping(declared, provider, mapping)
@@ -83,7 +82,7 @@ def plan_fields(
         rule = resolved[each.name] or account.same_name(each.name)
         if rule is None and each.required:
             raise ConfigurationError(_unmapped(each, declared, provider))
-        custom.append(CustomColumn(column, account.spelled(rule) if rule else None, each.required))
+        custom.append(CustomColumn(column, account.spelled(rule) if rule else None, each.required, each.type))
     rules = {item.column: [item.rule] for item in custom if item.rule}
     if additional:
         rules[ADDITIONAL_COLUMN.name] = list(additional.values())
@@ -167,33 +166,42 @@ def own_columns(crm_object: CrmObject, declared: SyncObject) -> tuple[Column, ..
 def resolve_mapping(
     declared: SyncObject, provider: str, mapping: FieldMapping | None
 ) -> tuple[dict[str, FieldRule | None], dict[str, FieldRule]]:
-    """({schema field: rule, None where nobody mapped it}, {additional name: rule})."""
+    """({schema field: rule, None where nobody mapped it}, {additional name: rule}).
+
+    Rules of the customer that this schema does not take fill nothing (see `unused_rules`).
+    """
     schema = declared.custom_schema
-    theirs = dict(mapping.fields) if mapping is not None else {}
     if schema is None:
-        if theirs:
-            raise ConfigurationError(
-                f"The mapping of {declared.object} names fields, but the sync has no custom_schema for it: "
-                "add one to the sync, or clear the mapping with `sync-pipelines mapping set`."
-            )
         return {}, {}
-    rules = {each.name: _rule(each, provider, theirs.pop(each.name, None), mapping) for each in schema.fields}
-    if theirs and not schema.allow_additional_fields:
-        raise ConfigurationError(
-            f"The mapping of {declared.object} names {', '.join(sorted(theirs))}, which the custom schema does not "
-            "have; allowed are " + ", ".join(each.name for each in schema.fields) + "."
-        )
-    return rules, theirs
+    theirs = dict(mapping.fields) if mapping is not None else {}
+    rules = {each.name: _rule(each, provider, theirs.pop(each.name, None)) for each in schema.fields}
+    return rules, theirs if schema.allow_additional_fields else {}
 
 
-def _rule(each: SchemaField, provider: str, theirs: FieldRule | None, mapping: FieldMapping | None) -> FieldRule | None:
+def _rule(each: SchemaField, provider: str, theirs: FieldRule | None) -> FieldRule | None:
     default = each.sources.get(provider)
-    if theirs is not None and each.locked and default is not None and theirs != default:
-        raise ConfigurationError(
-            f"The field {each.name} is locked to {default.told} by the developer; take it out of the mapping of "
-            f"customer {mapping.customer_id if mapping else ''}."
-        )
-    return theirs or default
+    return default if each.locked and default is not None else theirs or default
+
+
+def unused_rules(
+    declared: SyncObject, provider: str, mapping: FieldMapping | None, elsewhere: Collection[str] = ()
+) -> dict[str, str]:
+    """Rules of the customer that fill nothing here, by their field, each with why.
+
+    `elsewhere`: fields that schemas of other syncs have, so that it is no wonder if this one does not.
+    """
+    schema = declared.custom_schema
+    fields = {each.name: each for each in schema.fields} if schema is not None else {}
+    found: dict[str, str] = {}
+    for name, rule in (mapping.fields if mapping is not None else {}).items():
+        field = fields.get(name)
+        if field is not None:
+            default = field.sources.get(provider)
+            if field.locked and default not in (None, rule):
+                found[name] = f"the field {name} is locked to {default.told if default else ''} by the developer"
+        elif name not in elsewhere and (schema is None or not schema.allow_additional_fields):
+            found[name] = f"the custom schema of {declared.object} does not have {name}"
+    return found
 
 
 def _wanted(

@@ -37,11 +37,12 @@ _encode = msgspec.json.Encoder(decimal_format="number").encode
 
 @dataclass(frozen=True)
 class CustomColumn:
-    """How a custom schema field is made (None: this customer has not mapped it)."""
+    """How a custom schema field is made (None: this customer has not mapped it). `type`: of the column."""
 
     column: str
     rule: FieldRule | None
     required: bool = False
+    type: str = "text"
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Mapped:
     misfits: int
 
 
-class _Plan(NamedTuple):
+class ColumnPlan(NamedTuple):
     """One column: its source, the places of the source's paths among a record's values, and its cast.
 
     `twin`: the number of a column before it that has the same values, as the two of when a record was changed.
@@ -127,14 +128,14 @@ class RecordMapper:
         ]
         self._extract = extract_of(self._paths, ((*shape.fields, field.name) for field in schema.fields))
 
-    def _planned(self, column: Column, source: Source | None) -> _Plan | None:
+    def _planned(self, column: Column, source: Source | None) -> ColumnPlan | None:
         """None for raw_data, which is the text itself. A column that nobody fills stays null."""
         if column.name == "raw_data":
             return None
         return self._plan_of(column.name, column.type, source or Source((), _nothing))
 
-    def _plan_of(self, name: str, kind: str, source: Source) -> _Plan:
-        return _Plan(name, source, tuple(map(self._place, source.paths)), CASTS[kind])
+    def _plan_of(self, name: str, kind: str, source: Source) -> ColumnPlan:
+        return ColumnPlan(name, source, tuple(map(self._place, source.paths)), CASTS[kind])
 
     def _place(self, path: Path) -> int:
         if path not in self._paths:
@@ -160,7 +161,7 @@ class RecordMapper:
             elif twin is not None and not errors:
                 made.append(made[twin])
             else:
-                made.append(_column(plan, given, len(stored), errors))
+                made.append(made_column(plan, given, len(stored), errors))
         for number, column, source in self._required:
             _must_have(column, source, made[number], errors)
         merged_into: Sequence[Any] = [None] * len(stored)
@@ -206,9 +207,9 @@ class RecordMapper:
         return tuple(at_path(record, path) for path in self._paths)
 
 
-def _with_twins(plans: list[_Plan | None]) -> list[_Plan | None]:
+def _with_twins(plans: list[ColumnPlan | None]) -> list[ColumnPlan | None]:
     first: dict[tuple[Any, ...], int] = {}
-    found: list[_Plan | None] = []
+    found: list[ColumnPlan | None] = []
     for number, plan in enumerate(plans):
         if plan is not None and plan.places and plan.source == Source(plan.source.paths, told=plan.source.told):
             twin = first.setdefault((plan.places, plan.cast), number)
@@ -222,7 +223,11 @@ def _nothing() -> None:
     return None
 
 
-def _column(plan: _Plan, given: Sequence[Sequence[Any]], rows: int, errors: dict[int, dict[str, Any]]) -> Sequence[Any]:
+def made_column(
+    plan: ColumnPlan, given: Sequence[Sequence[Any]], rows: int, errors: dict[int, dict[str, Any]]
+) -> Sequence[Any]:
+    """A column of `rows` records, of their values at the plan's places in `given`. What does not fit is null there, and
+    told in `errors` by row."""
     source, cast = plan.source, plan.cast
     taken: list[Sequence[Any]] = [given[place] for place in plan.places]
     if source.inner is not None:
@@ -244,12 +249,12 @@ def _column(plan: _Plan, given: Sequence[Sequence[Any]], rows: int, errors: dict
 
 
 def _together(
-    plans: Sequence[_Plan], given: Sequence[Sequence[Any]], rows: int, errors: dict[int, dict[str, Any]]
+    plans: Sequence[ColumnPlan], given: Sequence[Sequence[Any]], rows: int, errors: dict[int, dict[str, Any]]
 ) -> Sequence[bytes]:
     """One JSON object of several values for each row. A value that does not fit is null in it; the others stay."""
     misfits: dict[int, dict[str, Any]] = {}
     keys = [_encode(plan.name) + b":" for plan in plans]
-    columns = [_column(plan, given, rows, misfits) for plan in plans]
+    columns = [made_column(plan, given, rows, misfits) for plan in plans]
     for row, found in misfits.items():
         first, *_ = found.values()
         reasons = " ".join(f"{name}: {error['reason']}" for name, error in found.items())

@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Collection, Iterator
 from collections.abc import Mapping as MappingOf
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from sync_pipelines.engine.layout import AccountFields, resolve_mapping
@@ -41,22 +41,35 @@ class Findings:
 
 
 def check_mapping(
-    declared: SyncObject, provider: str, mapping: Mapping, schema: ObjectSchema, *, hash_key: Secret | None
+    declared: SyncObject,
+    provider: str,
+    mapping: Mapping,
+    schema: ObjectSchema,
+    *,
+    hash_key: Secret | None,
+    kept: Collection[str] = (),
 ) -> Findings:
-    """ConfigurationError naming fields and fixes when one of the customer's rules can never work on this account."""
-    found = examine(declared, provider, mapping, schema, hash_key=hash_key, only=mapping.fields.keys())
+    """ConfigurationError naming fields and fixes when one of the customer's rules can never work on this account.
+
+    `kept`: fields whose rule is the one of before; what is wrong with it is a warning, as it hinders no other change.
+    """
+    changed = mapping.fields.keys() - set(kept)
+    found = examine(declared, provider, mapping, schema, hash_key=hash_key, only=changed)
     if found.errors:
         raise ConfigurationError("\n".join(found.errors))
-    return found
+    before = examine(declared, provider, mapping, schema, hash_key=hash_key, only=kept)
+    return replace(found, warnings=(*found.warnings, *before.errors, *before.warnings))
 
 
-def check_unasked(declared: SyncObject, provider: str, mapping: Mapping, *, hash_key: Secret | None) -> None:
+def check_unasked(
+    declared: SyncObject, provider: str, mapping: Mapping, *, hash_key: Secret | None, kept: Collection[str] = ()
+) -> None:
     """What can be said of the customer's rules without asking the account: as `check_mapping`."""
     rules, additional = resolve_mapping(declared, provider, mapping)
     types = _types(declared)
     problems = []
     for name, rule in {**rules, **additional}.items():
-        if rule is not None and rule.transforms and name in mapping.fields:
+        if rule is not None and rule.transforms and name in mapping.fields and name not in kept:
             try:
                 check_transforms(rule.transforms, rule.sources, types.get(name, "jsonb"), hash_key=hash_key)
             except ConfigurationError as problem:

@@ -62,7 +62,8 @@ class Outlook:
             guesses = [self._guess(fields, mapping, remade, _kept_away(known))]
         else:
             guesses = self._guesses(known, mapping, remade)
-        if known.version > 0 and known.selection not in {mark_of(chosen or self.declared, each[1]) for each in guesses}:
+        selections = {mark_of(chosen or self.declared, custom, self._hash_key) for _, custom in guesses}
+        if known.version > 0 and known.selection not in selections:
             return Change(full_read=True)
         marks = [each for each, _ in guesses]
         if known.mapped is None:

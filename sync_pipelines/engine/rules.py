@@ -94,7 +94,7 @@ def ruled_source(
 
     `known`: the names of the account's fields. Another name with dots leads into a field's value, as in Owner.Name.
     """
-    compiled = compile_transforms(rule.transforms, rule.sources, hash_key=hash_key) if _makes_something(rule) else None
+    compiled = compile_transforms(rule.transforms, rule.sources, hash_key=hash_key) if makes_something(rule) else None
     ways = [(name,) if name in known else tuple(name.split(".")) for name in rule.sources]
     return Source(
         tuple((*shape.fields, way[0]) for way in ways),
@@ -105,7 +105,8 @@ def ruled_source(
     )
 
 
-def _makes_something(rule: FieldRule) -> bool:
+def makes_something(rule: FieldRule) -> bool:
+    """Whether the rule makes another value than the vendor's own."""
     return len(rule.sources) != 1 or any(transform.name != "none" for transform in rule.transforms)
 
 

@@ -7,11 +7,16 @@ import hashlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cache
 from typing import Any
 
+import msgspec
+
 from sync_pipelines.engine.chunk import LEFT, PASSED, WANTED, ChunkPlan, Judge
-from sync_pipelines.engine.filtering import Masks, masks, resolve, source_of
+from sync_pipelines.engine.filtering import LOSSLESS, Masks, masks, resolve, ruled_column
 from sync_pipelines.engine.mapping import CustomColumn
+from sync_pipelines.engine.rules import makes_something
+from sync_pipelines.engine.transforms import marks_of as transform_marks
 from sync_pipelines.model.checkpoint import Checkpoint, Reading
 from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.filter import (
@@ -32,16 +37,21 @@ from sync_pipelines.model.filter import (
 )
 from sync_pipelines.model.flow import Flow, Notice
 from sync_pipelines.model.provider import CrmObject, ObjectSchema, Provider, VendorField
+from sync_pipelines.model.secret import Secret
 from sync_pipelines.model.sync import SyncObject
 
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """A resolved filter and history (None: everything). `fields`: what they look at, by name."""
+    """A resolved filter and history (None: everything). `fields`: what they look at, by name.
+
+    `hash_key`: of the transform `hash`, where what is judged goes through it.
+    """
 
     where: Filter | None
     history: Filter | None
     leaving: str = MARK
+    hash_key: Secret | None = None
 
     @property
     def whole(self) -> Filter | None:
@@ -66,15 +76,34 @@ class Selection:
             )
 
 
-def mark_of(declared: SyncObject, custom: Sequence[CustomColumn]) -> str:
-    """A text that changes with what decides which records are there; empty when nothing does."""
+def mark_of(declared: SyncObject, custom: Sequence[CustomColumn], hash_key: Secret | None = None) -> str:
+    """A text that changes with what decides which records are there; empty when nothing does.
+
+    The rules and types of mapped fields that are asked for belong to it, as their values are what is judged.
+    """
     if declared.filter is None and declared.history is None:
         return ""
     leaving = declared.leaving if declared.filter is not None else ""
-    criteria = [declared.filter, declared.history.where if declared.history is not None else None]
-    names = [leaf.field for each in criteria if each for leaf in leaves(each) if isinstance(leaf, Condition)]
-    parts = (declared.filter, leaving, declared.history, [source_of(name, custom) for name in names])
+    fields = [_mark_of_field(name, custom, hash_key) for name in asked_for(declared)]
+    parts = (declared.filter, leaving, declared.history, fields)
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:24]
+
+
+def asked_for(declared: SyncObject) -> list[str]:
+    """The fields that filter and history name, as they are written there."""
+    criteria = [declared.filter, declared.history.where if declared.history is not None else None]
+    return [leaf.field for each in criteria if each for leaf in leaves(each) if isinstance(leaf, Condition)]
+
+
+def _mark_of_field(name: str, custom: Sequence[CustomColumn], hash_key: Secret | None) -> str | None:
+    found = ruled_column(name, custom)
+    if found is None:
+        return None
+    item, rule = found
+    if item.type in LOSSLESS and not makes_something(rule):
+        return rule.sources[0]
+    parts = (item.type, rule, transform_marks(rule.transforms, hash_key))
+    return msgspec.json.encode(parts, order="sorted").decode()
 
 
 def select(
@@ -83,8 +112,12 @@ def select(
     schema: ObjectSchema,
     checkpoint: Checkpoint,
     custom: Sequence[CustomColumn],
+    hash_key: Secret | None = None,
 ) -> Selection:
-    """The selection of a reading. ConfigurationError where the account cannot be asked so."""
+    """The selection of a reading. ConfigurationError where the account cannot be asked so.
+
+    `hash_key`: of the transform `hash`.
+    """
     reading = checkpoint.reading
     assert reading is not None
     where = history = None
@@ -92,8 +125,11 @@ def select(
         where = resolve(declared.filter, crm_object, schema, reading.started_at, custom)
     if declared.history is not None:
         began = checkpoint.began_at or reading.started_at
-        history = resolve(_wanted_of(declared.history, crm_object, began), crm_object, schema, began, custom)
-    return Selection(where=where, history=history, leaving=declared.leaving)
+        chosen = declared.history.where and resolve(declared.history.where, crm_object, schema, began, custom)
+        whole = _wanted_of(replace(declared.history, where=chosen), crm_object, began)
+        # The times in it are the vendor's own, whatever the custom schema calls its fields.
+        history = resolve(whole, crm_object, schema, began)
+    return Selection(where=where, history=history, leaving=declared.leaving, hash_key=hash_key)
 
 
 def _wanted_of(history: History, crm_object: CrmObject, began: datetime) -> Filter:
@@ -192,12 +228,20 @@ def judged(
 
 def judge_of(selection: Selection, crm_object: CrmObject, members: Mapping[str, Collection[str]]) -> Judge | None:
     """Judges records by the selection; None when all are wanted."""
-    where = None if selection.where is None else masks(selection.where, crm_object.shape, members)
-    history = None if selection.history is None else masks(selection.history, crm_object.shape, members)
-    if where is None and history is None:
+    if selection.whole is None:
         return None
 
+    @cache
+    def compiled() -> tuple[Masks | None, Masks | None]:
+        """When the first record wants it: most reads bring none."""
+        where, history = (
+            None if part is None else masks(part, crm_object.shape, members, selection.hash_key)
+            for part in (selection.where, selection.history)
+        )
+        return where, history
+
     def judge(texts: Sequence[bytes]) -> Sequence[int]:
+        where, history = compiled()
         fits, asked = _mask(where, texts), _mask(history, texts)
         return [LEFT if not fit else PASSED if not wanted else WANTED for fit, wanted in zip(fits, asked, strict=True)]
 

@@ -1,19 +1,20 @@
 """Whether a sync's filter and history choose a record, and which of their conditions it does not meet: for people."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
 
 from sync_pipelines.engine.cleaning import NotARecord, decode_record
-from sync_pipelines.engine.extracting import at_path
-from sync_pipelines.engine.filtering import masks
+from sync_pipelines.engine.filtering import compared, masks
 from sync_pipelines.engine.selecting import Selection
-from sync_pipelines.model.filter import AllOf, AnyOf, Filter, Test, told
+from sync_pipelines.model.filter import AllOf, Filter, MappedTest, Test, told
 from sync_pipelines.model.provider import CrmObject, RecordShape
+from sync_pipelines.model.secret import Secret
 
 LONGEST_VALUE: Final = 60
+_encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,39 +29,42 @@ def verdicts(
     texts: Sequence[bytes], selection: Selection, crm_object: CrmObject, members: Mapping[str, Collection[str]]
 ) -> list[Verdict]:
     """One for each of these records' texts, by the same judges as in a run. `members`: as for `filtering.masks`."""
-    found: list[Verdict] = []
-    for text in texts:
-        unmet = tuple(
-            reason
-            for where in (selection.where, selection.history)
-            if where is not None
-            for reason in _unmet(where, text, crm_object.shape, members)
-        )
-        found.append(Verdict(kept=not unmet, unmet=unmet))
-    return found
+    unmet: list[list[str]] = [[] for _ in texts]
+    for part in _parts(selection.where, selection.history):
+        has = _had(part, crm_object.shape, selection.hash_key)
+        fitting = masks(part, crm_object.shape, members, selection.hash_key)(texts)
+        for reasons, text, fits in zip(unmet, texts, fitting, strict=True):
+            if not fits:
+                reasons.append(f"{told(part)}{has(text)}")
+    return [Verdict(kept=not reasons, unmet=tuple(reasons)) for reasons in unmet]
 
 
-def _unmet(where: Filter, text: bytes, shape: RecordShape, members: Mapping[str, Collection[str]]) -> Iterator[str]:
-    if isinstance(where, AllOf):
-        for part in where.parts:
-            yield from _unmet(part, text, shape, members)
-    elif not masks(where, shape, members)([text])[0]:
-        yield f"{told(where)}{_instead(where, text, shape)}"
+def _parts(*filters: Filter | None) -> Iterator[Filter]:
+    """What must be met, each of it."""
+    for where in filters:
+        if isinstance(where, AllOf):
+            yield from _parts(*where.parts)
+        elif where is not None:
+            yield where
 
 
-def _instead(where: Filter, text: bytes, shape: RecordShape) -> str:
-    """What the record has in the field of a single condition."""
-    if isinstance(where, AnyOf) or not isinstance(where, Test):
-        return ""
+def _had(part: Filter, shape: RecordShape, hash_key: Secret | None) -> Callable[[bytes], str]:
+    """What a record has instead of what a single condition asks for; a value that a rule makes is shown as made."""
+    if not isinstance(part, Test | MappedTest):
+        return lambda text: ""
+    value = compared(part, shape, hash_key)
+    return lambda text: "" if (record := _record(text)) is None else f" (it has {_short(value(record))})"
+
+
+def _record(text: bytes) -> Any:
     try:
-        record, _, _ = decode_record(text)
+        return decode_record(text)[0]
     except NotARecord:
-        return ""
-    return f" (it has {_short(at_path(record, (*shape.fields, where.field.name)))})"
+        return None
 
 
 def _short(value: Any) -> str:
     if value in (None, ""):
         return "no value"
-    text = msgspec.json.encode(value).decode()
+    text = _encode(value).decode()
     return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 1]}…"

@@ -204,10 +204,12 @@ class _Telling:
         fields = {column: each for each, column in schema_columns(self.scene.declared, self.scene.crm_object)}
         declared = fields.get(rule.name)
         mapping = self._mapping()
+        if declared is not None and declared.locked and self.scene.provider.name in declared.sources:
+            return "locked"
         if declared is None or (mapping is not None and declared.name in mapping.fields):
             return "customer"
         if self.scene.provider.name in declared.sources:
-            return "locked" if declared.locked else "developer"
+            return "developer"
         return "same name"
 
     def _type(self) -> str:

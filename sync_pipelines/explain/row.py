@@ -194,7 +194,9 @@ def _judged(scene: Scene, found: Found, text: bytes, vendor: Vendor) -> int | No
         tracer = scene.tracer(schema, scene.versions[0] if scene.versions else None)
         known = found.checkpoint or Checkpoint()
         at = replace(known, reading=Reading(id="", full=True, started_at=datetime.now(UTC)))
-        selection = selecting.select(scene.declared, scene.crm_object, schema, at, tracer.plan.custom)
+        selection = selecting.select(
+            scene.declared, scene.crm_object, schema, at, tracer.plan.custom, hash_key=tracer.hash_key
+        )
         members = selecting.members_of(selection, scene.provider, scene.crm_object, conversation.session.ask)
         judge = selecting.judge_of(selection, scene.crm_object, members)
         return None if judge is None else judge([text])[0]

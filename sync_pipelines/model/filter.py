@@ -10,6 +10,8 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from sync_pipelines.model.mapping import FieldRule
+
 if TYPE_CHECKING:
     from sync_pipelines.model.provider import VendorField
 
@@ -77,6 +79,21 @@ class Test:
 
 
 @dataclass(frozen=True)
+class MappedTest:
+    """A condition on the value that a customer's rule makes, as its column of `type` holds it. No vendor can apply it.
+
+    `name`: of the custom schema. `fields`: the account's fields that the rule looks at. Values: as of a Test.
+    """
+
+    name: str
+    type: str
+    rule: FieldRule
+    fields: "tuple[VendorField, ...]"
+    operator: str
+    values: tuple[Value, ...] = ()
+
+
+@dataclass(frozen=True)
 class InList:
     """The record is a member of a list of the account: a HubSpot list, a Salesforce campaign. `list`: its id."""
 
@@ -93,7 +110,7 @@ class AnyOf:
     parts: "tuple[Filter, ...]"
 
 
-Leaf: TypeAlias = Condition | Test | InList
+Leaf: TypeAlias = Condition | Test | MappedTest | InList
 Filter: TypeAlias = Leaf | AllOf | AnyOf
 
 CREATED: Final = "created"
@@ -149,7 +166,11 @@ def weakened(filter: Filter, says: Callable[[Leaf], bool]) -> Filter | None:
 
 def fields_of(filter: Filter) -> "dict[str, VendorField]":
     """The account's fields that a resolved filter looks at, by name."""
-    return {leaf.field.name: leaf.field for leaf in leaves(filter) if isinstance(leaf, Test)}
+    found: dict[str, VendorField] = {}
+    for leaf in leaves(filter):
+        several = (leaf.field,) if isinstance(leaf, Test) else leaf.fields if isinstance(leaf, MappedTest) else ()
+        found.update((field.name, field) for field in several)
+    return found
 
 
 def told(filter: Filter) -> str:
@@ -159,9 +180,15 @@ def told(filter: Filter) -> str:
         return word.join(f"({told(part)})" if isinstance(part, AllOf | AnyOf) else told(part) for part in filter.parts)
     if isinstance(filter, InList):
         return f"in list {filter.list}"
-    name = filter.field if isinstance(filter, Condition) else filter.field.name
+    name = _subject(filter)
     operator = filter.operator.replace("_", " ")
     return " ".join([name, operator, *([", ".join(map(_told, filter.values))] if filter.values else [])])
+
+
+def _subject(leaf: Condition | Test | MappedTest) -> str:
+    if isinstance(leaf, MappedTest):
+        return leaf.name
+    return leaf.field.name if isinstance(leaf, Test) else leaf.field
 
 
 def _told(value: Value) -> str:

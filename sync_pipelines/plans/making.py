@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from sync_pipelines.config.snapshot import digest_of
 from sync_pipelines.engine.exposure import exposed
-from sync_pipelines.engine.layout import resolve_mapping
+from sync_pipelines.engine.layout import resolve_mapping, unused_rules
 from sync_pipelines.model.sync import MIRROR, Schedule
 from sync_pipelines.plans.differences import document_changes
 from sync_pipelines.plans.plan import (
@@ -27,6 +27,7 @@ from sync_pipelines.plans.tables import left_columns, table_changes, tables_basi
 from sync_pipelines.plans.world import World, looked_at
 from sync_pipelines.project import Project
 from sync_pipelines.store.timetable import schedule_of, written
+from sync_pipelines.vendor_names import fields_elsewhere
 
 
 def make_plan(project: Project, only: Sequence[str] = (), *, actor: str = "system") -> Plan:
@@ -162,6 +163,7 @@ def _notices(
                 yield _mirroring(world, change.name)
             if change.kind == "provider" and each.path == "scopes":
                 yield f"{change.name}: customers who are connected keep the scopes they gave until they reconnect."
+    yield from _unused(world)
     yield from _exposures(world)
     waiting = {each.customers for each in reads if not each.caused}
     if waiting:
@@ -172,6 +174,23 @@ def _notices(
         )
     if any(each.kind == FIRST_READ for each in reads):
         yield "How many records a first read brings only the accounts can tell; they were not asked."
+
+
+def _unused(world: World) -> Iterator[str]:
+    """Customers' own rules that the schemas, as they are written, do not take."""
+    configuration, providers = world.project.configuration, world.project.providers
+    for target in world.targets:
+        declared, sync = target.declared, target.sync
+        elsewhere = fields_elsewhere(configuration, providers, sync, declared)
+        covered = {each.customer_id for each in world.connections[sync.name]}
+        whom: dict[str, list[str]] = {}
+        for customer, mapping in world.mappings.get((sync.provider, declared.object), {}).items():
+            if customer in covered:
+                for reason in unused_rules(declared, sync.provider, mapping, elsewhere).values():
+                    whom.setdefault(reason, []).append(customer)
+        for reason, customers in sorted(whom.items()):
+            whose = f"{len(customers):,} customer(s) ({shortened(customers)})"
+            yield f"{target.label}, {whose}: {reason}; their own rule for it is kept and not used."
 
 
 def _exposures(world: World) -> Iterator[str]:

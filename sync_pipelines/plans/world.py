@@ -4,7 +4,7 @@ Everything is asked for set by set. No vendor is called.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -292,10 +292,9 @@ class World:
         mappings = self.mappings.get((target.sync.provider, declared.object), {})
         named = {each.name for each in declared.custom_schema.fields} if declared.custom_schema else set()
         for mapping in (None, *mappings.values()):
-            with suppress(ConfigurationError):  # It is told where the customer's change is asked for.
-                rules, additional = resolve_mapping(declared, target.sync.provider, mapping)
-                sources = [each for rule in (*rules.values(), *additional.values()) if rule for each in rule.sources]
-                named.update(sources, map(root_of, sources))
+            rules, additional = resolve_mapping(declared, target.sync.provider, mapping)
+            sources = [each for rule in (*rules.values(), *additional.values()) if rule for each in rule.sources]
+            named.update(sources, map(root_of, sources))
         return named
 
     def make_ready(self, where: Where, table: Table) -> None:

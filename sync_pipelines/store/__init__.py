@@ -25,7 +25,7 @@ from sync_pipelines.store.health import Health
 from sync_pipelines.store.leases import Leases
 from sync_pipelines.store.lifecycle import Lifecycle, SyncState
 from sync_pipelines.store.logs import Logs
-from sync_pipelines.store.mappings import Mappings
+from sync_pipelines.store.mappings import Mappings, as_it_is
 from sync_pipelines.store.requests import Requests
 from sync_pipelines.store.rescheduling import Outcome
 from sync_pipelines.store.retention import Retention
@@ -57,7 +57,10 @@ class Store:
     `key_ring`: encryption keys, newest first. Call `migrate` once, `check_current` before work.
     """
 
-    def __init__(self, url: str, key_ring: tuple[Secret, ...]) -> None:
+    def __init__(
+        self, url: str, key_ring: tuple[Secret, ...], object_name: Callable[[str, str], str] = as_it_is
+    ) -> None:
+        """`object_name`: the vendor's own name of a provider's object, whatever a sync calls it."""
         ring = KeyRing(key_ring)
         self._safe = CredentialsSafe(ring)
         self._ring = ring
@@ -65,7 +68,7 @@ class Store:
         self.connections = Connections(self._engine, self._safe)
         self.connect_sessions = ConnectSessions(self._engine, self._safe)
         self.erasing = Erasing(self._engine)
-        self.mappings = Mappings(self._engine)
+        self.mappings = Mappings(self._engine, object_name)
         self.api_syncs = ApiSyncs(self._engine)
         self.schemas = Schemas(self._engine)
         self.runs = Runs(self._engine)
@@ -95,6 +98,7 @@ class Store:
         from sync_pipelines.store.migrating import migrate  # noqa: PLC0415 - Alembic, which no run needs
 
         migrate(self._engine)
+        self.mappings.gather()
 
     def check_current(self) -> None:
         """ConfigurationError when the store cannot be reached or needs `sync-pipelines migrate`."""

@@ -1,10 +1,10 @@
 """The fields of one object: which field of the account fills which of the product's, looked at before it is saved."""
 
 from collections.abc import Mapping as MappingOf
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
-from sync_pipelines.covering import mappable_objects
+from sync_pipelines.covering import mappable_objects, mapped_together
 from sync_pipelines.engine.layout import AccountFields, resolve_mapping
 from sync_pipelines.engine.mapping_check import NEVER_FITS
 from sync_pipelines.engine.suggesting import suggest
@@ -73,12 +73,7 @@ class _Scene:
 
     @property
     def own(self) -> MappingOf[str, FieldRule]:
-        """Without rules for fields that the schema no longer has, or lets nobody map: they count for nothing."""
-        schema, known = self.declared.custom_schema, self.known
-        if schema is None or known is None:
-            return {}
-        mappable = {each.name: not each.locked for each in schema.fields}
-        return {name: rule for name, rule in known.fields.items() if mappable.get(name, schema.allow_additional_fields)}
+        return self.known.fields if self.known is not None else {}
 
     @property
     def fields(self) -> tuple[SchemaField, ...]:
@@ -150,7 +145,7 @@ def _declared(visit: Visit) -> SyncObject:
         found = mappable_objects(visit.project, session.customer_id, session.provider, visit.parts["object"])
     except ConfigurationError:
         raise Problem(404, "There is nothing to map", "Go back to see what is synced.") from None
-    return found[0][1]
+    return mapped_together(visit.project, found)[0]
 
 
 def _edited(visit: Visit, scene: _Scene, chosen: MappingOf[str, str], problem: str) -> Page:
@@ -169,8 +164,7 @@ def _edited(visit: Visit, scene: _Scene, chosen: MappingOf[str, str], problem: s
 
 def _lines(visit: Visit, scene: _Scene, chosen: MappingOf[str, str]) -> list[FieldLine]:
     provider = visit.session.provider
-    known = replace(scene.known, fields=scene.own) if scene.known else None
-    rules, _ = resolve_mapping(scene.declared, provider, known)
+    rules, _ = resolve_mapping(scene.declared, provider, scene.known)
     without, _ = resolve_mapping(scene.declared, provider, None)
     account, likely = AccountFields(scene.schema), suggest(scene.fields, scene.schema)
     lines = []

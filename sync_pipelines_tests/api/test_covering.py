@@ -57,7 +57,7 @@ def test_a_mapping_is_checked_by_the_syncs_that_cover_the_customer_alone(two, co
     assert run("preview", ACME, "salesforce", "Case").code == 0
 
     visitor, product = Visitor(), Product(two.place, two.url)
-    visitor.open(product.link(customer=ACME))
+    visitor.enter(product.link(customer=ACME))
     page = visitor.open(f"{two.url}/connect/objects/Case")
     assert ("urgency" in page.text, SECRET in page.text) == (True, False)
     visitor.send("/look", **{"map:urgency": "field:Subject"})

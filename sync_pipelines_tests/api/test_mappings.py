@@ -62,7 +62,7 @@ def test_going_back_to_an_older_version(everything, custom_field):
 def test_a_mapping_that_cannot_work_says_why_and_is_not_saved(everything):
     for fields, message in (
         ({"tier": "Nonsense__c"}, "no readable field Nonsense__c"),
-        ({"colour": "LastName"}, "which the custom schema does not have"),
+        ({"colour": "LastName"}, "the custom schema of contact does not have colour"),
         ({"tier": {"source": ""}}, "tier: This is not a rule"),
         ({"tier": 5}, "tier: This is not a rule"),
         ({"tier": "with\u0000nul"}, "control characters"),

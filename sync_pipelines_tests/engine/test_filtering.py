@@ -8,9 +8,10 @@ from sync_pipelines.engine.filtering import masks, resolve
 from sync_pipelines.engine.mapping import CustomColumn
 from sync_pipelines.engine.selecting import mark_of
 from sync_pipelines.model.errors import ConfigurationError
-from sync_pipelines.model.filter import LAST_ACTIVITY, Ago, AllOf, Condition, History, InList, Test
-from sync_pipelines.model.mapping import FieldRule
+from sync_pipelines.model.filter import LAST_ACTIVITY, Ago, AllOf, Condition, History, InList, MappedTest, Test
+from sync_pipelines.model.mapping import FieldRule, Transform
 from sync_pipelines.model.provider import ObjectSchema, VendorField
+from sync_pipelines.model.secret import Secret
 from sync_pipelines.model.sync import SyncObject
 from sync_pipelines.providers import PROVIDERS
 
@@ -57,6 +58,66 @@ def test_another_mapping_of_a_field_that_is_asked_for_is_another_choice():
     assert mark_of(SyncObject(object="contact", history=History()), []) != ""
 
 
+RENAMED = Transform(name="value_mapping", options={"values": {"Gold": "platinum"}})
+TIER = FieldRule(sources=("Segment__c",), transforms=(RENAMED,))
+
+
+def test_another_rule_type_or_key_of_a_mapped_value_is_another_choice():
+    declared = SyncObject(object="contact", filter=Condition("tier", "is_set"))
+    hashed = FieldRule(sources=("Segment__c",), transforms=(Transform(name="hash"),))
+    plain = FieldRule(sources=("Segment__c",))
+    columns = [CustomColumn("tier", rule) for rule in (plain, TIER, hashed)] + [
+        CustomColumn("tier", plain, type="date")
+    ]
+    marks = [mark_of(declared, [column], Secret("key")) for column in columns]
+    assert len(set(marks)) == 4
+    assert mark_of(declared, columns[2:3], Secret("other")) != marks[2]
+    assert mark_of(declared, columns[:1], Secret("other")) == marks[0]
+    through_nothing = CustomColumn("tier", FieldRule(sources=("Segment__c",), transforms=(Transform(name="none"),)))
+    assert mark_of(declared, [through_nothing], Secret("key")) == marks[0]
+
+
+@pytest.mark.parametrize(
+    ("field", "type", "is_vendors"),
+    [
+        ("Size__c", "numeric", True),
+        ("Size__c", "text", True),
+        ("Size__c", "bigint", False),
+        ("tier", "numeric", False),
+        ("Born", "date", True),
+        ("Born", "timestamptz", False),
+        ("Big", "jsonb", True),
+    ],
+)
+def test_only_what_a_column_holds_as_it_is_may_be_asked_of_the_vendor(field, type, is_vendors):
+    found = resolved("x", "is_set", custom=[CustomColumn("x", FieldRule(sources=(field,)), type=type)])
+    assert isinstance(found, Test if is_vendors else MappedTest)
+    if not is_vendors:
+        assert [PROVIDERS[name].pushed(CONTACT, found) for name in ("salesforce", "hubspot")] == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("type", "rule", "condition", "expected"),
+    [
+        ("text", TIER, ("equals", ("Platinum",)), [True, False, False, False]),
+        ("text", TIER, ("contains", ("LAT",)), [True, False, False, False]),
+        ("text", TIER, ("is_not_set",), [False, False, True, False]),
+        ("numeric", FieldRule(sources=("Segment__c",)), ("greater_than", (6,)), [False, True, False, False]),
+        ("numeric", FieldRule(sources=("Segment__c",)), ("is_set",), [False, True, False, False]),
+        ("bigint", FieldRule(sources=("Segment__c",)), ("not_equals", (7,)), [True, False, True, True]),
+        ("date", FieldRule(sources=("Segment__c",)), ("before", (NOW,)), [False, False, False, True]),
+        ("timestamptz", FieldRule(sources=("Segment__c",)), ("after", (NOW,)), [False, False, False, False]),
+        ("text", FieldRule(sources=("Segment__c.inner",)), ("is_set",), [False, False, False, False]),
+        ("jsonb", TIER, ("in", ("platinum", "7")), [True, True, False, False]),
+    ],
+)
+def test_a_mapped_value_is_compared_as_its_column_holds_it(type, rule, condition, expected):
+    texts = [f'{{"Id":"1","Segment__c":{value}}}' for value in ('"G\\u0000old"', '"7"', "null", '"2026-05-05"')]
+    found = resolved("x", *condition, custom=[CustomColumn("x", rule, type=type)])
+    assert fits(found, *texts) == expected
+    assert fits(AllOf((found, resolved("Id", "is_set"))), *texts, "no JSON") == [*expected, True]
+
+
 @pytest.mark.parametrize(
     ("condition", "reason"),
     [
@@ -68,11 +129,14 @@ def test_another_mapping_of_a_field_that_is_asked_for_is_another_choice():
         (("Big", "equals", ("perhaps",)), "is not true, false"),
         (("Born", "equals", ("03/04/2026",)), "is not an ISO 8601 date"),
         (("Big", "equals", (" ",)), "with nothing"),
+        (("named", "greater_than", (5,)), "asks for named greater than ..., .* but the field is a text"),
+        (("lost", "is_set"), "asks for the field Lost__c, which this account does not have"),
     ],
 )
 def test_what_cannot_be_compared_is_said(condition, reason):
+    lost = FieldRule(sources=("tier", "Lost__c"), transforms=(Transform(name="concatenate"),))
     with pytest.raises(ConfigurationError, match=reason):
-        resolved(*condition)
+        resolved(*condition, custom=[CustomColumn("named", TIER), CustomColumn("lost", lost)])
 
 
 def test_an_object_that_tells_no_last_activity():

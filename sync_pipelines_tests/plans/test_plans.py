@@ -209,8 +209,8 @@ def test_a_saved_mapping_that_no_run_has_met_yet_waits_and_is_no_change(settled)
 def test_a_mapping_that_the_new_schema_does_not_take_is_told_with_its_customer(settled):
     settled.map(ACME, "salesforce", "contact", size="Fax")
     settled.write_sync(objects=[contact(PHONE)], schedule=EVERY_HOUR)
-    (notice,) = [each for each in planned(settled).notices if "custom schema does not have" in each]
-    assert notice.startswith(f"crm contact, {ACME}: ")
+    (notice,) = [each for each in planned(settled).notices if "does not have size" in each]
+    assert notice.startswith(f"crm contact, 1 customer(s) ({ACME}): ")
 
 
 def test_a_type_that_the_column_cannot_take_is_in_the_way(settled):

@@ -5,6 +5,9 @@ import pytest
 from sync_pipelines.config.rules import written_rules
 from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.mapping import FieldRule, Transform
+from sync_pipelines.model.secret import Secret
+from sync_pipelines.store import Store
+from sync_pipelines_tests.fixtures.migrated_store import KEY
 
 
 def test_every_change_is_a_version_that_stays(store):
@@ -52,6 +55,51 @@ def test_names_as_vendors_have_them_are_kept_letter_by_letter(store):
 def test_names_that_cannot_be_stored_are_refused(store, rules):
     with pytest.raises(ConfigurationError, match=r"without control characters|is not a rule"):
         store.mappings.save("acme", "salesforce", "contact", rules)
+
+
+COMPANIES = {"account": "companies", "company": "companies"}
+
+
+def test_an_object_has_one_mapping_however_it_is_called(database, open_store, store):
+    """Of a store that was kept by the names of syncs: one spelling, another, both, and both with none left."""
+    save = store.mappings.save
+    save("one", "hubspot", "company", {"tier": "a"})
+    save("one", "hubspot", "company", {"tier": "b"})
+    for name, rules in (
+        ("account", {"tier": "x", "size": "s"}),
+        ("companies", {"size": "t"}),
+        ("account", {"tier": "y"}),
+    ):
+        save("both", "hubspot", name, rules)
+    save("none", "hubspot", "account", {})
+    save("none", "hubspot", "company", {})
+    untouched = [
+        save("own", "hubspot", "companies", {"tier": "c"}),
+        save("one", "salesforce", "account", {"tier": "d"}),
+    ]
+
+    now = Store(database.url(), (Secret(KEY),), lambda provider, name: COMPANIES.get(name.casefold(), name))
+    now.migrate()
+    now.migrate()
+    history = now.mappings.history("one", "hubspot", "account")
+    assert [(each.version, written_rules(each.fields)) for each in history] == [(2, {"tier": "b"}), (1, {"tier": "a"})]
+    history = now.mappings.history("both", "hubspot", "Companies")
+    assert [written_rules(each.fields) for each in history] == [
+        {"tier": "y", "size": "t"},
+        {"tier": "y"},
+        {"size": "t"},
+        {"tier": "x", "size": "s"},
+    ]
+    assert ([each.version for each in history], history[0].actor) == ([4, 3, 2, 1], "migrate")
+    assert now.mappings.current("none", "hubspot", "company").fields == {}
+    assert [now.mappings.current(each.customer_id, each.provider, each.object) for each in untouched] == untouched
+
+    saved = now.mappings.save("one", "hubspot", "Account", {"tier": "e"}, expected=2)
+    assert (saved.version, saved.object) == (3, "account")
+    found = now.mappings.current_of("hubspot", ["company", "account"], ["one"])
+    assert {key: each.version for key, each in found.items()} == {("one", "company"): 3, ("one", "account"): 3}
+    assert now.mappings.counted("hubspot", "account") == {"tier": 3, "size": 1}
+    now.close()
 
 
 def test_who_changed_a_mapping_is_remembered(store):
