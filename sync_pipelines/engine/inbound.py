@@ -97,7 +97,7 @@ class Work:
 Describe = Callable[[CrmObject], ObjectSchema]
 
 
-def sync_object(  # noqa: PLR0913 - what is asked, what does it, who is told
+def sync_object(
     work: Work,
     vendor: Vendor,
     destination: Destination,
@@ -106,18 +106,11 @@ def sync_object(  # noqa: PLR0913 - what is asked, what does it, who is told
     observe: Observer,
     describe: Describe,
     memory: SchemaMemory | None = None,
-    at_checkpoint: Callable[[], None] = lambda: None,
 ) -> None:
     """Do the work; `tally` tells what was done, also when an error of the tree in model.errors ends it early.
 
-    `memory`: of the account's fields; without one a change of them goes unnoticed. `at_checkpoint` is called where the
-    next run can go on from, and may raise to leave the rest to it.
+    `memory`: of the account's fields; without one a change of them goes unnoticed.
     """
-
-    def check_stop() -> None:
-        vendor.check_stop()
-        at_checkpoint()
-
     schema = (ruling := ruled(work, describe(work.crm_object), memory, tally)).schema
     tally.account_id = _account_id(work, vendor)
     observe("described")
@@ -140,7 +133,7 @@ def sync_object(  # noqa: PLR0913 - what is asked, what does it, who is told
         )
         reread = False
         if work.first is None:
-            known, reread = follow(refill, known, check_stop, tally, observe)
+            known, reread = follow(refill, known, vendor.check_stop, tally, observe)
             log_changes(work, landing, plan, known, tally)
         all_marks = marks, selecting.mark_of(work.declared, plan.custom, work.hash_key)
         checkpoint = begin(work, known, all_marks, vendor, tally.account_id, reread=reread)
@@ -156,7 +149,6 @@ def sync_object(  # noqa: PLR0913 - what is asked, what does it, who is told
             selection=selection,
             tally=tally,
             observe=observe,
-            check_stop=check_stop,
         )
         if work.first is None:
             read.to_the_end(checkpoint)
@@ -222,7 +214,6 @@ class _Read:
     selection: selecting.Selection
     tally: Tally
     observe: Observer
-    check_stop: Callable[[], None]
     records: int = 0
 
     def to_the_end(self, checkpoint: Checkpoint) -> None:
@@ -268,7 +259,7 @@ class _Read:
                     checkpoint = self._store(step, replace(checkpoint, reading=reading))
                     reading = checkpoint.reading or reading
                     # All pages may have been read ahead, so that no call is left that would heed it.
-                    self.check_stop()
+                    self.vendor.check_stop()
             if not resumed and total is not None and self.records < total:
                 # Were it resumed, the records that are missing would count as deleted.
                 self._leave_to_the_next_run(checkpoint, reading)
