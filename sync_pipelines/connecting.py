@@ -2,48 +2,22 @@
 
 import base64
 import hashlib
-import logging
 import re
-from collections.abc import Callable, Mapping
-from typing import Final
+from collections.abc import Mapping
 from urllib.parse import urlencode
 
 from sync_pipelines.covering import syncs_covering
-from sync_pipelines.engine.connecting import revoked, tokens_by_code
+from sync_pipelines.engine.connecting import tokens_by_code
 from sync_pipelines.erasing import nobody_works, rows_of_customer
 from sync_pipelines.http_client.client import VendorSession
-from sync_pipelines.model.connection import Connection, Credentials
-from sync_pipelines.model.errors import ConfigurationError, Reauthorize, SyncError
+from sync_pipelines.model.connection import Connection
+from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.flow import Flow
 from sync_pipelines.model.provider import Account, CodeGrant, Tokens
 from sync_pipelines.model.secret import Secret
 from sync_pipelines.project import Project
 from sync_pipelines.store.connect_sessions import ConnectSession
-
-log = logging.getLogger(__name__)
-
-ATTEMPTS: Final = 2
-SECONDS: Final = 20.0
-"""Somebody waits in front of a page."""
-
-
-class FreshTokens:
-    """Tokens that are stored nowhere yet (`model.connection.Credentials`)."""
-
-    def __init__(self, tokens: Tokens | None = None) -> None:
-        self.tokens = tokens
-
-    def read(self) -> Tokens:
-        if self.tokens is None:
-            raise Reauthorize("There are no tokens yet.")
-        return self.tokens
-
-    def refresh(self, stale: Secret, fetch: Callable[[Tokens], Tokens]) -> Tokens:
-        self.tokens = fetch(self.read())
-        return self.tokens
-
-    def expire(self, reason: str) -> None:
-        """There is no connection yet that could expire."""
+from sync_pipelines.vendor_access import FreshTokens, attempt_of, end_access, short_session
 
 
 def authorize_url(
@@ -75,7 +49,7 @@ def connect_by_code(
     grant = CodeGrant(code=code, redirect_uri=redirect_uri, verifier=verifier if provider.auth.pkce else None)
     client = project.configuration.providers[session.provider].client
     fresh = FreshTokens()
-    with _session(project, _attempt(session), fresh) as vendor:
+    with short_session(project, attempt_of(session), fresh) as vendor:
         fresh.tokens = vendor.ask(tokens_by_code(provider, client, grant))
         return _known(vendor, fresh, provider.identify())
 
@@ -90,37 +64,13 @@ def connect_by_key(project: Project, session: ConnectSession, typed: Mapping[str
     if missing := [field.label for field in form.fields if not values[field.name]]:
         raise ConfigurationError(f"{', '.join(missing)} is missing.")
     fresh = FreshTokens(form.tokens(values))
-    with _session(project, _attempt(session), fresh) as vendor:
+    with short_session(project, attempt_of(session), fresh) as vendor:
         return _known(vendor, fresh, provider.identify())
 
 
 def _known(vendor: VendorSession, fresh: FreshTokens, identify: Flow) -> tuple[Tokens, Account]:
     account: Account = vendor.ask(identify)
     return fresh.read(), account
-
-
-def _attempt(session: ConnectSession) -> Connection:
-    # Negative ids are those of attempts: what the vendor says of their accounts is not mixed up with connections.
-    return Connection(
-        id=-session.id,
-        customer_id=session.customer_id,
-        provider=session.provider,
-        environment=session.environment,
-        login_url=session.login_url,
-    )
-
-
-def _session(project: Project, connection: Connection, credentials: Credentials) -> VendorSession:
-    config = project.configuration.providers[connection.provider]
-    return VendorSession(
-        project.providers[connection.provider],
-        config.placed(connection),
-        credentials,
-        config.client,
-        timeout=min(SECONDS, project.settings.request_timeout_seconds),
-        attempts=ATTEMPTS,
-        reserve=config.reserve,
-    )
 
 
 def store_connection(
@@ -149,13 +99,13 @@ def account_replaced(project: Project, session: ConnectSession, tokens: Tokens, 
             pass
         former = project.store.connections.find(session.customer_id, session.provider)
         if former is not None:
-            project.store.connections.disconnect(former, actor=session.by)
+            disconnect(project, former, actor=session.by)
     return store_connection(project, session, tokens, account, replaces=True)
 
 
 def account_of(project: Project, connection: Connection) -> Account:
     """Who the vendor says we are connected to: one call, with the stored credentials."""
-    with _session(project, connection, project.store.credentials(connection)) as vendor:
+    with short_session(project, connection, project.store.credentials(connection)) as vendor:
         account: Account = vendor.ask(project.providers[connection.provider].identify())
         return account
 
@@ -165,26 +115,9 @@ def disconnect(project: Project, connection: Connection, *, actor: str) -> str:
 
     Answers with what became of the tokens at the vendor, for a person.
     """
-    provider = project.providers[connection.provider]
-    told = _ended_at_vendor(project, connection)
+    outcome = end_access(project, connection, project.store.credentials(connection))
     project.store.connections.disconnect(connection, actor=actor)
-    return told or f"{provider.title} has ended the access."
-
-
-def _ended_at_vendor(project: Project, connection: Connection) -> str:
-    """Why the tokens may still work there; empty where they do not."""
-    provider, config = project.providers[connection.provider], project.configuration.providers[connection.provider]
-    own_page = f"take the app away in {provider.title}'s own settings, if you want to be sure"
-    if config.auth_type == "api_key":
-        return f"{provider.title} still knows the key: delete it there, if nobody else uses it."
-    try:
-        credentials = project.store.credentials(connection)
-        with _session(project, connection, credentials) as vendor:
-            done = vendor.ask(revoked(provider, config.client, credentials.read()))
-    except SyncError as problem:
-        log.warning("%s did not end the access of a disconnected account: %s", provider.title, problem)
-        return f"{provider.title} could not be told that the access ends: {own_page}."
-    return "" if done else f"{provider.title} has no way for an app to end its access: {own_page}."
+    return outcome.message
 
 
 def refuse_login_url(project: Project, provider: str, login_url: str) -> None:

@@ -10,8 +10,11 @@ from sync_pipelines.destinations import open_destination
 from sync_pipelines.live.applying import APPLYING
 from sync_pipelines.model.errors import ConfigurationError, Retry
 from sync_pipelines.model.naming import refusal_of_customer_id
+from sync_pipelines.model.provider import Tokens
 from sync_pipelines.project import Project
+from sync_pipelines.store.connect_sessions import ConnectSession, ConnectSessions
 from sync_pipelines.store.erasing import Erasure
+from sync_pipelines.vendor_access import FreshTokens, attempt_of, end_access
 
 PATIENCE: Final = 60.0
 """Seconds. A run looks every few seconds whether it is to stop, and stops at its next checkpoint."""
@@ -116,12 +119,39 @@ def erase(project: Project, customer_id: str, *, actor: str, patience: float = P
         raise ConfigurationError(f"This cannot be a customer's id: {reason}.")
     begun = project.store.erasing.begin(customer_id, actor=actor)
     with nobody_works(project, customer_id, patience=patience):
+        _end_access(project, customer_id, begun.id)
         for place, counts in rows_of_customer(project, customer_id, remove=True):
             project.store.erasing.add(begun.id, place, counts)
-        project.store.erasing.remove(begun.id, customer_id)
+        project.store.erasing.remove(begun.id, customer_id, declared=project.in_files.syncs.keys(), actor=actor)
+    project.together.refresh()
     if left := remains(project, customer_id):
         raise NotErased(f"Something of {customer_id} came anew meanwhile ({', '.join(sorted(left))}): repeat it.")
     return project.store.erasing.finish(begun.id, dagster=None)
+
+
+class _Unconfirmed(FreshTokens):
+    """Tokens of an account that somebody logged in with and has not confirmed yet; opened when they are wanted."""
+
+    def __init__(self, sessions: ConnectSessions, session: ConnectSession) -> None:
+        super().__init__()
+        self._sessions = sessions
+        self._session = session
+
+    def read(self) -> Tokens:
+        if self.tokens is None:
+            self.tokens = self._sessions.pending_tokens(self._session)
+        return super().read()
+
+
+def _end_access(project: Project, customer_id: str, receipt: int) -> None:
+    """At the vendors, before anything is gone; those that ended it are not asked again."""
+    store, ended = project.store, project.store.erasing.access_ended
+    for session in store.connect_sessions.pending_of(customer_id):
+        outcome = end_access(project, attempt_of(session), _Unconfirmed(store.connect_sessions, session))
+        ended(receipt, session.provider, outcome.message, ended=outcome.ended, session_id=session.id)
+    for connection in store.erasing.with_credentials(customer_id):
+        outcome = end_access(project, connection, store.credentials(connection))
+        ended(receipt, connection.provider, outcome.message, ended=outcome.ended, connection_id=connection.id)
 
 
 def remains(project: Project, customer_id: str) -> Mapping[str, Mapping[str, int]]:
@@ -141,5 +171,6 @@ def left_over(receipt: Erasure) -> list[str]:
     return [
         dagster,
         "The customer's id where the data team wrote it in the configuration, and in versions of it that were applied.",
+        "The customer's id where somebody made it a part of a name: of a sync, a token, an idempotency key.",
         "Log files of the processes, backups, and copies that others made of the destination.",
     ]

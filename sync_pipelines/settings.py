@@ -17,6 +17,8 @@ from sync_pipelines.model.retention import Keep
 from sync_pipelines.model.secret import Secret
 
 Kind = TypeVar("Kind", bound=BaseSettings)
+_MADE_KEY = re.compile(r"[A-Za-z0-9_-]{43}=")
+"""32 random bytes; what people think of is guessed."""
 DEVELOPMENT_KEY = "insecure-development-key-do-not-use-outside-development"
 
 
@@ -43,7 +45,9 @@ class Settings(LogSettings):
     syncs_dir: Path = Field(Path("syncs"), description="Folder with providers/, destinations/ and syncs/ as YAML")
     application_id: str = Field("default", description="Written beside every row; tells several products apart")
     encryption_keys: SecretStr = Field(
-        SecretStr(""), description="Key ring, comma-separated, newest first: the first seals, all of them open"
+        SecretStr(""),
+        description="Key ring, comma-separated, newest first: the first seals (`sync-pipelines key new` makes it), all "
+        "of them open",
     )
     hash_key: SecretStr = Field(
         SecretStr(""),
@@ -150,6 +154,12 @@ class Settings(LogSettings):
             raise ValueError(
                 "SYNC_PIPELINES_ENCRYPTION_KEYS holds the development key outside development: "
                 "make one with `sync-pipelines key new` and put it first"
+            )
+        first = self.encryption_keys.get_secret_value().split(",")[0].strip()
+        if self.environment != "development" and first and not _MADE_KEY.fullmatch(first):
+            raise ValueError(
+                "the first key of SYNC_PIPELINES_ENCRYPTION_KEYS is none that `sync-pipelines key new` made: make one "
+                "and put it first; keys that sealed something stay behind it, comma between, and only open"
             )
         return self
 

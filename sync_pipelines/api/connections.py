@@ -36,6 +36,14 @@ class Disconnected(BaseModel):
     message: str = Field(examples=["Salesforce has ended the access."])
 
 
+class AccessShape(BaseModel):
+    """What became of our access to an account: `ended` where the vendor takes our tokens no more."""
+
+    provider: str
+    ended: bool
+    message: str = Field(examples=["Salesforce has ended the access."])
+
+
 class ReceiptShape(Shape):
     """What was erased: how many rows, by where they were. `dagster` is missing there while Dagster has not done its
     part yet. `customer_hash` is the SHA-256 of `salt` and the customer's id; the receipt does not tell who it was."""
@@ -49,13 +57,17 @@ class ReceiptShape(Shape):
     removed: dict[str, dict[str, int]] = Field(
         examples=[{"warehouse/crm": {"crm_contact": 2600}, "store": {"connections": 1, "runs": 40}}]
     )
+    access: list[AccessShape] = Field(description="At the vendors; empty where there was none")
+    troubles: list[str] = Field(description="What a person has to look at: something may be elsewhere")
     left: list[str] = Field(description="What is not removed by this, for a person")
-    digest: str | None = Field(description="SHA-256 of what the receipt says")
+    digest: str | None = Field(description="SHA-256 of the receipt as it was at `finished_at`; it never changes")
+    final_digest: str | None = Field(description="SHA-256 of the receipt with Dagster's part, once that is done")
 
     @classmethod
     def of(cls, found: Erasure) -> "ReceiptShape":
-        names = ("customer_hash", "salt", "actor", "begun_at", "finished_at", "removed", "digest")
-        return cls(id=str(found.id), left=left_over(found), **{name: getattr(found, name) for name in names})
+        names = ("customer_hash", "salt", "actor", "begun_at", "finished_at", "removed", "troubles")
+        told = {name: getattr(found, name) for name in (*names, "digest", "final_digest")}
+        return cls(id=str(found.id), left=left_over(found), access=list(found.access.values()), **told)
 
 
 @router.get("/customers", responses=answers())

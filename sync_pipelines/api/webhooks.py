@@ -87,7 +87,7 @@ class MadeEndpoint(EndpointShape):
 class Rotation(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    overlap_hours: int = Field(24, ge=0, le=168, description="How long the secret before signs as well")
+    overlap_hours: int = Field(24, ge=0, le=168, description="How long the secrets before sign as well, at most")
 
 
 class NewSecret(BaseModel):
@@ -220,7 +220,7 @@ def delete_webhook(id: EndpointId, project: TheProject, caller: WebhooksWriter) 
 def rotate_webhook(
     id: EndpointId, project: TheProject, caller: WebhooksWriter, wanted: Rotation | None = None
 ) -> NewSecret:
-    """A new secret, told this once. For some hours the one before signs as well, so that nothing fails meanwhile."""
+    """A new secret, told this once. For some hours those before sign as well, so that nothing fails meanwhile."""
     found_endpoint(project, id, caller)
     overlap = timedelta(hours=(wanted or Rotation()).overlap_hours)
     secret = project.store.endpoints.rotate(id, overlap, actor=caller.actor)

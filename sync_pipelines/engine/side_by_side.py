@@ -143,8 +143,10 @@ def _next_few(ended: _Ended, most: int) -> Iterator[tuple[int, SyncRun]]:
 
 
 def _record(runs: Sequence[SyncRun], around: Surroundings) -> None:
-    if runs and around.record is not None:
-        around.record(runs)
+    """Of what made room before its turn there is nothing to tell."""
+    told = [run for run in runs if not (run.gave_way and run.status == "skipped")]
+    if told and around.record is not None:
+        around.record(told)
 
 
 def _rescue(runs: Sequence[SyncRun], around: Surroundings) -> None:
@@ -214,16 +216,8 @@ def sync_one(work: Work, around: Surroundings) -> SyncRun:
             describe = around.describe(work, session)
             destination = around.destination(work)
             memory = around.memory(work)
-            sync_object(
-                work,
-                session,
-                destination,
-                tally,
-                observe=around.observe,
-                describe=describe,
-                memory=memory,
-                at_checkpoint=lambda: _give_way(work, around.stops),
-            )
+            room = replace(work, at_checkpoint=lambda: _give_way(work, around.stops))
+            sync_object(room, session, destination, tally, observe=around.observe, describe=describe, memory=memory)
         return _outcome(work, started, tally, "success", session=session)
     except SkipObject as problem:
         return _outcome(work, started, tally, "skipped", session=session, error=problem)

@@ -5,6 +5,7 @@ that was looked at, so that a name which resolves to another one a moment later 
 """
 
 import ipaddress
+import re
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +19,9 @@ from sync_pipelines.settings import Settings
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 LONGEST_URL: Final = 2_000
+_LONGEST_HOST: Final = 253
+_HOST: Final = re.compile(r"[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?")
+"""Names as they are looked up, and IPv4 addresses; httpx has looked at IPv6 addresses."""
 
 _NOT_PUBLIC: Final = tuple(
     ipaddress.ip_network(network)
@@ -78,6 +82,11 @@ def parsed(written: str, terms: Terms) -> httpx.URL:
         raise RefusedAddress("The URL must begin with https://.")
     if url.userinfo or url.fragment:
         raise RefusedAddress("The URL must hold neither a user nor a fragment (#).")
+    if url.port is not None and not 0 < url.port < 65_536:
+        raise RefusedAddress(f"There is no port {url.port}: leave it out, or write one from 1 to 65535.")
+    host = url.raw_host.decode("ascii")
+    if len(host) > _LONGEST_HOST or not ((":" in host and "%" not in host) or _HOST.fullmatch(host)):
+        raise RefusedAddress("The host of the URL can be no name and no address of the internet.")
     return url
 
 

@@ -78,7 +78,7 @@ class ApiSyncs:
     def changing(self) -> Iterator["Changing"]:
         """Waits until nobody else changes any; all that is done in the block is done together, or not at all."""
         with self._engine.begin() as database:
-            database.execute(_LOCK)
+            lock_api_syncs(database)
             yield Changing(database)
 
 
@@ -153,6 +153,11 @@ class Changing:
             )
         for table in (planned, sync_states, progress, completeness, schemas):
             self._database.execute(delete(table).where(table.c.sync == sync))
+
+
+def lock_api_syncs(database: Database) -> None:
+    """Wait until nobody else changes any; nobody does until the transaction ends."""
+    database.execute(_LOCK)
 
 
 def _oldest_first(direction: str | None = None) -> Select[Any]:

@@ -212,6 +212,19 @@ class ConnectSessions:
             return None
         return self._safe.opened(_about(session.id), sealed, key_id), Account(**account)
 
+    def pending_of(self, customer_id: str) -> list[ConnectSession]:
+        """A customer's sessions that keep tokens which nobody has confirmed."""
+        own = (connect_sessions.c.customer_id == customer_id, connect_sessions.c.pending.is_not(None))
+        with self._engine.connect() as database:
+            return [_session(row) for row in database.execute(select(*_COLUMNS).where(*own)).mappings()]
+
+    def pending_tokens(self, session: ConnectSession) -> Tokens | None:
+        """What a session keeps, which it goes on to keep. ConfigurationError where no key of the ring opens it."""
+        columns = [connect_sessions.c[name] for name in ("pending", "pending_key_id")]
+        with self._engine.connect() as database:
+            sealed, key_id = database.execute(select(*columns).where(connect_sessions.c.id == session.id)).one()
+        return None if sealed is None else self._safe.opened(_about(session.id), sealed, key_id)
+
     def _found(self, own: Any, ends_at: Any) -> ConnectSession:
         with self._engine.connect() as database:
             row = database.execute(select(*_COLUMNS, ends_at.label("until")).where(own)).mappings().one_or_none()

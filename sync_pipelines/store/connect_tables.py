@@ -45,8 +45,11 @@ erasures = Table(
     Column("actor", Text, nullable=False),
     Column("begun_at", Moment, nullable=False, server_default=func.now()),
     Column("removed", JSONB, nullable=False, server_default="{}", comment="How many rows, by where they were"),
+    Column("access", JSONB, nullable=False, server_default="{}", comment="What became of our access at the vendors"),
+    Column("troubles", JSONB, nullable=False, server_default="[]", comment="What a person has to look at"),
     Column("finished_at", Moment, comment="When nothing was left in destinations and store"),
-    Column("digest", Text, comment="SHA-256 of the receipt"),
+    Column("digest", Text, comment="SHA-256 of the receipt as it was then"),
+    Column("final_digest", Text, comment="SHA-256 of the receipt with Dagster's part"),
     Index("ix_erasures_customer_id", "customer_id"),
     comment="Receipts of erased customers, without what tells who they were",
 )

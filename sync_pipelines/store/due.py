@@ -45,7 +45,7 @@ _RESCHEDULE = text(
         error_type = new.error_type, error_message = new.error_message,
         retry_at = new.retry_at, retry_objects = new.retry_objects, retry_full = new.retry_full,
         claim_id = NULL, claimed_at = NULL, heartbeat_at = NULL, worked_at = NULL, claimed_objects = NULL,
-        claimed_full = false
+        claimed_full = false, mended_at = NULL
     FROM jsonb_to_recordset(:rows) AS new
         (sync text, connection_id bigint, regular_at timestamptz, scheduled_at timestamptz, attempts integer,
          failing_since timestamptz, nothing_since timestamptz, error_since timestamptz, error_type text,
@@ -322,6 +322,7 @@ def _claim(database: Database, ids: Sequence[int], now: datetime, work: DueKind)
         "heartbeat_at": now,
         "claimed_objects": list(work.objects) or null(),
         "claimed_full": work.full,
+        "mended_at": None,
     }
     if work.is_ordinary_retry:
         values["claimed_objects"] = due.c.retry_objects

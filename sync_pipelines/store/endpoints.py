@@ -5,7 +5,7 @@ import json
 import logging
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -36,6 +36,8 @@ _BY_KEY: Final = UUID("0b8f2f4e-6f0c-4f0e-9a55-9d2f7a1c4e63")
 """Where the id of an endpoint comes from that a key stands for."""
 
 LONGEST_OVERLAP: Final = timedelta(days=7)
+MOST_SECRETS: Final = 10
+"""That sign at once: each is a part of a header."""
 MOST: Final = 200
 """Endpoints of one customer, and those for all customers: every event is written down for each that wants it."""
 
@@ -70,10 +72,12 @@ class Endpoint:
 
 @dataclass(frozen=True, kw_only=True)
 class Address:
-    """What is sealed of an endpoint: where it is, and with what it is signed, newest first (webhooks alone)."""
+    """What is sealed of an endpoint: where it is, and with what it is signed, newest first (webhooks alone). `until`:
+    when each of them ends but the first, which does not."""
 
     url: Secret
     signing: tuple[Secret, ...] = ()
+    until: tuple[datetime, ...] = ()
 
 
 _COLUMNS = [endpoints.c[field.name] for field in fields(Endpoint)]
@@ -222,13 +226,14 @@ class Endpoints:
             if url is not None:
                 opened = self._locked_address(database, id)
                 values["shown_url"] = _shown(url, old.kind)
-                values |= self._sealed(id, Address(url=Secret(url), signing=opened.signing))
+                values |= self._sealed(id, replace(opened, url=Secret(url)))
             return _changed(database, old, values, actor, "update") if values else old
 
     def rotate(self, id: UUID, overlap: timedelta, *, actor: str = "system") -> Secret:
-        """A new signing secret, which is told this once. The one before it signs as well, until the overlap is over.
+        """A new signing secret, which is told this once. Those before it sign as well, until the overlap is over, or
+        until they end by an earlier one.
 
-        ConfigurationError for an endpoint that is not signed.
+        ConfigurationError for an endpoint that is not signed, or has got MOST_SECRETS within their overlaps.
         """
         if not timedelta() <= overlap <= LONGEST_OVERLAP:
             raise ConfigurationError(f"Two secrets can hold for at most {LONGEST_OVERLAP.days} days.")
@@ -238,8 +243,15 @@ class Endpoints:
             if old.kind != WEBHOOK:
                 raise ConfigurationError(f"What is sent to an endpoint of kind {old.kind} is not signed.")
             known = self._locked_address(database, id)
-            address = Address(url=known.url, signing=(secret, *known.signing[:1]))
-            values = {**self._sealed(id, address), "former_until": datetime.now(UTC) + overlap}
+            end = datetime.now(UTC) + overlap
+            until = (end, *(min(end, each) for each in known.until)) if overlap else ()
+            address = Address(url=known.url, signing=(secret, *known.signing)[: 1 + len(until)], until=until)
+            if len(address.signing) > MOST_SECRETS:
+                raise ConfigurationError(
+                    f"{MOST_SECRETS} secrets of this endpoint hold already, until {known.until[0]:%F %T}Z at the "
+                    "latest: use the newest one, or rotate without an overlap, which ends all others."
+                )
+            values = {**self._sealed(id, address), "former_until": end}
             _changed(database, old, values, actor, "rotate")
         return secret
 
@@ -256,14 +268,24 @@ class Endpoints:
         return self._address(database.execute(query).mappings().one())
 
     def _address(self, row: RowMapping) -> Address:
+        """With the secrets that hold now."""
         opened = json.loads(self._ring.open(row["sealed"], key_id=row["key_id"], about=_about(row["id"])))
-        signing = tuple(Secret(each) for each in opened["signing"])
-        overlaps = row["former_until"] is not None and row["former_until"] > datetime.now(UTC)
-        return Address(url=Secret(opened["url"]), signing=signing if overlaps else signing[:1])
+        newest, *former = (Secret(each) for each in opened["signing"]) if opened["signing"] else (None,)
+        ends = [datetime.fromisoformat(each) for each in opened.get("until", ())]
+        # Sealed by an earlier version, which kept one former secret.
+        ends = ends or [row["former_until"]] * len(former)
+        now = datetime.now(UTC)
+        held = [(each, end) for each, end in zip(former, ends, strict=True) if end is not None and end > now]
+        signing = () if newest is None else (newest, *(each for each, _ in held))
+        return Address(url=Secret(opened["url"]), signing=signing, until=tuple(end for _, end in held))
 
     def _sealed(self, id: UUID, address: Address) -> dict[str, str]:
-        written = json.dumps({"url": address.url.reveal(), "signing": [each.reveal() for each in address.signing]})
-        return {"sealed": self._ring.seal(written, about=_about(id)), "key_id": self._ring.sealing_key}
+        written = {
+            "url": address.url.reveal(),
+            "signing": [each.reveal() for each in address.signing],
+            "until": [each.isoformat() for each in address.until],
+        }
+        return {"sealed": self._ring.seal(json.dumps(written), about=_about(id)), "key_id": self._ring.sealing_key}
 
 
 def new_secret() -> Secret:

@@ -6,7 +6,7 @@ A table is the customer's by its column customer_id, by a reference to such a ta
 import hashlib
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -17,22 +17,25 @@ from sqlalchemy import (
     RowMapping,
     Table,
     and_,
+    cast,
     delete,
     func,
     insert,
     or_,
     select,
-    text,
     update,
 )
 from sqlalchemy import Connection as Database
+from sqlalchemy.dialects.postgresql import JSONB
 
-from sync_pipelines.store.connect_tables import erasures
-from sync_pipelines.store.tables import audit, due, metadata, requests
+from sync_pipelines.model.connection import Connection
+from sync_pipelines.store.connect_tables import connect_sessions, erasures
+from sync_pipelines.store.tables import api_syncs, audit, connections, credentials, due, metadata, requests
+from sync_pipelines.store.unnaming import lock_syncs, take_out
 
 HOLDS_NOTHING: Final[Mapping[str, str]] = {
     "planned": "syncs as the data team configured them: take the customer out of the configuration",
-    "api_syncs": "syncs as they were made by API, with the ids of customers named there",
+    "api_syncs": "syncs as they were made by API; the customer is taken out of their documents",
     "configuration_versions": "configurations as the data team applied them, with the ids of customers named there",
     "sync_states": "what people decided about syncs",
     "vendor_event_days": "counts of what vendors sent for accounts that nobody has connected",
@@ -40,23 +43,13 @@ HOLDS_NOTHING: Final[Mapping[str, str]] = {
 }
 """Tables in which nothing is looked for, and why."""
 
-_NAMED: Final = text(
-    """
-    UPDATE audit SET
-        old = CASE WHEN jsonb_exists(old -> 'customers', :customer)
-            THEN jsonb_set(old, '{customers}', (old -> 'customers') - :customer) ELSE old END,
-        new = CASE WHEN jsonb_exists(new -> 'customers', :customer)
-            THEN jsonb_set(new, '{customers}', (new -> 'customers') - :customer) ELSE new END
-    WHERE jsonb_exists(old -> 'customers', :customer) OR jsonb_exists(new -> 'customers', :customer)
-    """
-)
-"""Entries about several customers stay, without this one."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Erasure:
-    """A receipt. `removed`: rows by where they were. `customer_id`: while something may be left. `finished_at` None: it
-    was begun and has not come to its end."""
+    """A receipt. `removed`: rows by where they were. `access`: by connection, what became of our access at the vendor
+    (`provider`, `ended`, `message`). `troubles`: what a person has to look at, in sentences. `customer_id`: while
+    something may be left. `finished_at` None: it was begun and has not come to its end. `digest`: of what the receipt
+    said at its end; `final_digest`: with Dagster's part, once that is done."""
 
     id: int
     customer_id: str | None
@@ -65,8 +58,11 @@ class Erasure:
     actor: str
     begun_at: datetime
     removed: Mapping[str, Any]
+    access: Mapping[str, Mapping[str, Any]]
+    troubles: Sequence[str]
     finished_at: datetime | None
     digest: str | None
+    final_digest: str | None
 
     def of(self, customer_id: str) -> bool:
         """Whether it is the receipt of this customer."""
@@ -115,22 +111,64 @@ class Erasing:
                 found = database.execute(made.returning(*_COLUMNS)).mappings().one()
         return _erasure(found)
 
+    def with_credentials(self, customer_id: str) -> "Sequence[Connection]":
+        """The customer's connections that have tokens."""
+        names = Connection.__dataclass_fields__
+        query = select(*(connections.c[name] for name in names)).join(credentials)
+        with self._engine.connect() as database:
+            rows = database.execute(query.where(connections.c.customer_id == customer_id)).mappings()
+            return [Connection(**row) for row in rows]
+
+    def access_ended(
+        self,
+        id: int,
+        provider: str,
+        message: str,
+        *,
+        ended: bool,
+        connection_id: int | None = None,
+        session_id: int | None = None,
+    ) -> None:
+        """Write down what became of the tokens of a connection, or of a session; with `ended` they are forgotten."""
+        about = f"connection {connection_id}" if session_id is None else f"connect session {session_id}"
+        told = {about: {"provider": provider, "ended": ended, "message": message}}
+        own = update(erasures).where(erasures.c.id == id)
+        with self._engine.begin() as database:
+            database.execute(own.values(access=erasures.c.access.concat(cast(told, JSONB))))
+            if ended and session_id is not None:
+                session = update(connect_sessions).where(connect_sessions.c.id == session_id)
+                database.execute(session.values(pending=None, pending_key_id=None, pending_account=None))
+            elif ended:
+                gone = delete(credentials).where(credentials.c.connection_id == connection_id)
+                _add(database, id, "store", {"credentials": database.execute(gone).rowcount})
+
+    def trouble(self, id: int, message: str) -> None:
+        """Have the receipt tell it; once."""
+        own = update(erasures).where(erasures.c.id == id, ~erasures.c.troubles.contains(cast([message], JSONB)))
+        with self._engine.begin() as database:
+            database.execute(own.values(troubles=erasures.c.troubles.concat(cast([message], JSONB))))
+
     def add(self, id: int, part: str, counts: Mapping[str, int]) -> None:
         """Count what was removed of a part, besides what was removed of it before."""
         with self._engine.begin() as database:
             _add(database, id, part, counts)
 
-    def remove(self, id: int, customer_id: str) -> Mapping[str, int]:
-        """Delete everything of the customer in one transaction, counted in the receipt; rows by table."""
+    def remove(
+        self, id: int, customer_id: str, *, declared: Collection[str] = (), actor: str = "system"
+    ) -> Mapping[str, int]:
+        """Delete everything of the customer in one transaction, counted in the receipt; rows by table.
+
+        What is about several customers stays, without this one. `declared`: the names of the syncs of files.
+        """
         with self._engine.begin() as database:
             counts: dict[str, int] = {}
+            lock_syncs(database)
             for table in reversed(metadata.sorted_tables):
                 condition = whose(table, customer_id)
                 if condition is not None and (count := database.execute(delete(table).where(condition)).rowcount):
                     counts[table.name] = count
-            shared = update(requests).where(requests.c.customers.contains([customer_id]))
-            database.execute(shared.values(customers=func.array_remove(requests.c.customers, customer_id)))
-            database.execute(_NAMED, {"customer": customer_id})
+            if alone := take_out(database, customer_id, declared=declared, actor=actor):
+                counts[api_syncs.name] = alone
             _add(database, id, "store", counts)
         return counts
 
@@ -147,15 +185,16 @@ class Erasing:
     def finish(self, id: int, *, dagster: Mapping[str, int] | None) -> Erasure:
         """Nothing is left in destinations and store. `dagster`: what went there; None: it is left to the sensor."""
         with self._engine.begin() as database:
+            own = erasures.c.id == id
             if dagster is not None:
                 _add(database, id, "dagster", dagster)
-            finished: dict[str, Any] = {"finished_at": func.coalesce(erasures.c.finished_at, func.now())}
-            if dagster is not None:
-                finished["customer_id"] = None
-            change = update(erasures).where(erasures.c.id == id).values(**finished).returning(*_COLUMNS)
+            end = {"finished_at": func.coalesce(erasures.c.finished_at, func.now())}
+            change = update(erasures).where(own).values(**end).returning(*_COLUMNS)
             found = _erasure(database.execute(change).mappings().one())
-            digest = _digest(found)
-            change = update(erasures).where(erasures.c.id == id).values(digest=digest).returning(*_COLUMNS)
+            values: dict[str, Any] = {"digest": func.coalesce(erasures.c.digest, digest_of(found))}
+            if dagster is not None:
+                values |= {"customer_id": None, "digest": erasures.c.digest, "final_digest": digest_of(found)}
+            change = update(erasures).where(own).values(**values).returning(*_COLUMNS)
             return _erasure(database.execute(change).mappings().one())
 
     def waiting(self) -> list[Erasure]:
@@ -195,11 +234,12 @@ def _by_reference(table: Table, customer_id: str) -> ColumnElement[bool] | None:
 
 
 def _audited(customer_id: str) -> ColumnElement[bool]:
-    """Subjects are such as `connection acme/salesforce`; a token's entry names its customer."""
+    """Subjects are such as `connection acme/salesforce`; entries of tokens and endpoints name their customer."""
+    kind = func.split_part(audit.c.subject, " ", 1)
     about = func.substr(audit.c.subject, func.strpos(audit.c.subject, " ") + 1)
+    own = or_(about == customer_id, func.starts_with(about, f"{customer_id}/"))
     return or_(
-        about == customer_id,
-        func.starts_with(about, f"{customer_id}/"),
+        and_(kind.in_(("connection", "mapping", "schema", "customer")), own),
         audit.c.new["customer_id"].astext == customer_id,
         audit.c.old["customer_id"].astext == customer_id,
     )
@@ -217,9 +257,14 @@ def _hash(salt: str, customer_id: str) -> str:
     return hashlib.sha256(f"{salt}{customer_id}".encode()).hexdigest()
 
 
-def _digest(found: Erasure) -> str:
-    """Of what the receipt says, however it is written down."""
-    said = [found.id, found.customer_hash, found.actor, found.begun_at.isoformat(), found.removed]
+def digest_of(found: Erasure) -> str:
+    """SHA-256 of what the receipt says, as JSON with sorted keys and without spaces."""
+    said = {
+        "receipt": str(found.id),
+        **{name: getattr(found, name) for name in ("customer_hash", "salt", "actor", "removed", "troubles")},
+        "begun_at": found.begun_at.astimezone(UTC).isoformat(),
+        "access": list(found.access.values()),
+    }
     return hashlib.sha256(json.dumps(said, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 

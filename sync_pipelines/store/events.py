@@ -3,9 +3,12 @@
 So no event is ever lost, none tells of what did not happen, and where nobody listens nothing grows.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from datetime import datetime
+from types import MappingProxyType
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import Connection as Database
 from sqlalchemy import bindparam, text
@@ -19,19 +22,22 @@ _ADD = text(
     """
     WITH told AS (
         SELECT * FROM jsonb_to_recordset(:events)
-            AS told (id uuid, type text, customer_id text, provider text, at timestamptz, subject jsonb)
+            AS told (id uuid, type text, customer_id text, provider text, at timestamptz, due_at timestamptz,
+                     subject jsonb)
     ),
     wanted AS (
-        SELECT told.id AS event_id, endpoints.id AS endpoint_id, told.customer_id, told.at
+        SELECT told.id AS event_id, endpoints.id AS endpoint_id, told.customer_id, told.due_at
         FROM told JOIN endpoints ON endpoints.enabled AND told.type = ANY(endpoints.events)
             AND (endpoints.customer_id IS NULL OR endpoints.customer_id = told.customer_id)
     ),
     kept AS (
         INSERT INTO events (id, type, customer_id, provider, at, subject)
         SELECT id, type, customer_id, provider, at, subject FROM told WHERE id IN (SELECT event_id FROM wanted)
+        ON CONFLICT (id) DO UPDATE SET at = EXCLUDED.at, subject = EXCLUDED.subject
     )
     INSERT INTO deliveries (event_id, endpoint_id, customer_id, due_at)
-    SELECT event_id, endpoint_id, customer_id, at FROM wanted
+    SELECT event_id, endpoint_id, customer_id, due_at FROM wanted
+    ON CONFLICT (event_id, endpoint_id) DO NOTHING
     """
 ).bindparams(bindparam("events", type_=JSONB))
 
@@ -70,13 +76,14 @@ _WORTH_TELLING = text(
 which a process died: it may have stored what it could not tell of any more."""
 
 
-def add(database: Database, *told: Event) -> None:
-    """Write events into the transaction that is under way: for every endpoint that wants one, a delivery that is due.
+def add(database: Database, *told: Event, due_at: Mapping[UUID, datetime] = MappingProxyType({})) -> None:
+    """Write events into the transaction that is under way: for every endpoint that wants one, a delivery.
 
-    Those that nobody wants are not kept.
+    Those that nobody wants are not kept. `due_at`: by event, when it is sent; it is due at once otherwise. An event
+    that is there already, and was not sent yet, tells from now on what this one tells.
     """
     if told:
-        database.execute(_ADD, {"events": [_row(event) for event in told]})
+        database.execute(_ADD, {"events": [_row(event, due_at.get(event.id, event.at)) for event in told]})
 
 
 def add_of_runs(database: Database, finished: Sequence[SyncRun]) -> None:
@@ -87,9 +94,9 @@ def add_of_runs(database: Database, finished: Sequence[SyncRun]) -> None:
     listening = database.execute(_LISTENING, {"completed": SYNC_COMPLETED, "error": SYNC_ERROR}).one()
     if listening.completed:
         done = _worth_telling(database, [run for run in ended if run.status == "success"])
-        add(database, *(_of_run(SYNC_COMPLETED, run) for run in done))
+        add(database, *(of_run(SYNC_COMPLETED, run) for run in done))
     if listening.error:
-        add(database, *(_of_run(SYNC_ERROR, run) for run in ended if run.status == "error"))
+        add(database, *(of_run(SYNC_ERROR, run) for run in ended if run.status == "error"))
 
 
 def _worth_telling(database: Database, done: Sequence[SyncRun]) -> list[SyncRun]:
@@ -110,11 +117,17 @@ def _worth_telling(database: Database, done: Sequence[SyncRun]) -> list[SyncRun]
 
 
 def _tells_of_itself(run: SyncRun) -> bool:
-    """It changed something or met what it could not write, or nobody had planned it."""
-    return bool(run.counts.changed or run.counts.rejected or run.counts.invalid) or run.due_at is None
+    """Nobody had planned it, or it changed something."""
+    return changed_something(run) or run.due_at is None
 
 
-def _of_run(type: str, run: SyncRun) -> Event:
+def changed_something(run: SyncRun) -> bool:
+    """It created, updated or deleted something, or could not write it."""
+    return bool(run.counts.changed or run.counts.rejected or run.counts.invalid)
+
+
+def of_run(type: str, run: SyncRun) -> Event:
+    """What is told of a run that succeeded or failed."""
     subject: dict[str, Any] = {
         "sync": run.sync,
         "object": run.object,
@@ -135,12 +148,13 @@ def _of_run(type: str, run: SyncRun) -> Event:
     return Event(type=type, customer_id=run.customer_id, provider=run.provider, subject=subject, at=run.finished_at)
 
 
-def _row(event: Event) -> dict[str, Any]:
+def _row(event: Event, due_at: datetime) -> dict[str, Any]:
     return {
         "id": str(event.id),
         "type": event.type,
         "customer_id": event.customer_id,
         "provider": event.provider,
         "at": event.at.isoformat(),
+        "due_at": due_at.isoformat(),
         "subject": storable_json(dict(event.subject)),
     }

@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, text
 from sqlalchemy.dialects.postgresql import JSONB
 
 from sync_pipelines.model.run import Counts, SyncRun
-from sync_pipelines.store import logs
+from sync_pipelines.store import live_events, logs
 from sync_pipelines.store.runs import row_of
 from sync_pipelines.store.tables import runs as runs_table
 
@@ -74,6 +74,7 @@ def add(database: Database, runs: Sequence[SyncRun]) -> None:
         return
     database.execute(_FOLD, {"rows": [row_of(run) for run in runs]})
     logs.add_changes(database, runs)
+    live_events.add(database, runs)
     database.execute(_PROGRESS, {"rows": [_moved(run) for run in runs]})
 
 

@@ -83,7 +83,7 @@ def plan(
     marks: Mapping[str, str],
 ) -> None:
     """See `Due.plan`. Runs in the caller's transaction; two planners take turns."""
-    database.execute(_LOCK)
+    lock_plan(database)
     names = [sync.name for sync in syncs]
     before = {row["sync"]: dict(row) for row in database.execute(select(planned)).mappings()}
     if whole:
@@ -103,6 +103,11 @@ def plan(
         mend_syncs(database, mended, now)
     database.execute(_CREATED, {"syncs": names, "now": now})
     database.execute(_NEW, {**scope, "now": now})
+
+
+def lock_plan(database: Database) -> None:
+    """Wait until nobody else plans; nobody does until the transaction ends."""
+    database.execute(_LOCK)
 
 
 def _row(sync: Sync, mark: str) -> dict[str, Any]:

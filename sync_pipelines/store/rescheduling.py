@@ -1,5 +1,6 @@
 """When claimed work is next, by what became of it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,6 +14,7 @@ from sync_pipelines.store.treatment import Treatment, treatment_of
 LONGEST_MESSAGE = 1_000
 
 _STANDING = ("attempts", "failing_since", "nothing_since", "error_since", "error_type", "error_message")
+_NO_FAILURE: Mapping[str, Any] = {**dict.fromkeys(_STANDING), "attempts": 0, "error_message": ""}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +41,8 @@ class Outcome:
 
 def rescheduled(row: RowMapping, outcome: Outcome, now: datetime) -> dict[str, Any]:
     """New values of a line of the plan, as JSON can carry them. `row` is the line joined with its sync's schedule."""
+    if outcome.failed and row["mended_at"] is not None:
+        return _mended(row, outcome, now)
     schedule = schedule_of(row, row["customer_id"])
     length = period(schedule, now)
     standing = _standing(row, outcome, length, now)
@@ -65,6 +69,22 @@ def rescheduled(row: RowMapping, outcome: Outcome, now: datetime) -> dict[str, A
     }
 
 
+def _mended(row: RowMapping, outcome: Outcome, now: datetime) -> dict[str, Any]:
+    """What may have mended the failure came while it was at work: due at once, as if it had never failed."""
+    at = max(now, outcome.retry_at or now)
+    scheduled = None if row["scheduled_at"] is None else at
+    # Whether a retry would have helped was said of what there was before.
+    asked = row["claimed_full"] or row["retry_full"] or scheduled is None
+    return {
+        "sync": row["sync"],
+        "connection_id": row["connection_id"],
+        "regular_at": _text(row["regular_at"]),
+        "scheduled_at": _text(scheduled),
+        **_NO_FAILURE,
+        **_retry(row, outcome, at if asked else None, scheduled),
+    }
+
+
 def _standing(row: RowMapping, outcome: Outcome, length: timedelta | None, now: datetime) -> dict[str, Any]:
     """Failures in a row, what the last one was, and since when nothing got through."""
     kept = {name: row[name] for name in _STANDING}
@@ -86,7 +106,7 @@ def _standing(row: RowMapping, outcome: Outcome, length: timedelta | None, now: 
     if row["retry_at"] is not None:
         # That some of its objects went well says nothing of those that wait for their retry.
         return {**kept, "nothing_since": None, "error_since": None}
-    return {**dict.fromkeys(_STANDING), "attempts": 0, "error_message": ""}
+    return dict(_NO_FAILURE)
 
 
 def _is_error(failing: dict[str, Any], length: timedelta | None, now: datetime) -> bool:

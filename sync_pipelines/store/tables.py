@@ -165,6 +165,7 @@ due = Table(
     Column("error_since", Moment, comment="In the error state: looked at rarely until something mends it"),
     Column("error_type", Text, comment="Of the last failure"),
     Column("error_message", Text, nullable=False, server_default=""),
+    Column("mended_at", Moment, comment="Something that may mend a failure was changed while it was claimed"),
     Column("paused_at", Moment, comment="This customer's work of the sync waits"),
     Column("cancel_at", Moment, comment="Whoever works on it is asked to stop"),
     Column("claim_id", Uuid),

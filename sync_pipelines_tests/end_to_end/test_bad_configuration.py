@@ -165,6 +165,20 @@ def test_the_development_key_is_refused_outside_development(project_folder, comm
     assert "Traceback" not in answer.text
 
 
+def test_outside_development_only_a_made_key_seals_and_any_key_opens(project_folder, command_line):
+    made = command_line("key", "new").out.strip()
+    for first in ("replace-me", "x", made[:-2], f"{made}A", "a passphrase that somebody thought of, " + made):
+        command_line.set(SYNC_PIPELINES_ENCRYPTION_KEYS=first)
+        answer = command_line("check")
+        assert (answer.code, "is none that `sync-pipelines key new` made" in answer.text) == (2, True), first
+        assert first not in answer.text
+        assert command_line("key", "new").code == 0, "the way out works"
+    command_line.set(SYNC_PIPELINES_ENCRYPTION_KEYS=f"{made},replace-me")
+    assert "key new" not in command_line("check").text
+    command_line.set(SYNC_PIPELINES_ENCRYPTION_KEYS="any-key", SYNC_PIPELINES_ENVIRONMENT="development")
+    assert "key new" not in command_line("check").text
+
+
 def test_warnings_are_shown_and_stop_nothing(project_folder, command_line):
     project_folder.write(
         {

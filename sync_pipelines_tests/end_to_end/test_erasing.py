@@ -15,8 +15,11 @@ import yaml
 from sync_pipelines.api.serving import serve
 from sync_pipelines.erasing import StillWorking, erase, nobody_works, remains
 from sync_pipelines.live.applying import APPLYING
+from sync_pipelines.model.provider import Account, Tokens
+from sync_pipelines.model.secret import Secret
 from sync_pipelines.store.erasing import HOLDS_NOTHING, whose
 from sync_pipelines.store.tables import metadata
+from sync_pipelines.sync_changes import make_sync
 from sync_pipelines_tests.fixtures.place import ACME, BRIGHTWATER, CUSTOM_SCHEMA, LUMEN
 
 STAYS = {"planned", "configuration_versions", "erasures"}
@@ -76,8 +79,64 @@ def full(place, tmp_path):
     project.store.due.request("crm", [ACME])
     project.store.lifecycle.cancel("crm", [ACME, BRIGHTWATER])
     project.store.tokens.create("acme's", ["syncs:read"], customer_id=ACME)
-    project.store.connect_sessions.create(ACME, "salesforce", lives=timedelta(minutes=5))
+    session, _ = project.store.connect_sessions.create(ACME, "salesforce", lives=timedelta(minutes=5))
+    unconfirmed = place.control.new_tokens(BRIGHTWATER)
+    project.store.connect_sessions.keep_pending(session, tokens_of(unconfirmed), Account(id="00D", name="Another"))
+    place.unconfirmed = unconfirmed
     return place
+
+
+def tokens_of(told):
+    return Tokens(access_token=Secret(told["access_token"]), refresh_token=Secret(told["refresh_token"]))
+
+
+def store_holds_credentials(place):
+    return bool(place.project.store.erasing.with_credentials(ACME))
+
+
+def works(account, tokens):
+    """Whether the vendor still refreshes them."""
+    form = {"grant_type": "refresh_token", "client_id": account.client_id, "client_secret": account.client_secret}
+    url = f"{account.login_url}/services/oauth2/token"
+    return httpx.post(url, data={**form, "refresh_token": tokens["refresh_token"]}).status_code == 200
+
+
+SHARED = {
+    "name": "shared",
+    "provider": "salesforce",
+    "destination": "warehouse",
+    "objects": ["lead"],
+    "customers": [ACME, BRIGHTWATER],
+    "overrides": {ACME: {"schedule": {"every": "2h"}}, BRIGHTWATER: {"schedule": {"every": "3h"}}},
+}
+
+
+def test_syncs_by_api_name_the_customer_no_more_and_none_becomes_one_for_everybody(full):
+    """Nor do their plan, the audit, and what they were made with."""
+    project = full.project
+    own = {"name": "own", "provider": "salesforce", "destination": "warehouse", "objects": ["Case"]}
+    for document in (SHARED, {**own, "customers": [ACME]}):
+        _, first = make_sync(project, document, actor="api:office", key=f"7:{document['name']} for {ACME}")
+        assert first
+    receipt = erase(project, ACME, actor="test")
+    assert receipt.removed["store"]["api_syncs"] == 1
+    assert dump(full, ACME, "store", ["public"]).keys() <= STAYS
+    with full.store.connect() as connection:
+        plans = connection.execute("SELECT sync, customers FROM planned ORDER BY sync").fetchall()
+        named = connection.execute("SELECT sync FROM planned p WHERE CAST(p AS text) LIKE %s", [f"%{ACME}%"]).fetchall()
+        due = connection.execute("SELECT customer_id FROM due WHERE sync = 'shared'").fetchall()
+    assert ("shared", [BRIGHTWATER]) in plans
+    assert (named, due) == ([], [(BRIGHTWATER,)])
+    (kept,) = project.store.api_syncs.list()
+    assert (kept.name, kept.version, kept.actor) == ("shared", 2, "test")
+    assert kept.document == {
+        **SHARED, "customers": [BRIGHTWATER], "overrides": {BRIGHTWATER: SHARED["overrides"][BRIGHTWATER]}
+    }  # fmt: skip
+    assert project.sync("shared").customers == (BRIGHTWATER,)
+    assert "own" not in project.configuration.syncs
+    project.plan("shared")
+    assert [entry.action for entry in project.store.audit.list("sync own")] == ["delete", "create"]
+    assert make_sync(full.open(), {**SHARED, "name": "later", "objects": ["Task"], "customers": []}, actor="test")[1]
 
 
 def others(place):
@@ -88,6 +147,7 @@ def others(place):
 def test_nothing_is_left_of_a_customer_and_nobody_else_loses_anything(full, tmp_path):
     project = full.project
     before = others(full)
+    account = full.control.account(ACME)
     held = remains(project, ACME)
     assert held["warehouse/crm_of_acme"].keys() >= {"crm_contact", "_sync_checkpoints"}
     assert held["warehouse/crm"].keys() == {"old_deals", "_sync_checkpoints"}
@@ -107,6 +167,10 @@ def test_nothing_is_left_of_a_customer_and_nobody_else_loses_anything(full, tmp_
     assert receipt["customer_hash"] == hashlib.sha256(f"{receipt['salt']}{ACME}".encode()).hexdigest()
     assert (receipt["actor"], receipt["finished_at"] is not None) == ("api:office", True)
     assert "retention" in receipt["left"][0]
+    ended = {"provider": "salesforce", "ended": True, "message": "Salesforce has ended the access."}
+    assert (receipt["access"], receipt["troubles"]) == ([ended, ended], [])
+    assert not works(account, {"refresh_token": account.refresh_token})
+    assert not works(account, full.unconfirmed)
 
     assert remains(project, ACME) == {}
     assert dump(full, ACME, "warehouse", ["crm", "crm_of_acme"]) == {}
@@ -122,13 +186,17 @@ def test_nothing_is_left_of_a_customer_and_nobody_else_loses_anything(full, tmp_
     assert not kept.of(BRIGHTWATER)
     assert dump(full, ACME, "store", ["public"]).keys() <= STAYS - {"erasures"}
 
-    full.connect(ACME)
+    again = tokens_of(full.control.new_tokens(ACME))
+    project.store.connections.connect(
+        customer_id=ACME, provider="salesforce", tokens=again, api_url=full.control.account(ACME).api_url
+    )
     assert full.sync_one(ACME).counts.created == full.control.account(ACME).sizes["Contact"]
 
 
 def test_who_has_nothing_here_gets_a_receipt_of_nothing(full):
     receipt = erase(full.project, "never-seen", actor="test")
     assert receipt.removed == {"lake": {}, "store": {}, "warehouse/crm": {}}
+    assert (receipt.access, receipt.troubles) == ({}, [])
 
 
 def test_a_run_that_goes_on_is_waited_for_and_asked_to_stop(full):
@@ -153,8 +221,14 @@ def test_a_run_that_goes_on_is_waited_for_and_asked_to_stop(full):
     finally:
         ended.set()
         thread.join()
+    assert store_holds_credentials(full), "it was not begun"
+    full.control.fault(ACME, "status", status=503, path="/revoke")
     receipt = erase(project, ACME, actor="test")
     assert receipt.removed["warehouse/crm"]["old_deals"] > 0
+    left, ended = sorted(receipt.access.values(), key=lambda each: each["ended"])
+    assert (left["ended"], ended["ended"]) == (False, True)
+    assert "take the app away in Salesforce's own settings" in left["message"]
+    assert not store_holds_credentials(full)
     assert [each.id for each in project.store.erasing.list()] == [receipt.id]
 
 
@@ -173,9 +247,13 @@ def test_a_destination_that_cannot_be_asked_leaves_the_customer_to_be_erased(ful
         assert (answer.status_code, answer.json()["error_type"]) == (502, "destination")
         assert "nobody_here" in answer.json()["detail"]
         assert httpx.delete(f"{url}/api/v1/customers/a%20%00b", headers=headers).status_code == 422
-    assert [each.finished_at for each in project.store.erasing.list()] == [None]
+    (begun,) = project.store.erasing.list()
+    assert begun.finished_at is None
+    assert [each["ended"] for each in begun.access.values()] == [True, True], "it does not wait for what is broken"
     broken.unlink()
-    assert erase(full.open(), ACME, actor="test").finished_at is not None
+    finished = erase(full.open(), ACME, actor="test")
+    assert finished.finished_at is not None
+    assert (finished.access, finished.removed["store"]["credentials"]) == (begun.access, 1)
     assert remains(full.project, ACME) == {}
 
 
@@ -193,7 +271,7 @@ def test_nothing_of_the_customer_runs_meanwhile(full):
 KILLED = """
 import os, signal
 from sync_pipelines.store.erasing import Erasing
-Erasing.remove = lambda *arguments: os.kill(os.getpid(), signal.SIGKILL)
+Erasing.remove = lambda *arguments, **more: os.kill(os.getpid(), signal.SIGKILL)
 from sync_pipelines.cli import app
 app(["erase", "acme-robotics", "--yes"])
 """

@@ -214,6 +214,7 @@ def test_what_could_not_be_applied_for_an_hour_is_left_to_the_poll_and_kept_for_
 
 def test_many_events_are_one_run_and_are_counted_once(living, acme):
     ids = [row["id"] for row in living.rows("crm_contact")]
+    living.project.store.endpoints.create("https://example.com/hook", ["sync.completed"])
     for number in range(3):
         fields = {"LastName": f"Name {number}"}
         for id in ids[:5]:
@@ -224,6 +225,9 @@ def test_many_events_are_one_run_and_are_counted_once(living, acme):
     runs = living.live_runs()
     assert sum((run.counts for run in runs), Counts()) == Counts(read=15, updated=15)
     assert len(runs) <= 2
+    told = living.project.store.deliveries.recent_events("sync.completed", ACME)
+    assert sum(event.subject["counts"]["updated"] for event in told) == 15
+    assert {event.subject["execution_id"] for event in told} <= {run.run_id for run in runs}
     assert living.differences(ACME) == []
 
 

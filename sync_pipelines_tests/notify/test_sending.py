@@ -138,6 +138,14 @@ def test_other_ways_to_write_an_address_gain_nothing(written, receiver):
         ("https://example.com/#part", "neither a user nor a fragment"),
         ("https://example.com/" + "x" * 2_000, "longer than"),
         ("https://exa\x00mple.com/", "no URL"),
+        ("https://exa mple.com/", "no name and no address"),
+        ("https://ex*ample.com/", "no name and no address"),
+        ("https://x..example/", "no name and no address"),
+        ("https://" + "a" * 64 + ".example/", "no name and no address"),
+        ("https://[fe80::1%25eth0]/", "no name and no address"),
+        ("https://example.com:0/", "no port 0"),
+        ("https://example.com:65536/", "no port 65536"),
+        ("https://example.com:-1/", "no port -1"),
     ],
 )
 def test_what_is_no_url_to_send_to_is_refused(url, message):

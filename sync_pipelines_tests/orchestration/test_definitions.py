@@ -15,13 +15,14 @@ from sync_pipelines.orchestration.environment import dagster_environment
 from sync_pipelines.orchestration.names import snake
 from sync_pipelines.project import open_project
 from sync_pipelines.settings import Settings
+from sync_pipelines.store.sealing import new_key
 from sync_pipelines_tests.orchestration.fakes import FakeProject, a_sync, giving
 
 ROOT = Path(__file__).parents[2]
 NOWHERE = "postgresql+psycopg://nobody@127.0.0.1:1/nothing"
 VALUES = {
     "SYNC_PIPELINES_STORE_URL": NOWHERE,
-    "SYNC_PIPELINES_ENCRYPTION_KEYS": "a-key-for-this-test-that-is-long-enough",
+    "SYNC_PIPELINES_ENCRYPTION_KEYS": new_key(),
     "HUBSPOT_CLIENT_ID": "app",
     "HUBSPOT_CLIENT_SECRET": "hubspot-secret",
     "SALESFORCE_CLIENT_ID": "app",

@@ -1,5 +1,7 @@
 """The outbox: what is told, to whom, and that it is written with what it tells of."""
 
+import json
+import threading
 from dataclasses import replace
 from datetime import timedelta
 
@@ -9,6 +11,7 @@ from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.event import EVENT_TYPES, Event
 from sync_pipelines.model.run import Counts, SyncRun
 from sync_pipelines.store import Outcome, events
+from sync_pipelines.store.deliveries import Attempt
 from sync_pipelines_tests.store.conftest import sync_of
 from sync_pipelines_tests.store.test_retention import KEEP
 
@@ -241,15 +244,47 @@ def test_urls_and_secrets_are_sealed_shown_never_and_opened_by_every_key_of_the_
         open_store("another").endpoints.rotate(hook.id, timedelta(0))
 
 
-def test_after_a_rotation_both_secrets_sign_until_the_overlap_is_over(store, listening):
+def test_after_a_rotation_every_secret_signs_until_its_own_end_however_often_it_is_repeated(store, listening):
     endpoint, first = store.endpoints.create(URL, ["sync.error"])
+
+    def signing():
+        return store.endpoints.addresses([endpoint.id])[endpoint.id].signing
+
     second = store.endpoints.rotate(endpoint.id, timedelta(hours=24))
-    assert store.endpoints.addresses([endpoint.id])[endpoint.id].signing == (second, first)
-    third = store.endpoints.rotate(endpoint.id, timedelta(0))
-    assert store.endpoints.addresses([endpoint.id])[endpoint.id].signing == (third,)
-    assert [entry.action for entry in store.audit.list(f"endpoint {endpoint.id}")] == ["rotate", "rotate", "create"]
+    promised = store.endpoints.get(endpoint.id).former_until
+    third = store.endpoints.rotate(endpoint.id, timedelta(hours=48))
+    assert signing() == (third, second, first)
+    store.endpoints.update(endpoint.id, url=f"{URL}/moved")
+    address = store.endpoints.addresses([endpoint.id])[endpoint.id]
+    assert (address.until[1], address.until[0] > promised) == (promised, True)
+
+    latest = store.endpoints.rotate(endpoint.id, timedelta(hours=1))
+    address = store.endpoints.addresses([endpoint.id])[endpoint.id]
+    assert address.signing == (latest, third, second, first)
+    assert set(address.until) == {store.endpoints.get(endpoint.id).former_until}, "a shorter overlap holds for all"
+    assert store.endpoints.rotate(endpoint.id, timedelta(0)) in signing()
+    assert len(signing()) == 1
+    assert {entry.action for entry in store.audit.list(f"endpoint {endpoint.id}")} == {"rotate", "create", "update"}
     with pytest.raises(ConfigurationError, match="at most 7 days"):
         store.endpoints.rotate(endpoint.id, timedelta(days=8))
+
+    for _ in range(9):
+        newest = store.endpoints.rotate(endpoint.id, timedelta(hours=1))
+    with pytest.raises(ConfigurationError, match="10 secrets of this endpoint hold already"):
+        store.endpoints.rotate(endpoint.id, timedelta(hours=1))
+    assert (len(signing()), signing()[0]) == (10, newest)
+
+
+def test_what_an_earlier_version_sealed_signs_as_it_did(store, database):
+    endpoint, first = store.endpoints.create(URL, ["sync.error"])
+    second = store.endpoints.rotate(endpoint.id, timedelta(hours=24))
+    written = {"url": URL, "signing": [second.reveal(), first.reveal()]}
+    sealed = store.endpoints._ring.seal(json.dumps(written), about=f"endpoint {endpoint.id}")
+    with database.connect() as connection:
+        connection.execute("UPDATE endpoints SET sealed = %s", [sealed])
+        assert store.endpoints.addresses([endpoint.id])[endpoint.id].signing == (second, first)
+        connection.execute("UPDATE endpoints SET former_until = now() - interval '1 second'")
+        assert store.endpoints.addresses([endpoint.id])[endpoint.id].signing == (second,)
 
 
 def test_an_endpoint_that_makes_no_sense_is_not_made(store):
@@ -294,3 +329,73 @@ def test_deleting_an_endpoint_takes_its_deliveries(store, database, listening, r
         assert connection.execute("SELECT count(*) FROM deliveries").fetchone() == (0,)
     with pytest.raises(ConfigurationError, match="There is no endpoint"):
         store.endpoints.get(endpoint.id)
+
+
+def counted(found, name):
+    return [subject["counts"][name] for _, _, subject in found]
+
+
+def test_changes_that_a_vendor_told_are_told_once_in_ten_seconds_until_that_is_sent(store, listening, told, run, now):
+    """What comes while an event is being sent is in the next one, and an endpoint made meanwhile misses nothing."""
+    begins = now.replace(second=0, microsecond=0)
+
+    def tell(second, **counts):
+        ended = begins + timedelta(seconds=second)
+        one = run(run_id="live-1", due_at=None, started_at=ended, finished_at=ended, counts=Counts(**counts))
+        store.vendor_events.applied([], [one, replace(one, object="account"), replace(one, customer_id="brightwater")])
+
+    tell(0, updated=1)
+    endpoint, others = listening(["sync.completed"], customer_id="acme"), listening(["sync.error"])
+    tell(1, read=5, unchanged=5)
+    tell(2, read=2, updated=2)
+    later = listening(["sync.completed"], customer_id="acme")
+    tell(4, read=3, created=3)
+    for each in (endpoint, later):
+        assert [(type, customer) for type, customer, _ in told(each)] == [("sync.completed", "acme")] * 2
+        assert {subject["object"] for _, _, subject in told(each)} == {"contact", "account"}
+        assert (counted(told(each), "updated"), counted(told(each), "created")) == ([2, 2], [3, 3])
+    assert told(others) == []
+    subject = told(endpoint)[0][2]
+    assert (subject["execution_id"], subject["started_at"], subject["finished_at"]) == (
+        "live-1", (begins + timedelta(seconds=2)).isoformat(), (begins + timedelta(seconds=4)).isoformat()
+    )  # fmt: skip
+
+    assert store.deliveries.claim(9, begins + timedelta(seconds=9)) == []
+    taken = store.deliveries.claim(9, begins + timedelta(seconds=10))
+    assert {parcel.event.subject["counts"]["created"] for each in taken for parcel in each.parcels} == {3}
+    tell(7, updated=1)
+    assert counted(told(endpoint), "updated") == [2, 2, 1, 1]
+    tell(11, updated=1)
+    tell(12, updated=1)
+    assert counted(told(endpoint), "updated") == [2, 2, 1, 1, 2, 2]
+
+
+def test_what_is_added_to_an_event_and_what_takes_it_to_send_it_wait_for_each_other(store, listening, told, run, now):
+    endpoint, failures = listening(["sync.completed"]), []
+    begins = now.replace(second=0, microsecond=0)
+
+    def tell(number):
+        one = run(run_id="live-1", finished_at=begins, due_at=None, counts=Counts(updated=1), object=f"object-{number}")
+        for _ in range(25):
+            store.vendor_events.applied([], [one])
+
+    def guarded(number):
+        try:
+            tell(number)
+        except Exception as problem:
+            failures.append(problem)
+
+    threads = [threading.Thread(target=guarded, args=[number]) for number in range(3)]
+    for thread in threads:
+        thread.start()
+    sent, at = [], begins + timedelta(seconds=10)
+    while True:
+        still = any(thread.is_alive() for thread in threads)
+        claimed = store.deliveries.claim(9, at)
+        for each in claimed:
+            sent += [parcel.event.subject["counts"]["updated"] for parcel in each.parcels]
+            store.deliveries.record(each, Attempt(at=at, seconds=0, delivered=True, status=200, next_at={}))
+        if not still and not claimed:
+            break
+    assert failures == []
+    assert sum(sent) == sum(counted(told(endpoint), "updated")) == 75

@@ -239,21 +239,62 @@ class TestErrorState:
         assert line(due).error_since is None
         assert line(due).attempts == 20
 
-    @pytest.mark.parametrize("mend", ["reconnect", "mapping", "configuration", "mark"])
-    def test_a_change_that_may_mend_it_is_tried_at_once(self, store, due, connect, planned, now, mend):
+    @pytest.fixture
+    def mend(self, request, store, due, connect, now):
+        """Changes something that may have been the reason of a failure."""
+        return {
+            "reconnect": lambda: connect("acme"),
+            "mapping": lambda: store.mappings.save("acme", "salesforce", "contact", {"tier": "Tier__c"}),
+            "configuration": lambda: due.plan([sync_of(delete_brake=0.9)], now=now),
+            "mark": lambda: due.plan([sync_of()], marks={"crm": "another password"}, now=now),
+        }[request.param]
+
+    MENDS = pytest.mark.parametrize("mend", ["reconnect", "mapping", "configuration", "mark"], indirect=True)
+
+    @MENDS
+    def test_a_change_that_may_mend_it_is_tried_at_once(self, due, planned, now, mend):
         fails(due, now, 3, error_type="configuration", retry=False)
         assert line(due).error_since is not None
-        if mend == "reconnect":
-            connect("acme")
-        elif mend == "mapping":
-            store.mappings.save("acme", "salesforce", "contact", {"tier": "Tier__c"})
-        elif mend == "configuration":
-            due.plan([sync_of(delete_brake=0.9)])
-        else:
-            due.plan([sync_of()], marks={"crm": "another password"})
+        mend()
         work = line(due)
         assert (work.error_since, work.attempts) == (None, 0)
         assert [claim.customers for claim in due.claim()] == [("acme",)]
+
+    @MENDS
+    def test_so_is_one_that_is_made_while_its_run_is_at_work(self, store, due, lifecycle, planned, now, mend):
+        last = fails(due, now, 2, error_type="configuration", retry=False) + EVERY
+        (claim,) = due.claim(last)
+        mend()
+        failed = Outcome(customer_id="acme", failed=True, error_type="configuration", retry=False)
+        due.done(claim.id, [failed], last)
+        work = line(due)
+        assert (work.attempts, work.error_since, work.next_at) == (0, None, last)
+
+        (again,) = due.claim(last)
+        due.done(again.id, [failed], last)
+        assert (line(due).attempts, line(due).next_at) == (1, last + EVERY)
+
+    @MENDS
+    def test_what_was_asked_for_and_failed_beside_the_change_is_asked_for_still(self, due, planned, now, mend):
+        due.plan([sync_of(schedule=Schedule())], now=now)
+        due.request("crm", ["acme"], ["contact"], full=True, now=now)
+        failed = Outcome(customer_id="acme", failed=True, failed_objects=("contact",), error_type="network")
+        (claim,) = due.claim(now)
+        mend()
+        due.done(claim.id, [failed], now)
+        (claim,) = due.claim(now)
+        assert (claim.objects, claim.full) == (("contact",), True)
+        due.done(claim.id, [failed], now)
+        mended_once_more = Schedule(every=EVERY, spread=timedelta(0))
+        due.plan([sync_of(schedule=mended_once_more, delete_brake=0.7)], now=now)
+        (claim,) = due.claim(now)
+        assert (claim.objects, claim.full) == (("contact",), True)
+
+    def test_a_change_makes_nothing_due_that_got_through_beside_it(self, due, planned, now):
+        (claim,) = due.claim(now)
+        due.plan([sync_of(delete_brake=0.9)], now=now)
+        due.done(claim.id, [Outcome(customer_id="acme")], now)
+        assert line(due).next_at == now + EVERY
 
     def test_what_changes_nothing_mends_nothing(self, store, due, connect, planned, now):
         connect("globex")
