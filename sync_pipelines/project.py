@@ -40,8 +40,8 @@ from sync_pipelines.together import Together
 from sync_pipelines.vendor_names import fields_elsewhere, vendors_name
 
 
-def ignore(step: str) -> None:
-    """An observer for those who do not watch."""
+def ignore(told: object) -> None:
+    """For those who do not watch."""
 
 
 class Project:
@@ -242,7 +242,7 @@ class Project:
         connections = {item.customer_id: item for item in self.connections(sync, customers)}
         wanted = [(object_name, customer) for customer in connections]
         work = self.work(sync, wanted, connections, run_id=run_id, full=True, due_at={})
-        return self._done([replace(item, first=most) for item in work], ignore, lambda run: None)
+        return self._done([replace(item, first=most) for item in work], ignore, ignore, ignore)
 
     def sync_objects(  # noqa: PLR0913 - what is asked, then who is told
         self,
@@ -254,7 +254,7 @@ class Project:
         observe: Observer = ignore,
         on_done: Callable[[SyncRun], None] = lambda run: None,
         due_at: Mapping[str, datetime] | None = None,
-        on_begun: Callable[[Work], None] = lambda work: None,
+        on_begun: Callable[[Work], None] = ignore,
     ) -> list[SyncRun]:
         """Sync objects of customers, {object: customers}, all side by side, and store every outcome.
 
@@ -269,11 +269,7 @@ class Project:
         return self._done(work, observe, on_done, on_begun)
 
     def _done(
-        self,
-        work: Sequence[Work],
-        observe: Observer,
-        on_done: Callable[[SyncRun], None],
-        on_begun: Callable[[Work], None] = lambda work: None,
+        self, work: Sequence[Work], observe: Observer, on_done: Callable[[SyncRun], None], begun: Callable[[Work], None]
     ) -> list[SyncRun]:
         """Do it, and store every outcome."""
         holds = self.store.budgets.holds([item.connection for item in work], self.budget_terms)
@@ -282,15 +278,14 @@ class Project:
         first_time = {item.connection.customer_id: item.connection for item in work if not item.connection.account_id}
 
         def record(runs: Sequence[SyncRun]) -> None:
-            # Of what made room before its turn there is nothing to tell.
-            self.store.runs.record([run for run in runs if not (run.gave_way and run.status == "skipped")])
+            self.store.runs.record(runs)
             spending.take(runs)
             for run in runs:
                 if run.customer_id in first_time and run.account_id is not None:
                     self.store.connections.set_account(first_time.pop(run.customer_id), run.account_id)
 
         with kept_sessions(self.session) as sessions:
-            around = replace(self._around(observe, record, sessions, holds, memories), begun=on_begun)
+            around = replace(self._around(observe, record, sessions, holds, memories), begun=begun)
             try:
                 return sync_side_by_side(work, around, at_once=self.settings.connections_at_once, on_done=on_done)
             finally:

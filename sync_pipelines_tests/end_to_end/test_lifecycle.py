@@ -86,7 +86,7 @@ def test_a_claim_is_kept_while_its_run_works(paged, monkeypatch):
     (claim,) = project.store.due.claim(datetime.now(UTC))
     beaten = []
     heartbeat = project.store.due.heartbeat
-    monkeypatch.setattr(project.store.due, "heartbeat", lambda ids: beaten.append(heartbeat(ids)))
+    monkeypatch.setattr(project.store.due, "heartbeat", lambda ids, **more: beaten.append(heartbeat(ids, **more)))
     with kept(project, "crm", str(claim.id)):
         deadline = datetime.now(UTC) + timedelta(seconds=PATIENCE)
         while not beaten and datetime.now(UTC) < deadline:

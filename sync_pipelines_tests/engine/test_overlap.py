@@ -82,7 +82,7 @@ class Landing:
         return 0
 
 
-def sync(vendor, landing, **told):
+def sync(vendor, landing, **more):
     """One full read with a chunk for every page."""
     tally = Tally()
     connection = Connection(id=1, customer_id="acme", provider="hubspot", account_id="portal")
@@ -94,6 +94,7 @@ def sync(vendor, landing, **told):
         application_id="app",
         run_id="run",
         chunk_rows=1,
+        **more,
     )
     sync_object(
         work,
@@ -102,7 +103,6 @@ def sync(vendor, landing, **told):
         tally,
         observe=lambda step: None,
         describe=lambda crm_object: ObjectSchema(fields=FIELDS),
-        **told,
     )
     return tally
 
