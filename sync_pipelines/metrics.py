@@ -115,6 +115,16 @@ def of_syncs(syncs: Sequence[SyncHealth]) -> Iterator[Metric]:
     )
     yield gauge("completeness_gaps", "Objects of connections of which records are missing.", lambda each: each.gaps)
     yield gauge(
+        "stale_objects",
+        "Objects of connections whose last success is older than their objective of freshness.",
+        lambda each: each.stale_objects,
+    )
+    yield gauge(
+        "period_seconds",
+        "The longest time between two runs by the schedule of a sync; none where it only runs when asked.",
+        lambda each: each.period_seconds,
+    )
+    yield gauge(
         "api_used_ratio",
         "Share of its API calls that the account nearest to its limit has used, by the vendor's count.",
         lambda each: each.api_used_ratio,

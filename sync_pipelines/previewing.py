@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 from sync_pipelines.config.rules import rules_from
@@ -13,7 +13,6 @@ from sync_pipelines.engine.preview import PreviewRecord, preview_records
 from sync_pipelines.engine.selecting import Selection, members_of, select, with_fields
 from sync_pipelines.engine.verdicts import Verdict, verdicts
 from sync_pipelines.http_client.client import VendorSession
-from sync_pipelines.model.budget import Sighting
 from sync_pipelines.model.checkpoint import Checkpoint, Reading
 from sync_pipelines.model.connection import Connection
 from sync_pipelines.model.errors import ConfigurationError, Reauthorize, Wait
@@ -22,6 +21,7 @@ from sync_pipelines.model.mapping import Mapping as FieldMapping
 from sync_pipelines.model.provider import CrmObject, ObjectSchema, Provider, ReadPlan
 from sync_pipelines.model.sync import Sync, SyncObject
 from sync_pipelines.project import Project
+from sync_pipelines.spending import Sightings
 
 MOST_RECORDS: Final = 100
 _ALL: Final = "This sample is of all records; each says whether the sync's filter and history choose it."
@@ -268,13 +268,6 @@ def counted_session(project: Project, connection: Connection) -> Iterator[Vendor
         yield session
     finally:
         session.close()
-        used, allowed = session.quota or (None, None)
-        seen = Sighting(
-            connection_id=connection.id,
-            at=datetime.now(UTC),
-            calls=session.calls,
-            used=used,
-            allowed=allowed,
-            hold=session.hold,
-        )
-        project.store.budgets.record([seen])
+        seen = Sightings(project.store.budgets, project.budget_terms)
+        seen.add(connection.id, session)
+        seen.record()

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
-from functools import partial
+from functools import cache, partial
 from types import MappingProxyType
 from typing import Any
 
@@ -160,8 +160,7 @@ class Project:
         known = {item.customer_id: item for item in found}
         if declared.customers:
             known = {name: item for name, item in known.items() if declared.covers(name)}
-        missing = [name for name in customers if name not in known]
-        if missing:
+        if missing := [name for name in customers if name not in known]:
             raise ConfigurationError(
                 f"The sync {sync} has no connection of {', '.join(missing)} to {declared.provider}: connect it with "
                 f"`sync-pipelines connect {declared.provider} CUSTOMER`."
@@ -240,8 +239,7 @@ class Project:
     ) -> list[SyncRun]:
         """A test run: load at most `most` records of one object of these customers; their position stays as it is."""
         connections = {item.customer_id: item for item in self.connections(sync, customers)}
-        wanted = [(object_name, customer) for customer in connections]
-        work = self.work(sync, wanted, connections, run_id=run_id, full=True, due_at={})
+        work = self.work(sync, [(object_name, who) for who in connections], connections, run_id=run_id, full=True)
         return self._done([replace(item, first=most) for item in work], ignore, ignore, ignore)
 
     def sync_objects(  # noqa: PLR0913 - what is asked, then who is told
@@ -273,7 +271,7 @@ class Project:
     ) -> list[SyncRun]:
         """Do it, and store every outcome."""
         holds = self.store.budgets.holds([item.connection for item in work], self.budget_terms)
-        spending = Spending(self.store.budgets, work)
+        spending = Spending(self.store.budgets, work, self.budget_terms)
         memories = self._memories(work)
         first_time = {item.connection.customer_id: item.connection for item in work if not item.connection.account_id}
 
@@ -304,9 +302,8 @@ class Project:
         """For each (object, customer) what is to be done."""
         declared = {name: self.declared(sync, name) for name, _ in wanted}
         known, provider = self.sync(sync), self.provider_of(self.sync(sync))
-        elsewhere = {
-            name: fields_elsewhere(self.configuration, self.providers, known, item) for name, item in declared.items()
-        }
+        found = partial(fields_elsewhere, self.configuration, self.providers, known)
+        elsewhere = {name: cache(partial(found, item)) for name, item in declared.items()}
         mappings = self.store.mappings.current_of(
             known.provider, [item.object for item in declared.values()], list(connections)
         )

@@ -1,18 +1,20 @@
 """Completeness of a project's syncs: counts compared and kept, gaps repaired by full reads."""
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from sync_pipelines.engine.completeness import Surroundings, compare_side_by_side
 from sync_pipelines.engine.inbound import Work
+from sync_pipelines.model.budget import Hold
 from sync_pipelines.model.completeness import GAP, UNKNOWN, Comparison
 from sync_pipelines.model.connection import Connection
 from sync_pipelines.model.run import SyncRun
 from sync_pipelines.model.sync import Sync, SyncObject
 from sync_pipelines.project import Project
+from sync_pipelines.spending import Sightings
 
 AT_ONCE: Final = 500
 """So many connections of an object are counted before their results are kept and the next are begun."""
@@ -92,7 +94,7 @@ def _verify_part(
         replace(_work(project, sync, declared, one, run_id), mapping=mappings.get((one.customer_id, declared.object)))
         for one in awake
     ]
-    counted = compare_side_by_side(work, _around(project)) if work else []
+    counted = _compared(project, work) if work else []
     at_rest = [_at_rest(sync, declared, one, resting) for one in connections if one.customer_id in resting]
     project.store.completeness.record([*counted, *at_rest])
     customers = [one.customer_id for one in connections]
@@ -122,7 +124,17 @@ def _at_rest(sync: Sync, declared: SyncObject, connection: Connection, resting: 
     )
 
 
-def _around(project: Project) -> Surroundings:
+def _compared(project: Project, work: Sequence[Work]) -> list[Comparison]:
+    """Who is held is not asked, and what counting costs is remembered, as of any other work."""
+    holds = project.store.budgets.holds([item.connection for item in work], project.budget_terms)
+    seen = Sightings(project.store.budgets, project.budget_terms)
+    try:
+        return compare_side_by_side(work, _around(project, holds, seen))
+    finally:
+        seen.record()
+
+
+def _around(project: Project, holds: Mapping[int, Hold], seen: Sightings) -> Surroundings:
     def sync(work: Sequence[Work]) -> list[SyncRun]:
         first = work[0]
         customers = [item.connection.customer_id for item in work]
@@ -140,4 +152,6 @@ def _around(project: Project) -> Surroundings:
         sync=sync,
         rejected=rejected,
         at_once=project.settings.connections_at_once,
+        held=lambda work: holds.get(work.connection.id),
+        spent=lambda work, session: seen.add(work.connection.id, session),
     )

@@ -155,6 +155,7 @@ class ConnectionHealthShape(Shape):
     objects: int
     failing_objects: int
     gaps: int
+    stale_objects: int = Field(description="Whose last success is older than their objective of freshness")
     success_rate: float | None
     records: int
     records_today: int
@@ -184,6 +185,7 @@ class SyncHealthShape(Shape):
     late_seconds: float
     failing_objects: int
     gaps: int
+    stale_objects: int = Field(description="Whose last success is older than their objective of freshness")
     success_rate: float | None
     records: int
     records_today: int

@@ -69,7 +69,8 @@ def apply(
 ) -> None:
     """Do exactly what a plan says: make tables and columns, record the configuration's new version, make work due.
 
-    If anything that the plan rests on has moved since, nothing is done and what moved is told (exit code 2).
+    A plan made now is shown and asked about, one from a file is not asked about again. If anything that the plan rests
+    on has moved since, nothing is done and what moved is told (exit code 2).
     """
     from sync_pipelines.model.errors import ConfigurationError
     from sync_pipelines.plans.applying import apply_plan
@@ -83,7 +84,8 @@ def apply(
         show(chosen)
         if not chosen.changes:
             return
-        if not yes and not _agreed():
+        # A plan in a file was looked at when it was made.
+        if file is None and not yes and not _agreed():
             say("Nothing was done.")
             raise typer.Exit(1)
         done = apply_plan(project, chosen, actor=whoami())
@@ -106,7 +108,7 @@ def _agreed() -> bool:
     from sync_pipelines.model.errors import ConfigurationError
 
     if not sys.stdin.isatty():
-        raise ConfigurationError("Nobody can be asked here: say --yes, or apply a plan from a terminal.")
+        raise ConfigurationError("Nobody can be asked here: say --yes, or apply a plan that `plan --out` wrote.")
     return typer.confirm("Do exactly this?")
 
 

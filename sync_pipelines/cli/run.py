@@ -67,7 +67,10 @@ def sync(
                     finished += project.sync_connections(name, item, having, run_id=run_id, full=full)
     show_runs(f"{name}, run {run_id}", finished)
     if first is not None:
-        say(f"A test run of at most {first:,} records of each object; the next run reads the whole history.")
+        say(
+            f"A test run of at most {first:,} records of each object; the position stays, so the next run does what it "
+            "would have done anyway."
+        )
     if any(run.status == "error" for run in finished):
         raise typer.Exit(1)
 

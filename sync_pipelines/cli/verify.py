@@ -82,7 +82,7 @@ def fresh(
 
     with opened(with_store=True) as project:
         syncs = [project.sync(name)] if name else list(project.configuration.syncs.values())
-        held = [sync for sync in syncs if sync.freshness is not None]
+        held = [sync for sync in syncs if any(sync.objectives_of(each) for each in sync.objects)]
         now = datetime.now(UTC)
         freshness = project.store.freshness
         late = [(sync, freshness.rest(sync.name), one) for sync in held for one in freshness.late(sync, now)]
@@ -97,9 +97,9 @@ def fresh(
                 sync.name,
                 one.object,
                 one.customer_id,
-                sync.freshness,
+                one.objective,
                 "never" if one.never else one.since,
-                _seconds(now - one.since - (sync.freshness or timedelta())),
+                _seconds(now - one.since - one.objective),
                 rest.state or one.why,
             )
             for sync, rest, one in late

@@ -133,6 +133,7 @@ def _override_from(document: OverrideDocument) -> Override:
         objects=document.objects,
         schema=document.schema_name,
         filters={name: None if each is None else each.filter() for name, each in document.filters.items()},
+        freshness=document.freshness,
     )
 
 
@@ -159,6 +160,7 @@ def _objects_from(document: ObjectDocument, sync: SyncDocument, provider: Provid
         filter=document.filter.filter() if document.filter is not None else None,
         leaving=document.leaving or MARK,
         history=history.history() if history is not None else None,
+        freshness=document.freshness,
     )
     links = document.associations
     if links is not None:
@@ -168,6 +170,7 @@ def _objects_from(document: ObjectDocument, sync: SyncDocument, provider: Provid
             strategy=links.strategy or document.strategy,
             table=links.table,
             associated=links.to,
+            freshness=document.freshness,
         )
 
 

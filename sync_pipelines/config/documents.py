@@ -262,6 +262,9 @@ class ObjectDocument(Document):
     schema_policy: SchemaPolicy | None = Field(
         None, description="What to do when the account's fields change; the sync's if left out"
     )
+    freshness: Duration | None = Field(
+        None, description="No customer's last success should be older; the sync's if left out"
+    )
     formula_refresh: ScheduleDocument | None = Field(
         None, description="When formula and roll-up fields are read of all records: daily, or a schedule"
     )
@@ -294,6 +297,7 @@ class OverrideDocument(Document):
     filters: dict[str, BoundedFilter | None] = Field(
         {}, description="By object, this customer's filter instead of the sync's; null for none"
     )
+    freshness: Duration | None = Field(None, description="How old this customer's last success may be, of any object")
 
 
 class PrintedSyncDocument(Document):
@@ -329,7 +333,7 @@ class SyncDocument(Document):
     bulk_above: int = Field(2000, ge=0)
     customers: tuple[Annotated[str, AfterValidator(_customer)], ...] = ()
     overrides: dict[Annotated[str, AfterValidator(_customer)], OverrideDocument] = Field(
-        {}, description="What is otherwise for single customers: schedule, objects, schema"
+        {}, description="What is otherwise for single customers: schedule, objects, schema, filters, freshness"
     )
     schema_policy: SchemaPolicy = Field("evolve", description="What to do when an account's fields change")
     freshness: Duration | None = Field(None, description="No customer's last successful sync should be older than this")

@@ -13,7 +13,7 @@ from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.mapping import FieldRule, Transform
 
 LONGEST_SOURCE = 5_000
-MOST_TRANSFORMS = 50
+MOST_TRANSFORMS = 20
 MOST_SOURCES = 100
 
 

@@ -20,6 +20,7 @@ from sync_pipelines.engine.inbound import Work
 from sync_pipelines.engine.layout import plan_fields, table_of
 from sync_pipelines.engine.selecting import shares
 from sync_pipelines.engine.side_by_side import Session
+from sync_pipelines.model.budget import Hold
 from sync_pipelines.model.completeness import COMPLETE, GAP, UNKNOWN, Comparison, Stock
 from sync_pipelines.model.destination import Destination
 from sync_pipelines.model.errors import SyncError
@@ -44,7 +45,8 @@ class Surroundings:
     """What counting needs from outside.
 
     `sync` does works as ordinary runs, one outcome for each. `rejected`: how many records of each work were rejected
-    since its last full read began, that one's own among them.
+    since its last full read began, that one's own among them. `held` tells of which connections nothing may be asked
+    now. `spent` is told of every session when its work is done, from several threads.
     """
 
     session: Callable[[Work], Session]
@@ -52,6 +54,8 @@ class Surroundings:
     sync: Callable[[Sequence[Work]], Sequence[SyncRun]]
     rejected: Callable[[Sequence[Work]], Sequence[int]]
     at_once: int
+    held: Callable[[Work], Hold | None]
+    spent: Callable[[Work, Session], None]
 
 
 def compare_side_by_side(work: Sequence[Work], around: Surroundings) -> list[Comparison]:
@@ -163,15 +167,20 @@ def _each(
 
     def one(item: Work, stock: Counted) -> Comparison:
         if refusal := _refusal(item):
-            return _told(item, UNKNOWN, None, None, refusal)
+            return _told(item, UNKNOWN, None, None, refusal, countable=False)
+        if reason := _not_now(item, around):
+            return _told(item, UNKNOWN, None, None, reason)
         live = stock.live if isinstance(stock, Stock) else None
         try:
             if isinstance(stock, SyncError):
                 raise stock
             with closing(around.session(item)) as session:
-                return look(item, stock, session)
+                try:
+                    return look(item, stock, session)
+                finally:
+                    around.spent(item, session)
         except _IncomparableError as problem:
-            return _told(item, UNKNOWN, None, live, str(problem))
+            return _told(item, UNKNOWN, None, live, str(problem), countable=False)
         except SyncError as problem:
             return _told(item, UNKNOWN, None, live, f"It could not be counted ({problem.error_type}): {problem}")
         except Exception as problem:
@@ -185,9 +194,16 @@ def _each(
         return list(pool.map(one, work, stocks))
 
 
-def _refusal(work: Work) -> str:
+def _not_now(work: Work, around: Surroundings) -> str:
+    """Why nothing may be asked of this account at present; empty when it may."""
     if work.connection.status == "expired":
         return f"The connection to {work.provider.title} has expired: the customer must reconnect."
+    hold = around.held(work)
+    return f"The account rests until {hold.until:%Y-%m-%d %H:%M} UTC: {hold.reason}" if hold is not None else ""
+
+
+def _refusal(work: Work) -> str:
+    """Why it cannot be counted at any time; empty when it can."""
     if work.declared.is_associations:
         return "Associations are not counted: no vendor tells how many there are."
     if work.provider.count is None:
@@ -244,7 +260,15 @@ def _gap(source: int, destination: int) -> str:
     return f"{-missing:,} rows of the destination are no records of the account any more."
 
 
-def _told(work: Work, status: str, source: int | None, destination: int | None, message: str = "") -> Comparison:
+def _told(
+    work: Work,
+    status: str,
+    source: int | None,
+    destination: int | None,
+    message: str = "",
+    *,
+    countable: bool = True,
+) -> Comparison:
     return Comparison(
         sync=work.sync.name,
         object=work.declared.object,
@@ -255,4 +279,5 @@ def _told(work: Work, status: str, source: int | None, destination: int | None, 
         source=source,
         destination=destination,
         message=message,
+        countable=countable,
     )

@@ -76,8 +76,8 @@ class Work:
     due_at: datetime | None = None
     hash_key: Secret | None = None
     first: int | None = None
-    elsewhere: Collection[str] = ()
-    """Fields that the mapping may name for the schemas of other syncs."""
+    elsewhere: Callable[[], Collection[str]] = frozenset
+    """Fields that the mapping may name for the schemas of other syncs; asked for where one is not in this one's."""
     at_checkpoint: Callable[[], None] = lambda: None
     """Called where the next run can go on from; it may raise to leave the rest to that one."""
 
@@ -169,8 +169,10 @@ def _pause(work: Work, vendor: Vendor) -> None:
 
 
 def _tell_without_effect(work: Work, plan: FieldPlan, ruling: Ruling, tally: Tally) -> None:
-    for name, reason in unused_rules(work.declared, work.provider.name, work.mapping, work.elsewhere).items():
-        tally.notice(f"The rule for {name} is kept and not used: {reason}.")
+    rules = (work.declared, work.provider.name, work.mapping)
+    if unused_rules(*rules):
+        for name, reason in unused_rules(*rules, work.elsewhere()).items():
+            tally.notice(f"The rule for {name} is kept and not used: {reason}.")
     for name in plan.missing:
         if name not in ruling.left_out:
             tally.notice(

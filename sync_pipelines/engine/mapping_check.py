@@ -102,6 +102,7 @@ def examine(
             wrong = list(_wrong(name, rule, types.get(name, "jsonb"), account, schema, hash_key))
             errors += wrong
             warnings += [] if wrong else _choices(name, rule, account)
+            warnings += _misspelt(name, types) if name in additional else ()
     required = [each.name for each in declared.custom_schema.fields if each.required] if declared.custom_schema else []
     unmapped = [name for name in required if rules[name] is None and account.same_name(name) is None]
     return Findings(tuple(errors), tuple(warnings), tuple(unmapped))
@@ -120,7 +121,8 @@ def _wrong(
         if account.find(source) is None:
             other = hidden.get(source.casefold())
             if other is not None:
-                yield f"The field {other.name} (for {name}) cannot be read as a whole: map one of its parts."
+                parts = _parts(other, account)
+                yield f"The field {other.name} (for {name}) cannot be read as a whole: map one of its parts{parts}."
             else:
                 yield f"The account has no readable field {source} (for {name}).{_hint(source, account.known)}"
     if rule.transforms:
@@ -146,6 +148,13 @@ def _wrong(
         )
 
 
+def _parts(whole: VendorField, account: AccountFields) -> str:
+    """Fields whose names begin as that of the whole: BillingCity of BillingAddress."""
+    stem = whole.name.casefold().removesuffix("address")
+    parts = [field.name for name, field in account.known.items() if stem and name.startswith(stem)]
+    return f", such as {_listed(sorted(parts))}" if parts else ""
+
+
 def _choices(name: str, rule: FieldRule, account: AccountFields) -> Iterator[str]:
     """Values that a mapping of values speaks of and the picklist does not have, and the other way round."""
     first = rule.transforms[0] if rule.transforms else None
@@ -162,6 +171,18 @@ def _choices(name: str, rule: FieldRule, account: AccountFields) -> Iterator[str
     left = [choice for choice in found.choices if choice not in spoken]
     if left and first.options.get("otherwise") in ("misfit", "null"):
         yield f"The value mapping of {name} has nothing for {_listed(left)}, which {found.name} offers too."
+
+
+def _misspelt(name: str, known: Collection[str]) -> list[str]:
+    """An additional field whose name looks like one of the schema's."""
+    plain = {_plain(each): each for each in known}
+    close = difflib.get_close_matches(_plain(name), plain, n=1, cutoff=0.85)
+    told = f"{name} is not in the custom schema and becomes an additional field."
+    return [f"{told} Did you mean {plain[each]}?" for each in close]
+
+
+def _plain(name: str) -> str:
+    return "".join(sign for sign in name.casefold() if sign.isalnum())
 
 
 def _listed(names: Collection[str]) -> str:

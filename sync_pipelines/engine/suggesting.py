@@ -80,7 +80,7 @@ def _likeness(wanted: SchemaField, candidate: VendorField) -> Suggestion | None:
             likeness, how = _like(our_words, their_words)
             weight = 1.0 if mine == "name" else 0.97
             if likeness * weight > likest:
-                likest, reason = likeness * weight, f"{how} {mine} and {other}"
+                likest, reason = likeness * weight, f"{how} {mine if mine == other else f'{mine} and {other}'}"
     same_kind = wanted.type in _SAME_KIND.get(candidate.type, frozenset()) or wanted.type == "text"
     score = round(likest * (1.0 if same_kind else _OTHER_KIND), 3)
     if score < FAINT:

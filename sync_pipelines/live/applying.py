@@ -173,7 +173,7 @@ class Applying:
         )
 
     def _spend(self, work: Work, run: SyncRun) -> None:
-        spending = Spending(self._store.budgets, [work])
+        spending = Spending(self._store.budgets, [work], self._project.budget_terms)
         spending.take([run])
         spending.record()
 

@@ -28,6 +28,8 @@ class Comparison:
 
     `status`: complete, gap (a difference that nothing explains) or unknown (`message` says why it could not be told).
     `message` of a complete one may explain a difference. `repair_asked_at`: when a full read was asked for.
+    `countable` False: what is selected cannot be compared at all, so that a gap of before says nothing any more; it is
+    told and not kept.
     """
 
     sync: str
@@ -40,6 +42,7 @@ class Comparison:
     destination: int | None = None
     message: str = ""
     repair_asked_at: datetime | None = None
+    countable: bool = True
 
     @property
     def difference(self) -> int | None:

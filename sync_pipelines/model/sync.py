@@ -46,6 +46,7 @@ class SyncObject:
 
     `schema_policy`: what a run does when the account's fields change (see model.schema_change). `associated`: of an
     object of associations, to which objects (empty: to all that there usually are).
+    `freshness`: this object's objective; None: the sync's.
     `filter` None: every record. `leaving`: what becomes of the row of a record that leaves the filter. `history` None:
     all records that exist.
     """
@@ -69,6 +70,7 @@ class SyncObject:
     filter: Filter | None = None
     leaving: str = MARK
     history: History | None = None
+    freshness: timedelta | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,13 +78,14 @@ class Override:
     """What is otherwise for one customer of a sync. None: as for everybody.
 
     `objects` names some of the sync's objects. `schema` is the namespace in the destination. `filters`: by object,
-    instead of the sync's own; None there: every record.
+    instead of the sync's own; None there: every record. `freshness`: the objective for all of this customer's objects.
     """
 
     schedule: Schedule | None = None
     objects: tuple[str, ...] | None = None
     schema: str | None = None
     filters: Mapping[str, Filter | None] = field(default_factory=dict)
+    freshness: timedelta | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,6 +128,22 @@ class Sync:
     def schedule_of(self, customer: str) -> Schedule:
         own = self.overrides.get(customer)
         return own.schedule if own is not None and own.schedule is not None else self.schedule
+
+    def freshness_of(self, customer: str, declared: SyncObject) -> timedelta | None:
+        """How old an object's last success may be: the customer's objective, else the object's, else the sync's.
+
+        A customer whose own schedule is to run only when asked has its own objective or none.
+        """
+        own = self.overrides.get(customer)
+        if own is not None and (own.freshness is not None or own.schedule == Schedule()):
+            return own.freshness
+        return declared.freshness or self.freshness
+
+    def objectives_of(self, declared: SyncObject) -> tuple[timedelta, ...]:
+        """Every objective that somebody has for an object, the shortest first."""
+        own = [self.freshness_of(each, declared) for each in self.overrides if declared in self.objects_of(each)]
+        every = {*own, declared.freshness or self.freshness}
+        return tuple(sorted(each for each in every if each is not None))
 
     def objects_of(self, customer: str) -> tuple[SyncObject, ...]:
         """The objects that are synced for this customer."""

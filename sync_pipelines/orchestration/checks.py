@@ -15,7 +15,12 @@ from sync_pipelines.model.sync import Sync
 from sync_pipelines.orchestration.assets import Subject
 from sync_pipelines.orchestration.names import PROVIDER_TAG, SYNC_TAG, snake
 from sync_pipelines.orchestration.resources import SyncProject
-from sync_pipelines.orchestration.verdicts import Verdict, completeness_verdict, freshness_verdict
+from sync_pipelines.orchestration.verdicts import (
+    Verdict,
+    completeness_verdict,
+    freshness_verdict,
+    objectives_in_words,
+)
 from sync_pipelines.project import Project
 from sync_pipelines.store import Standing, Store
 from sync_pipelines.verifying import repair, verify
@@ -78,11 +83,11 @@ def _specs(sync: Sync, subjects: Sequence[Subject]) -> Iterator[dg.AssetCheckSpe
                 asset=subject.key,
                 description="As many records in the account as rows in the destination, for every customer.",
             )
-        if sync.freshness is not None:
+        if objectives := sync.objectives_of(subject.declared):
             yield dg.AssetCheckSpec(
                 FRESH,
                 asset=subject.key,
-                description=f"No customer's last successful sync is older than {sync.freshness}.",
+                description=f"No customer's last successful sync is older than {objectives_in_words(objectives)}.",
             )
 
 
@@ -167,24 +172,26 @@ def tick(
 def _verdicts(store: Store, checked: Sequence[Checked], now: datetime) -> Iterator[tuple[dg.AssetKey, str, Verdict]]:
     for each in checked:
         standings = store.completeness.standings(each.sync.name)
+        rest = store.freshness.rest(each.sync.name)
         for subject in each.subjects:
             if (standing := standings.get(subject.declared.object)) is not None:
-                yield subject.key, COMPLETE, completeness_verdict(standing)
+                yield subject.key, COMPLETE, completeness_verdict(standing, rest)
         for key, verdict in freshness_verdicts(store, each, now).items():
             yield key, FRESH, verdict
 
 
 def freshness_verdicts(store: Store, checked: Checked, now: datetime) -> Mapping[dg.AssetKey, Verdict]:
-    """Nothing for a sync without an objective."""
+    """Nothing for what has no objective."""
     sync = checked.sync
-    if sync.freshness is None:
+    held = [each for each in checked.subjects if sync.objectives_of(each.declared)]
+    if not held:
         return {}
     late, rest = store.freshness.late(sync, now), store.freshness.rest(sync.name)
     return {
-        subject.key: freshness_verdict(
-            [one for one in late if one.object == subject.declared.object], rest, sync.freshness, now
+        each.key: freshness_verdict(
+            [one for one in late if one.object == each.declared.object], rest, sync.objectives_of(each.declared), now
         )
-        for subject in checked.subjects
+        for each in held
     }
 
 
@@ -200,7 +207,7 @@ def _count(
     found = verify(project, sync, [name], config.connections, run_id=context.run.run_id, on_counted=tell)
     asked = repair(project, sync, found) if config.repair else []
     standing = project.store.completeness.standings(sync).get(name, Standing())
-    return completeness_verdict(standing, len(asked))
+    return completeness_verdict(standing, project.store.freshness.rest(sync), len(asked))
 
 
 def _result(subject: Subject, check: str, verdict: Verdict) -> dg.AssetCheckResult:

@@ -40,8 +40,8 @@ class Verdict:
         return dg.AssetCheckSeverity.WARN if self.warning else dg.AssetCheckSeverity.ERROR
 
 
-def completeness_verdict(standing: Standing, asked: int = 0) -> Verdict:
-    """Of one object. `asked`: repairs that were asked for just now."""
+def completeness_verdict(standing: Standing, rest: Rest, asked: int = 0) -> Verdict:
+    """Of one object. `asked`: repairs that were asked for just now. What rests is not counted, and that is no fault."""
     gaps, unknown = standing.largest_gaps, standing.not_counted
     metadata: dict[str, Any] = {
         "customers": standing.customers,
@@ -58,6 +58,13 @@ def completeness_verdict(standing: Standing, asked: int = 0) -> Verdict:
         rows = [(one.customer_id, one.message) for one in unknown]
         metadata["not_counted_because"] = markdown_table(("customer", "reason"), rows, LONGEST_MESSAGE)
     nobody = standing.customers > 0 and standing.unknown == standing.customers
+    if rest.state is not None:
+        found = f"; {_of(standing.gaps, standing.customers)} differed before" if standing.gaps else ""
+        told = f"{_at_rest(rest)}: nobody is counted{found}."
+        return Verdict(passed=True, description=told, metadata=metadata, names=(rest.state, told))
+    if nobody and all(one.customer_id in rest.customers for one in unknown):
+        told = f"{_of(standing.unknown, standing.customers)} paused: nobody is counted."
+        return Verdict(passed=True, description=told, metadata=metadata, names=(told,))
     if standing.gaps:
         verb = "differs" if standing.gaps == 1 else "differ"
         words = f"{_of(standing.gaps, standing.customers)} {verb} from the account: {_named(gaps, standing.gaps)}."
@@ -74,19 +81,31 @@ def completeness_verdict(standing: Standing, asked: int = 0) -> Verdict:
     )
 
 
-def freshness_verdict(late: Sequence[Late], rest: Rest, objective: timedelta, now: datetime) -> Verdict:
-    """Of those of one object who are later than the objective."""
-    metadata: dict[str, Any] = {"objective": str(objective), "evaluated_at": dg.MetadataValue.timestamp(now)}
+def _at_rest(rest: Rest) -> str:
+    return f"The sync is {rest.state} ({rest.reason})" if rest.reason else f"The sync is {rest.state}"
+
+
+def objectives_in_words(objectives: Sequence[timedelta]) -> str:
+    """As `later than` goes before it; the shortest comes first."""
+    if len(objectives) == 1:
+        return str(objectives[0])
+    return f"their objectives of {objectives[0]} to {objectives[-1]}"
+
+
+def freshness_verdict(late: Sequence[Late], rest: Rest, objectives: Sequence[timedelta], now: datetime) -> Verdict:
+    """Of those of one object who are later than their objective; `objectives` are all that there are."""
+    objective = objectives_in_words(objectives)
+    metadata: dict[str, Any] = {"objective": objective, "evaluated_at": dg.MetadataValue.timestamp(now)}
     if rest.state is not None:
-        because = f" ({rest.reason})" if rest.reason else ""
-        told = f"The sync is {rest.state}{because}: nobody is late."
+        told = f"{_at_rest(rest)}: nobody is late."
         return Verdict(passed=True, description=told, metadata=metadata, names=(rest.state,))
     parts = {why: [one for one in late if one.why == why] for why in (LATE, EXPIRED, PAUSED)}
     metadata |= {"late": len(parts[LATE]), "expired": len(parts[EXPIRED]), "paused": len(parts[PAUSED])}
     for why, ones in parts.items():
         if ones:
-            rows = [(one.customer_id, age(one, now), one.reason) for one in ones[:LISTED]]
-            metadata[f"{why}_customers"] = markdown_table(("customer", "last success", "reason"), rows, LONGEST_MESSAGE)
+            columns = ("customer", "last success", "objective", "reason")
+            rows = [(one.customer_id, age(one, now), one.objective, one.reason) for one in ones[:LISTED]]
+            metadata[f"{why}_customers"] = markdown_table(columns, rows, LONGEST_MESSAGE)
     words = []
     if parts[LATE]:
         words.append(f"{len(parts[LATE])} later than {objective}: {_named(parts[LATE], len(parts[LATE]))}")

@@ -1,10 +1,11 @@
 """What vendors let the connected accounts do: the newest count, holds that all processes keep, use by the hour."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any, Final, TypeAlias
 
+from sqlalchemy import Connection as Database
 from sqlalchemy import Engine, RowMapping, bindparam, func, select, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import OperationalError
@@ -61,17 +62,65 @@ _RECORD = text(
     """
 ).bindparams(bindparam("rows", type_=JSONB))
 
+_SEEN = text(
+    """
+    WITH wanted AS (
+        SELECT id, provider, account_id FROM connections WHERE id = ANY(:ids)
+        UNION
+        SELECT id, provider, account_id FROM connections
+        WHERE provider = ANY(:providers) AND account_id IN (SELECT account_id FROM connections WHERE id = ANY(:ids))
+    )
+    SELECT wanted.*, budgets.used, budgets.allowed, budgets.seen_at, budgets.held_until, budgets.held_reason,
+           COALESCE(points.seen, '[]') AS seen
+    FROM wanted
+    LEFT JOIN budgets ON budgets.connection_id = wanted.id
+    LEFT JOIN LATERAL (
+        SELECT jsonb_agg(jsonb_build_array(extract(epoch FROM seen_at), used, allowed)) AS seen
+        FROM budget_points
+        WHERE connection_id = wanted.id AND hour > CAST(:recent AS timestamptz) - interval '1 hour'
+            AND used IS NOT NULL AND seen_at >= CAST(:recent AS timestamptz)
+    ) AS points ON true
+    """
+)
+"""What every connection of these accounts saw in the last hours."""
+
+_SHARE = text(
+    """
+    WITH present AS (
+        SELECT account.*
+        FROM jsonb_to_recordset(:rows) AS account (
+            connection_id bigint, used bigint, allowed bigint, seen_at timestamptz, held_until timestamptz,
+            held_reason text, runs_out_at timestamptz
+        )
+        JOIN connections ON connections.id = account.connection_id
+        ORDER BY connections.id
+        FOR KEY SHARE OF connections
+    )
+    INSERT INTO budgets (connection_id, used, allowed, seen_at, held_until, held_reason, runs_out_at)
+    SELECT connection_id, used, allowed, seen_at, held_until, held_reason, runs_out_at FROM present
+    ON CONFLICT (connection_id) DO UPDATE SET
+        (used, allowed, runs_out_at) = (
+            SELECT CASE WHEN told.now THEN excluded.used ELSE budgets.used END,
+                   CASE WHEN told.now THEN excluded.allowed ELSE budgets.allowed END,
+                   CASE WHEN told.now THEN excluded.runs_out_at ELSE budgets.runs_out_at END
+            FROM (SELECT excluded.seen_at >= COALESCE(budgets.seen_at, '-infinity') AS now) AS told
+        ),
+        seen_at = GREATEST(budgets.seen_at, excluded.seen_at),
+        held_reason = CASE WHEN excluded.held_until > COALESCE(budgets.held_until, '-infinity')
+                           THEN excluded.held_reason ELSE budgets.held_reason END,
+        held_until = GREATEST(budgets.held_until, excluded.held_until)
+    """
+).bindparams(bindparam("rows", type_=JSONB))
+
 _LOOK = text(
     """
     SELECT connections.id, connections.provider, connections.account_id,
            budgets.used, budgets.allowed, budgets.seen_at, budgets.held_until, budgets.held_reason,
-           COALESCE(points.calls, 0)::bigint AS calls, COALESCE(points.seen, '[]') AS seen
+           budgets.runs_out_at, COALESCE(points.calls, 0)::bigint AS calls
     FROM connections
     LEFT JOIN budgets ON budgets.connection_id = connections.id
     LEFT JOIN (
-        SELECT connection_id, sum(calls) AS calls,
-               jsonb_agg(jsonb_build_array(extract(epoch FROM seen_at), used, allowed))
-                   FILTER (WHERE used IS NOT NULL AND seen_at >= CAST(:recent AS timestamptz)) AS seen
+        SELECT connection_id, sum(calls) AS calls
         FROM budget_points
         WHERE hour > CAST(:yesterday AS timestamptz)
         GROUP BY connection_id
@@ -92,10 +141,11 @@ class Budgets:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def record(self, sightings: Sequence[Sighting]) -> None:
-        """Remember what was learnt, one sighting for each connection, in one statement.
+    def record(self, sightings: Sequence[Sighting], terms: Mapping[str, Terms]) -> None:
+        """Remember what was learnt, one sighting for each connection, in three statements.
 
-        Connections that are gone are passed over.
+        All connections of an account get what is known of it, and when its calls run out. Connections that are gone
+        are passed over.
         """
         rows = [_row(each) for each in sightings if each.calls or each.hold is not None]
         if not rows:
@@ -103,12 +153,24 @@ class Budgets:
         try:
             with self._engine.begin() as database:
                 database.execute(_RECORD, {"rows": rows})
+            # Apart, so that two who record never hold what the other waits for.
+            with self._engine.begin() as database:
+                self._share(database, [each for each in sightings if each.used is not None or each.hold], terms)
         except OperationalError as error:
             raise Retry(
                 "The store does not answer, so that the use of the accounts' API budgets could not be recorded: start "
                 "it, or correct SYNC_PIPELINES_STORE_URL.",
                 detail=str(error.orig),
             ) from error
+
+    def _share(self, database: Database, sightings: Sequence[Sighting], terms: Mapping[str, Terms]) -> None:
+        if not sightings:
+            return
+        now = max(each.at for each in sightings)
+        scope = {"ids": [each.connection_id for each in sightings], "providers": list(terms), "recent": now - RATE_OVER}
+        accounts = _by_account(database.execute(_SEEN, scope).mappings(), terms)
+        shared = [one for rows in accounts.values() for one in _shared(rows, terms.get(rows[0]["provider"]), now)]
+        database.execute(_SHARE, {"rows": shared})
 
     def holds(
         self, wanted: Sequence[Connection], terms: Mapping[str, Terms], *, now: datetime | None = None
@@ -144,15 +206,13 @@ class Budgets:
     ) -> dict[int, Budget]:
         """What is known of these connections' budgets, of all when `ids` is None; by connection id, one query."""
         now = now or datetime.now(UTC)
-        scope = {"ids": None if ids is None else list(ids), "recent": now - RATE_OVER, "yesterday": now - DAY}
-        accounts: dict[Account, list[RowMapping]] = {}
+        scope = {"ids": None if ids is None else list(ids), "yesterday": now - DAY}
         with self._engine.connect() as database:
-            for row in database.execute(_LOOK, scope).mappings():
-                accounts.setdefault(_account(row, terms), []).append(row)
+            accounts = _by_account(database.execute(_LOOK, scope).mappings(), terms)
         chosen = None if ids is None else set(ids)
         found: dict[int, Budget] = {}
         for rows in accounts.values():
-            budget = _merged(rows, terms.get(rows[0]["provider"]), now)
+            budget = _merged(rows, now)
             found |= {row["id"]: budget for row in rows if chosen is None or row["id"] in chosen}
         return found
 
@@ -184,19 +244,50 @@ def forecast(points: Iterable[Point], *, reserve: float, quota: Quota, now: date
     return max(now, last.seen_at + left * passed / gained)
 
 
-def _merged(rows: Sequence[RowMapping], terms: Terms | None, now: datetime) -> Budget:
-    """One account's budget out of what each of its connections saw."""
-    told = max((row for row in rows if row["seen_at"] is not None), key=lambda row: row["seen_at"], default=None)
-    held = max(
-        (row for row in rows if row["held_until"] is not None and row["held_until"] > now),
-        key=lambda row: row["held_until"],
-        default=None,
-    )
+def _by_account(rows: Iterable[RowMapping], terms: Mapping[str, Terms]) -> dict[Account, list[RowMapping]]:
+    accounts: dict[Account, list[RowMapping]] = {}
+    for row in rows:
+        accounts.setdefault(_account(row, terms), []).append(row)
+    return accounts
+
+
+def _told(rows: Sequence[RowMapping]) -> RowMapping | None:
+    """The row with the vendor's newest count."""
+    return max((row for row in rows if row["seen_at"] is not None), key=lambda row: row["seen_at"], default=None)
+
+
+def _held(rows: Sequence[RowMapping], now: datetime) -> RowMapping | None:
+    """The row with the longest hold that there is now."""
+    held = (row for row in rows if row["held_until"] is not None and row["held_until"] > now)
+    return max(held, key=lambda row: row["held_until"], default=None)
+
+
+def _shared(rows: Sequence[RowMapping], terms: Terms | None, now: datetime) -> Iterator[dict[str, Any]]:
+    """What each connection of an account is to know: the same."""
+    told, held = _told(rows), _held(rows, now)
     points = [
         Point(seen_at=datetime.fromtimestamp(at, UTC), used=used, allowed=allowed)
         for row in rows
         for at, used, allowed in row["seen"]
     ]
+    ends_at = forecast(points, reserve=terms.reserve, quota=terms.quota, now=now) if terms else None
+    for row in rows:
+        yield {
+            "connection_id": row["id"],
+            "used": told["used"] if told else None,
+            "allowed": told["allowed"] if told else None,
+            "seen_at": told["seen_at"].isoformat() if told else None,
+            "held_until": held["held_until"].isoformat() if held else None,
+            "held_reason": held["held_reason"] if held else "",
+            "runs_out_at": ends_at.isoformat() if ends_at else None,
+        }
+
+
+def _merged(rows: Sequence[RowMapping], now: datetime) -> Budget:
+    """One account's budget out of what each of its connections knows."""
+    told, held = _told(rows), _held(rows, now)
+    # As the view `health` reads it: a forecast of long ago is none.
+    ends_at = told["runs_out_at"] if told and told["seen_at"] > now - RATE_OVER else None
     return Budget(
         used=told["used"] if told else None,
         allowed=told["allowed"] if told else None,
@@ -204,7 +295,7 @@ def _merged(rows: Sequence[RowMapping], terms: Terms | None, now: datetime) -> B
         held_until=held["held_until"] if held else None,
         held_reason=held["held_reason"] if held else "",
         calls=sum(row["calls"] for row in rows),
-        runs_out_at=forecast(points, reserve=terms.reserve, quota=terms.quota, now=now) if terms else None,
+        runs_out_at=max(now, ends_at) if ends_at else None,
     )
 
 

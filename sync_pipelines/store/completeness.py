@@ -40,6 +40,15 @@ _RECORD = text(
 ).bindparams(bindparam("rows", type_=JSONB))
 """Of those that are still connected. The message of a gap is one line; why it was not counted again is the second."""
 
+_NO_GAP_ANY_MORE = text(
+    """
+    UPDATE completeness SET status = 'unknown', repair_asked_at = NULL
+    FROM jsonb_to_recordset(:rows) AS new (sync text, object text, connection_id bigint, countable boolean)
+    WHERE completeness.sync = new.sync AND completeness.object = new.object
+      AND completeness.connection_id = new.connection_id AND completeness.status = 'gap' AND NOT new.countable
+    """
+).bindparams(bindparam("rows", type_=JSONB))
+
 _SUMS = text(
     """
     SELECT object, count(*) FILTER (WHERE status = 'complete') AS complete,
@@ -108,7 +117,7 @@ class Standing:
 
 
 class Completeness:
-    """Recorded by whoever counts. A gap stays one until both sides are counted and equal."""
+    """Recorded by whoever counts. A gap stays one until both sides are counted and equal, or nobody can count them."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -116,12 +125,15 @@ class Completeness:
     def record(self, found: Sequence[Comparison]) -> None:
         """Keep these as the newest of their connections and objects.
 
-        What could not be told leaves a gap that was found before as it is, with both reasons.
+        What could not be told leaves a gap that was found before as it is, with both reasons. What cannot be counted
+        at all ends it, since no repair could ever be seen to mend it.
         """
         if not found:
             return
         rows = [_row(each) for each in sorted(found, key=lambda one: (one.connection_id, one.object))]
         with self._engine.begin() as database:
+            if uncountable := [row for row in rows if not row["countable"]]:
+                database.execute(_NO_GAP_ANY_MORE, {"rows": uncountable})
             database.execute(_RECORD, {"rows": rows})
 
     def list(
@@ -201,6 +213,7 @@ def _row(each: Comparison) -> dict[str, Any]:
         "source_count": each.source,
         "destination_count": each.destination,
         "message": storable(each.message, LONGEST_MESSAGE),
+        "countable": each.countable,
     }
 
 

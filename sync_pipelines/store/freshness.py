@@ -1,10 +1,15 @@
-"""Who is later than a sync's freshness objective, and who rests for a reason of its own."""
+"""Who is later than a sync's freshness objective, and who rests for a reason of its own.
 
+The view `health` counts the same, by what was planned.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Final
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, bindparam, text
+from sqlalchemy.dialects.postgresql import JSONB
 
 from sync_pipelines.model.sync import Sync
 
@@ -17,26 +22,25 @@ _LATE = text(
     SELECT wanted.object, connections.customer_id,
       COALESCE(progress.last_success_at, connections.connected_at) AS since,
       progress.last_success_at IS NULL AS never,
+      make_interval(secs => CAST(wanted.seconds AS double precision)) AS objective,
       CASE WHEN due.paused_at IS NOT NULL THEN 'paused'
            WHEN connections.status = 'expired' THEN 'expired' ELSE 'late' END AS why,
       CASE WHEN connections.status = 'expired' THEN connections.status_reason
            WHEN progress.failures_in_row > 0 THEN progress.last_error_message ELSE '' END AS reason
     FROM connections
-    CROSS JOIN unnest(CAST(:objects AS text[])) AS wanted (object)
+    CROSS JOIN LATERAL jsonb_each_text(
+        COALESCE(:objectives -> 'own' -> connections.customer_id, :objectives -> 'all')
+    ) AS wanted (object, seconds)
     LEFT JOIN progress ON progress.sync = :sync AND progress.object = wanted.object
       AND progress.connection_id = connections.id
     LEFT JOIN due ON due.sync = :sync AND due.connection_id = connections.id
     WHERE connections.provider = :provider
       AND (CAST(:customers AS text[]) = '{}' OR connections.customer_id = ANY(:customers))
-      AND NOT EXISTS (
-        SELECT FROM unnest(CAST(:spared_customers AS text[]), CAST(:spared_objects AS text[]))
-          AS spared (customer, object)
-        WHERE spared.customer = connections.customer_id AND spared.object = wanted.object
-      )
-      AND COALESCE(progress.last_success_at, connections.connected_at) < :before
+      AND COALESCE(progress.last_success_at, connections.connected_at)
+        < CAST(:now AS timestamptz) - make_interval(secs => CAST(wanted.seconds AS double precision))
     ORDER BY wanted.object, since, connections.customer_id
     """
-)
+).bindparams(bindparam("objectives", type_=JSONB))
 
 _PAUSED = text("SELECT customer_id FROM due WHERE sync = :sync AND paused_at IS NOT NULL")
 _STATE = text("SELECT state, reason FROM sync_states WHERE sync = :sync AND state IN ('paused', 'archived')")
@@ -47,12 +51,14 @@ class Late:
     """An object of a customer whose last success is older than the objective.
 
     `why`: late (ours to mend), expired (the customer must reconnect) or paused (somebody wanted it so). `since`: the
-    last success, or the connecting where there was `never` one. `reason`: what went wrong, where something did.
+    last success, or the connecting where there was `never` one. `objective`: how long ago that may be. `reason`: what
+    went wrong, where something did.
     """
 
     object: str
     customer_id: str
     since: datetime
+    objective: timedelta
     never: bool
     why: str
     reason: str = ""
@@ -67,6 +73,23 @@ class Rest:
     customers: frozenset[str]
 
 
+def objectives_of(sync: Sync) -> dict[str, Any]:
+    """The objectives of a sync in seconds: {"all": {object: seconds}, "own": {customer: {object: seconds}}}.
+
+    A customer with an override has all of its own in `own`. Nothing at all where there is no objective.
+    """
+    everybody = _seconds({each.object: each.freshness or sync.freshness for each in sync.objects})
+    own = {
+        customer: _seconds({each.object: sync.freshness_of(customer, each) for each in sync.objects_of(customer)})
+        for customer in sync.overrides
+    }
+    return {"all": everybody, "own": own} if everybody or any(own.values()) else {}
+
+
+def _seconds(objectives: Mapping[str, timedelta | None]) -> dict[str, float]:
+    return {name: each.total_seconds() for name, each in objectives.items() if each is not None}
+
+
 class Freshness:
     """Read from what runs left behind; writes nothing."""
 
@@ -74,23 +97,16 @@ class Freshness:
         self._engine = engine
 
     def late(self, sync: Sync, now: datetime | None = None) -> list[Late]:
-        """Everybody who is later than the sync's objective, by object, the oldest first. Nobody without one."""
-        if sync.freshness is None:
+        """Everybody who is later than their objective, by object, the oldest first. Nobody without one."""
+        objectives = objectives_of(sync)
+        if not objectives:
             return []
-        spared = [
-            (customer, declared.object)
-            for customer in sync.overrides
-            for declared in sync.objects
-            if declared not in sync.objects_of(customer)
-        ]
         values = {
             "sync": sync.name,
             "provider": sync.provider,
-            "objects": [declared.object for declared in sync.objects],
             "customers": list(sync.customers),
-            "spared_customers": [customer for customer, _ in spared],
-            "spared_objects": [name for _, name in spared],
-            "before": (now or datetime.now(UTC)) - sync.freshness,
+            "objectives": objectives,
+            "now": now or datetime.now(UTC),
         }
         with self._engine.connect() as database:
             return [Late(**row) for row in database.execute(_LATE, values).mappings()]

@@ -18,7 +18,8 @@ class ConnectionHealth:
     `reason` and `advice` are sentences for a person, empty where all is well. `due`: its time has come and nobody works
     on it. `late_seconds`: how long it has been waiting. Days are UTC. `records` are created, updated and deleted ones.
     `success_rate` is of today's attempts, None before the first; skipping is no failure. `api_*` is the account's use
-    of the vendor's API by the vendor's own count, whoever used it.
+    of the vendor's API by the vendor's own count, whoever used it, and `api_ends_at` when all but the reserve is used.
+    `stale_objects`: those whose last success is older than their objective.
     """
 
     sync: str
@@ -55,6 +56,7 @@ class ConnectionHealth:
     failures_in_row: int
     error_type: str | None
     error_message: str
+    stale_objects: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +96,8 @@ class SyncHealth:
     records_today: int
     calls_today: int
     api_used_ratio: float | None
+    stale_objects: int
+    period_seconds: int | None
 
 
 @dataclass(frozen=True, kw_only=True)

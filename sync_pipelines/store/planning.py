@@ -10,9 +10,10 @@ from sqlalchemy import bindparam, select, text
 from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from sync_pipelines.model.sync import Sync
+from sync_pipelines.store.freshness import objectives_of
 from sync_pipelines.store.mending import mend_syncs
 from sync_pipelines.store.tables import due, planned
-from sync_pipelines.store.timetable import jitter, next_time, period, schedule_of, written
+from sync_pipelines.store.timetable import jitter, longest_period, next_time, period, schedule_of, written
 
 SCHEDULING = ("every_seconds", "cron", "timezone", "spread_seconds", "own_schedules")
 """The columns of `planned` that a schedule is made of."""
@@ -119,8 +120,17 @@ def _row(sync: Sync, mark: str) -> dict[str, Any]:
         "customers": sorted(sync.customers),
         **written(sync.schedule),
         "own_schedules": {customer: written(schedule) for customer, schedule in own.items()},
+        "period_seconds": _longest_period(sync),
+        "objectives": objectives_of(sync),
         "fingerprint": hashlib.blake2b(made_of, digest_size=16).hexdigest(),
     }
+
+
+def _longest_period(sync: Sync) -> int | None:
+    """Within which somebody's work must come, in seconds. None: only when asked."""
+    own = (longest_period(each.schedule) for each in sync.overrides.values() if each.schedule is not None)
+    found = longest_period(sync.schedule) or min((each for each in own if each is not None), default=None)
+    return None if found is None else int(found.total_seconds())
 
 
 def _reschedule(database: Database, old: Mapping[str, Any], new: Mapping[str, Any], now: datetime) -> None:

@@ -130,6 +130,8 @@ planned = Table(
     Column("spread_seconds", BigInteger, comment="How far customers are spread; null means by the schedule's length"),
     Column("own_schedules", JSONB, nullable=False, server_default="{}", comment="By customer, where it is another"),
     Column("fingerprint", Text, nullable=False, server_default="", comment="Changes with what the sync is made of"),
+    Column("period_seconds", BigInteger, comment="The longest time between two runs; null: it runs when asked"),
+    Column("objectives", JSONB, nullable=False, server_default="{}", comment="Of freshness, in seconds by object"),
     comment="Syncs as they were last planned",
 )
 
@@ -225,6 +227,7 @@ budgets = Table(
     Column("seen_at", Moment, comment="When the vendor said so"),
     Column("held_until", Moment, comment="The vendor, or the reserve, wants nothing of us before"),
     Column("held_reason", Text, nullable=False, server_default=""),
+    Column("runs_out_at", Moment, comment="When all but the reserve will be used, as it was foretold at seen_at"),
     comment="What the vendor lets a connected account do, shared by all who work on it",
 )
 

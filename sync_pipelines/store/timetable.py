@@ -50,6 +50,14 @@ def period(schedule: Schedule, at: datetime) -> timedelta | None:
     return None
 
 
+def longest_period(schedule: Schedule) -> timedelta | None:
+    """The longest time that passes between two runs, nights and weekends of a cron line included; None: it runs only
+    when asked."""
+    if schedule.cron is not None:
+        return _longest_between(schedule.cron, schedule.timezone)
+    return period(schedule, _EPOCH)
+
+
 def jitter(sync: str, customer_id: str, schedule: Schedule, length: timedelta | None) -> timedelta:
     """A customer's own place in the spread, always the same.
 
@@ -87,6 +95,26 @@ def backoff(first: timedelta, longest: timedelta, attempts: int, *parts: str) ->
     doublings: int = min(max(attempts, 1) - 1, 20)
     whole = min(first * 2.0**doublings, longest)
     return whole * (0.75 + 0.25 * _share(*parts, str(attempts)))
+
+
+_A_FRIDAY = _EPOCH - timedelta(days=3)
+_LONGER_THAN_A_MONTH = timedelta(days=35)
+_MOST_FIRES = 5_000
+"""More than there are from the Friday to Monday evening of a line that fires every minute."""
+
+
+@lru_cache(maxsize=256)
+def _longest_between(cron: str, timezone: str) -> timedelta:
+    """Looks at a weekend and a month, or at two fires that are further apart."""
+    fires = croniter(cron, _A_FRIDAY.astimezone(ZoneInfo(timezone)))
+    before: datetime = fires.get_next(datetime).astimezone(UTC)
+    longest, until = timedelta(0), before + _LONGER_THAN_A_MONTH
+    for _ in range(_MOST_FIRES):
+        fire: datetime = fires.get_next(datetime).astimezone(UTC)
+        longest, before = max(longest, fire - before), fire
+        if fire >= until:
+            break
+    return longest
 
 
 def _share(*parts: str) -> float:

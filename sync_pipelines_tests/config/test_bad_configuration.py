@@ -91,8 +91,8 @@ def test_a_bomb_of_aliases_is_stopped(project_folder):
             sync(objects="objects:\n  - objct: contact"),
             [
                 '6: objects[0].objct: is not known here. Did you mean "object"? Known: associations, common_schema, '
-                "custom_schema, filter, formula_refresh, history, leaving, object, raw_fields, schema_policy, "
-                "strategy, table",
+                "custom_schema, filter, formula_refresh, freshness, history, leaving, object, raw_fields, "
+                "schema_policy, strategy, table",
                 "6: objects[0].object: is missing: add it",
             ],
         ),

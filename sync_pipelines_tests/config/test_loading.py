@@ -132,6 +132,28 @@ def test_schedules(project_folder, written, meant):
     assert load_sync(project_folder, f"schedule: {written}\nobjects: [contact]\n").schedule == meant
 
 
+def test_freshness_is_of_a_sync_of_an_object_and_of_a_customer(project_folder):
+    loaded = load_sync(
+        project_folder,
+        "schedule: hourly\nfreshness: 2 hours\n"
+        "objects: [contact, {object: account, freshness: 1 day, associations: [contact]}]\n"
+        "overrides:\n"
+        "  acme: {schedule: daily, freshness: 30 hours, objects: [account]}\n"
+        "  globex: {schedule: manual}\n"
+        "  initech: {schema: initech}\n",
+    )
+    by_name = {each.object: each for each in loaded.objects}
+    assert sorted(by_name) == ["account", "account.associations", "contact"]
+    found = {
+        customer: [loaded.freshness_of(customer, by_name[name]) for name in sorted(by_name)]
+        for customer in ("acme", "globex", "initech", "hooli")
+    }
+    hours = [timedelta(hours=24), timedelta(hours=24), timedelta(hours=2)]
+    assert found == {"acme": [timedelta(hours=30)] * 3, "globex": [None] * 3, "initech": hours, "hooli": hours}
+    assert loaded.objectives_of(by_name["contact"]) == (timedelta(hours=2),)
+    assert loaded.objectives_of(by_name["account"]) == (timedelta(hours=24), timedelta(hours=30))
+
+
 def test_one_customer_may_have_its_own_schedule_objects_and_schema(project_folder):
     loaded = load_sync(
         project_folder,

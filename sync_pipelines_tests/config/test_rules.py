@@ -59,7 +59,7 @@ def test_every_form_is_read(written, rule):
         ({"source": "A\nB"}, "control characters"),
         ({"source": "A", "transform": {"values": {}}}, "transform.0.name"),
         ({"source": "A", "transform": ["a", 3]}, "transform.1"),
-        ({"source": "A", "transform": [{"name": "x"}] * 51}, "at most 50"),
+        ({"source": "A", "transform": [{"name": "x"}] * 51}, "at most 20"),
         ({"source": "A", "transfrom": "x"}, "transfrom"),
         ({"source": "A", "transform": {"name": "x", "odd": object()}}, "transform.0.odd"),
     ],

@@ -78,6 +78,20 @@ def test_nothing_but_the_webserver_and_the_api_is_published_and_that_only_on_thi
     }
 
 
+def test_who_is_alarmed_has_the_metrics_to_be_alarmed_by_and_no_run_lasts_for_ever():
+    services = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))["services"]
+    values = yaml.safe_load((DEPLOY / "helm" / "values.yaml").read_text(encoding="utf-8"))
+    deployed = {
+        each["metadata"]["name"]: each["spec"]["template"]["spec"]["containers"][0]["command"]
+        for each in values["extraManifests"]
+        if each["kind"] == "Deployment"
+    }
+    assert services["metrics"]["command"] == deployed["sync-pipelines-metrics"]
+    assert deployed["sync-pipelines-metrics"][:3] == ["sync-pipelines", "metrics", "--serve"]
+    ours = yaml.safe_load((ROOT / "dagster.yaml").read_text(encoding="utf-8"))["run_monitoring"]
+    assert values["dagsterDaemon"]["runMonitoring"]["maxRuntimeSeconds"] == ours["max_runtime_seconds"]
+
+
 def test_the_query_for_late_work_in_the_runbook_answers(place):
     (query,) = re.findall(r"^    (SELECT sync.*?;)$", (DEPLOY / "RUNBOOK.md").read_text(encoding="utf-8"), re.M | re.S)
     place.write_sync(schedule={"every": "1 hour"})

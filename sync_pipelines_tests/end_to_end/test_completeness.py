@@ -1,10 +1,11 @@
 """Both sides counted: gaps are found and mended, and what is no gap is not called one."""
 
 import uuid
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from sync_pipelines.model.budget import Hold, Sighting
 from sync_pipelines.store import Outcome
 from sync_pipelines.verifying import BETWEEN_REPAIRS, repair, verify
 from sync_pipelines_tests.fixtures.place import ACME, BRIGHTWATER, KESTREL, LUMEN, QUILL
@@ -224,6 +225,44 @@ def test_what_keeps_a_repair_from_mending_stays_visible(account):
     assert gap == found.message
     assert run.error_message in reason
     assert again.repair_asked_at is not None
+
+
+def test_a_gap_ends_when_what_is_selected_cannot_be_counted_any_more(unhurried):
+    """A history brings a part of the records; no repair could ever be seen to mend the gap of before."""
+    account = Account(unhurried, ACME, "salesforce")
+    account.sync()
+    account.lose(5)
+    found = account.verify()
+    repair(unhurried.project, "crm", [found])
+    unhurried.write_sync(objects=[{"object": "contact", "history": {"from": "90 days ago"}}])
+    found = account.verify()
+    assert (found.status, found.source, found.destination) == ("unknown", None, None)
+    assert found.message.startswith("Its history brings a part of the records only")
+    assert found.repair_asked_at is None
+    assert repair(unhurried.project, "crm", [found]) == []
+    (health,) = unhurried.project.store.health.connections("crm")
+    assert health.gaps == 0
+    unhurried.write_sync()
+    assert told(account.verify()) == ("gap", -5), "what can be counted again is judged again"
+
+
+def test_counting_leaves_an_account_alone_that_rests_and_its_calls_are_counted(account):
+    store, connection = account.place.project.store, account.place.project.connections("crm")[0]
+    account.lose(2)
+    assert told(account.verify()) == ("gap", -2)
+    before = account.place.project.budgets_of([connection])[connection.id].calls
+    asked = len(account.place.control.calls(account.customer))
+    account.verify()
+    spent = len(account.place.control.calls(account.customer)) - asked
+    assert account.place.project.budgets_of([connection])[connection.id].calls == before + spent
+    until = datetime.now(UTC) + timedelta(hours=1)
+    rest = Hold(until=until, reason="The reserve is for the other apps.")
+    store.budgets.record([Sighting(connection_id=connection.id, at=datetime.now(UTC), calls=0, hold=rest)], {})
+    found = account.verify()
+    assert len(account.place.control.calls(account.customer)) == asked + spent
+    assert told(found) == ("gap", -2), "it was not counted again"
+    expected = f"The account rests until {until:%Y-%m-%d %H:%M} UTC: The reserve is for the other apps."
+    assert found.message.split("\n")[1] == expected
 
 
 def test_one_customer_that_cannot_be_counted_keeps_nobody_else(unhurried):

@@ -161,3 +161,17 @@ def test_without_asking_the_account_what_is_wrong_anywhere_is_still_refused():
     words = FieldRule(sources=("Tier__c",), transforms=(Transform(name="number_to_currency"),))
     with pytest.raises(ConfigurationError, match=r"tier: Transform 1, custom(.|\n)*size: number_to_currency"):
         look(tier=half, size=words)
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"), [("annualrevenue", ["annual_revenue"]), ("Renewal_Dat", ["renewal_date"]), ("colour", [])]
+)
+def test_an_additional_field_that_looks_like_one_of_the_schema_is_warned_of(written, meant):
+    fields = (SchemaField(name="annual_revenue"), SchemaField(name="renewal_date"))
+    declared = SyncObject(
+        object="Account", custom_schema=CustomSchema(version=1, fields=fields, allow_additional_fields=True)
+    )
+    rules = {written: FieldRule(sources=("Text__c",))}
+    mapping = Mapping(customer_id="a", provider="salesforce", object="Account", version=1, fields=rules)
+    found = check_mapping(declared, "salesforce", mapping, ACCOUNT, hash_key=None)
+    assert [warning.partition("Did you mean ")[2].rstrip("?") for warning in found.warnings] == meant

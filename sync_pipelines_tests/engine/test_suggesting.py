@@ -62,7 +62,7 @@ def test_a_field_that_two_would_take_is_sure_for_neither():
 def test_every_suggestion_says_why():
     found = suggest([SchemaField(name="renewal_date", type="date")], ACCOUNT)["renewal_date"]
     assert [one.source.name for one in found] == ["Renewal_Date__c", "Renewal_Text__c"]
-    assert found[0].reason == "the same name and name; the type fits"
+    assert found[0].reason == "the same name; the type fits"
     assert "may not always fit date" in found[1].reason
     assert all(FAINT <= one.score <= 1 for one in found)
 

@@ -2,6 +2,7 @@
 
 import uuid
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
@@ -10,7 +11,7 @@ from dagster._core.definitions.sensor_definition import SensorExecutionData
 
 from sync_pipelines.model.provider import Tokens
 from sync_pipelines.model.secret import Secret
-from sync_pipelines.model.sync import Override
+from sync_pipelines.model.sync import Override, SyncObject
 from sync_pipelines.orchestration.assembly import definitions_of
 from sync_pipelines.orchestration.checks import COMPLETE, FRESH, TOLD_AGAIN_AFTER, Checked, tick
 from sync_pipelines.orchestration.sensors import request_for
@@ -117,6 +118,28 @@ def test_who_cannot_be_counted_is_named_and_nobody_counted_is_a_warning(synced, 
         synced.control.fault(customer, "missing_scope", path="COUNT")
     run()
     assert said(newest(instance, COMPLETE)) == (False, "WARN", "Nobody could be counted; see the reasons.")
+
+
+def test_who_rests_is_not_counted_and_that_is_no_fault(synced, run, instance):
+    lifecycle = synced.project.store.lifecycle
+    synced.project.plan("crm")
+    run()
+    lifecycle.pause("crm", [KESTREL])
+    run()
+    assert said(newest(instance, COMPLETE)) == (True, "ERROR", "2 of 3 customers complete.")
+    lifecycle.pause("crm", [ACME, BRIGHTWATER])
+    run()
+    assert said(newest(instance, COMPLETE)) == (True, "ERROR", "3 of 3 customers paused: nobody is counted.")
+    lifecycle.resume("crm", [ACME, BRIGHTWATER, KESTREL])
+    lose(synced, KESTREL, 1)
+    run(config={"repair": False})
+    lifecycle.pause("crm", reason="holidays")
+    run()
+    told = "The sync is paused (holidays): nobody is counted; 1 of 3 customers differed before."
+    assert said(newest(instance, COMPLETE)) == (True, "ERROR", told)
+    lifecycle.resume("crm")
+    run(config={"repair": False})
+    assert not newest(instance, COMPLETE).passed
 
 
 def test_a_result_that_a_run_of_partitions_leaves_out_is_told_again_within_the_hour(synced, run, instance):
@@ -339,6 +362,29 @@ def test_an_object_that_a_customer_does_not_have_cannot_be_late(store, database)
     watch.connect("acme", "bolt")
     result = watch.result(2 * HOUR)
     assert result.description == "1 later than 1:00:00: bolt."
+
+
+def test_objectives_are_for_each_object_and_customer(store, database):
+    day = Override(freshness=24 * HOUR)
+    contact = SyncObject(object="contact", freshness=2 * HOUR)
+    watch = Watch(store, database, overrides={"acme": day})
+    watch.sync = replace(watch.sync, objects=(contact, SyncObject(object="account")))
+    watch.project = FakeProject(watch.sync, store=store)
+    watch.connect("acme", "bolt")
+    asked = {"contact": [], "account": []}
+    for later in (HOUR / 2, HOUR, HOUR, 22 * HOUR):
+        watch.cursor = None
+        for event in watch.tick(later):
+            asked[event.asset_key.path[-1]].append(event.description)
+    both = "Nobody is later than their objectives of {} to 1 day, 0:00:00."
+    late = "{} later than their objectives of {} to 1 day, 0:00:00: {}."
+    assert asked["contact"] == [both.format("2:00:00")] * 2 + [
+        late.format(1, "2:00:00", "bolt"),
+        late.format(2, "2:00:00", "acme, bolt"),
+    ]
+    assert asked["account"] == [both.format("1:00:00")] + [late.format(1, "1:00:00", "bolt")] * 2 + [
+        late.format(2, "1:00:00", "acme, bolt")
+    ]
 
 
 def test_customers_of_other_syncs_and_providers_are_not_asked_for(store, database):

@@ -15,6 +15,7 @@ from sync_pipelines.orchestration.assembly import definitions_of
 from sync_pipelines.orchestration.environment import BATCHING
 from sync_pipelines.orchestration.graphql import DagsterClient, DagsterRefused
 from sync_pipelines.orchestration.processes import DagsterProcesses
+from sync_pipelines.orchestration.resources import SyncProject
 from sync_pipelines.project import open_project
 from sync_pipelines.settings import DEVELOPMENT_KEY
 from sync_pipelines.sync_changes import make_sync
@@ -142,3 +143,33 @@ def test_the_code_location_loads_while_the_store_is_down(place):
     project = open_project(place.settings().model_copy(update={"store_url": away}), place.environ)
     definitions = definitions_of(project)
     assert definitions.resolve_job_def("sync_crm")
+
+
+def test_while_a_file_is_broken_nothing_starts_and_nothing_fails_and_mending_it_is_enough(place):
+    """The sensor says which file. What is due keeps its place, so that no customer pays for it with a failure."""
+
+    class OpenedAnew(SyncProject):
+        def open(self):
+            return place.open()
+
+    def tick():
+        resources = {"sync_project": OpenedAnew()}
+        with dg.build_sensor_context(instance=instance, repository_def=repository, resources=resources) as context:
+            return repository.get_sensor_def("crm_due").evaluate_tick(context)
+
+    place.connect(ACME)
+    repository = definitions_of(place.project).get_repository_def()
+    unrelated = place.folder / "syncs" / "unrelated.yaml"
+    with dg.DagsterInstance.ephemeral() as instance:
+        place.project.plan("crm")
+        due = place.project.store.due
+        due.request("crm")
+        before = due.list()
+        unrelated.write_text("name: unrelated\nobjcts: [contact]\n")
+        for _ in range(3):
+            with pytest.raises(ConfigurationError, match=r"unrelated.yaml:2: objcts: is not known here"):
+                tick()
+        assert due.list() == before
+        unrelated.unlink()
+        [request] = tick().run_requests
+        assert request.run_config["ops"]["objects_of_crm"]["config"]["connections"] == [ACME]

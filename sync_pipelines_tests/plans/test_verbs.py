@@ -26,12 +26,12 @@ def test_a_change_from_plan_to_rollback(settled, command_line):
     whole = json.loads(run("plan", "--json").out)
     assert whole["reads"][0]["customers"] == [ACME, "brightwater-clinics"]
     assert whole["tables"][0]["statements"][0].startswith('CREATE TABLE "crm"."crm_account"')
-    refused = run("apply", "plan.json")
+    refused = run("apply")
     assert (refused.code, "say --yes" in refused.text) == (2, True)
-    done = run("apply", "plan.json", "--yes")
+    done = run("apply", "plan.json")
     assert (done.code, "Version 2 is in effect" in done.text) == (0, True)
     assert "crm account is due for 2 customer(s)" in done.text
-    again = run("apply", "plan.json", "--yes")
+    again = run("apply", "plan.json")
     assert (again.code, "Another version is in effect: 2" in again.text) == (2, True)
 
     history = json.loads(run("config", "history", "--json").out)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import insert, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
-from sync_pipelines.store.tables import budget_points, budgets, completeness, connections, due, progress, sync_states
+from sync_pipelines.store.tables import budgets, completeness, connections, due, progress, sync_states
 
 
 class Standing:
@@ -61,13 +61,9 @@ class Standing:
     def connection(self, connection, **values):
         self._write(update(connections).where(connections.c.id == connection.id).values(**values))
 
-    def budget(self, connection, used, allowed, *, seen=-1, points=(), **rest):
-        """`points`: how much was used so many hours ago."""
+    def budget(self, connection, used, allowed, *, seen=-1, **rest):
         row = {"connection_id": connection.id, "used": used, "allowed": allowed, "seen_at": self.at(seen)} | rest
         self._write(insert(budgets).values(row))
-        for hours, before in dict(points).items():
-            hour = self.at(-60 * hours)
-            self._write(insert(budget_points).values(connection_id=connection.id, hour=hour, used=before, calls=1))
 
     def gap(self, connection, object_name="contact", sync="crm", status="gap"):
         row = {"sync": sync, "object": object_name, "connection_id": connection.id, "checked_at": self.at(-1)}

@@ -56,6 +56,26 @@ def test_a_gap_that_cannot_be_counted_again_is_still_a_gap_with_both_reasons(sto
     assert kept(store)[0].repair_asked_at is None
 
 
+def test_only_what_cannot_be_counted_at_all_ends_a_gap(store, compared, now):
+    store.completeness.record([compared(status=GAP), compared(status=GAP, object="account"), compared("bolt", GAP)])
+    store.completeness.mark_asked("crm", "contact", [compared().connection_id], now)
+    unknown = {"status": UNKNOWN, "source": None, "destination": None}
+    store.completeness.record(
+        [
+            compared(**unknown, message="a history", countable=False),
+            compared("bolt", **unknown, message="away"),
+            compared("carvel", **unknown, message="a history", countable=False),
+        ]
+    )
+    found = {(one.customer_id, one.object): (one.status, one.message, one.repair_asked_at) for one in kept(store)}
+    assert found == {
+        ("acme", "contact"): (UNKNOWN, "a history", None),
+        ("acme", "account"): (GAP, "", None),
+        ("bolt", "contact"): (GAP, "\naway", None),
+        ("carvel", "contact"): (UNKNOWN, "a history", None),
+    }
+
+
 def test_a_standing_counts_all_and_names_the_largest(store, compared, monkeypatch):
     monkeypatch.setattr("sync_pipelines.store.completeness.LISTED", 2)
     gaps = [compared(f"gap-{size}", GAP, source=10 + size) for size in (1, 3, 2)]

@@ -1,7 +1,7 @@
 """The views, asked about connections in every standing: one store holds them all, each in a sync of its own."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 import psycopg
@@ -10,19 +10,27 @@ from sqlalchemy import text
 
 from sync_pipelines.model.provider import Tokens
 from sync_pipelines.model.secret import Secret
-from sync_pipelines.model.sync import Schedule
+from sync_pipelines.model.sync import Override, Schedule, SyncObject
 from sync_pipelines.store import Store
 from sync_pipelines_tests.store.conftest import KEY, sync_of
 from sync_pipelines_tests.store.standing import Standing
 
 EVERY_QUARTER = Schedule(every=timedelta(minutes=15))
 CRON = Schedule(cron="0 3 * * *")
+EVERY_DAY = Schedule(every=timedelta(days=1))
+HOURLY = Override(schedule=Schedule(every=timedelta(hours=1)))
+AN_HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+OBJECTIVE = {"freshness": AN_HOUR}
+ACCOUNT_ONLY = {"objects": (SyncObject(object="contact"), SyncObject(object="account", freshness=AN_HOUR))}
 VENDOR_OUT = "The vendor is out."
 
 
 @dataclass
 class Case:
-    """`arrange(standing, connection, sync)` after all was well; `fresh`: it has never run. What is then said of it."""
+    """`arrange(standing, connection, sync)` after all was well; `fresh`: it has never run. What is then said of it.
+
+    `own`: the customer's override. `more`: of the sync.
+    """
 
     health: str
     reason: str = ""
@@ -30,6 +38,12 @@ class Case:
     arrange: object = lambda standing, connection, sync: None
     schedule: Schedule = EVERY_QUARTER
     fresh: bool = False
+    own: Override | None = None
+    more: dict = field(default_factory=dict)
+
+    def sync(self, name):
+        overrides = {name: self.own} if self.own else {}
+        return replace(sync_of(name, customers=(name,), schedule=self.schedule, overrides=overrides), **self.more)
 
 
 def due(**values):
@@ -57,13 +71,29 @@ def tried(**objects):
     return arrange
 
 
-def budget(used, allowed=1_000, **rest):
-    return lambda standing, connection, sync: standing.budget(connection, used, allowed, **rest)
+def budget(used, allowed=1_000, *, ends=None, **rest):
+    """`ends`: in so many minutes, as it was foretold."""
+
+    def arrange(standing, connection, sync):
+        foretold = {} if ends is None else {"runs_out_at": standing.at(ends)}
+        standing.budget(connection, used, allowed, **rest, **foretold)
+
+    return arrange
 
 
 def held(standing, connection, sync):
     standing.due(connection, sync, scheduled_at=standing.at(-120))
     standing.budget(connection, None, None, held_until=standing.at(30), held_reason="The reserve is for other apps")
+
+
+def succeeded(minutes):
+    """So many minutes ago, for the last time."""
+
+    def arrange(standing, connection, sync):
+        for name in ("contact", "account"):
+            standing.tried(connection, name, sync, minutes=-minutes)
+
+    return arrange
 
 
 def status(name, reason=""):
@@ -152,12 +182,57 @@ CASES = {
         "warning",
         "At the pace of the last hours the account's API calls end at .*",
         "Sync less often",
-        budget(500, seen=0, points={4: 200, 2: 300}),
+        budget(500, ends=5 * 60),
     ),
-    "quota-lasts": Case("healthy", arrange=budget(500, seen=0, points={4: 300})),
-    "quota-still": Case("healthy", arrange=budget(500, seen=0, points={4: 500})),
-    "quota-given-back": Case("healthy", arrange=budget(500, seen=0, points={4: 900})),
-    "quota-long-ago": Case("healthy", arrange=budget(500, seen=0, points={7: 0})),
+    "quota-is-ending": Case("warning", "At the pace of the last hours .*", "Sync less often", budget(500, ends=-10)),
+    "quota-lasts": Case("healthy", arrange=budget(500, ends=7 * 60)),
+    "quota-endless": Case("healthy", arrange=budget(500)),
+    "quota-long-ago": Case("healthy", arrange=budget(500, seen=-7 * 60, ends=-60)),
+    "own-hour-late": Case(
+        "warning", "It should have started 61 minutes ago", "See that", due(scheduled_at=-61), EVERY_DAY, own=HOURLY
+    ),
+    "own-day-on-time": Case("healthy", arrange=due(scheduled_at=-61), own=Override(schedule=EVERY_DAY)),
+    "own-cron-late": Case(
+        "warning",
+        "It should have started 61 minutes ago",
+        "",
+        due(scheduled_at=-61),
+        EVERY_DAY,
+        own=Override(schedule=CRON),
+    ),
+    "retry-late": Case(
+        "warning",
+        "Attempts that failed in a row: 2",
+        "It is tried again",
+        due(attempts=2, retry_at=-16, scheduled_at=5),
+    ),
+    "objective-met": Case("healthy", arrange=succeeded(59), more=OBJECTIVE),
+    "stale": Case(
+        "warning",
+        "The last success is older than its objective: account, contact",
+        "Sync more",
+        succeeded(61),
+        more=OBJECTIVE,
+    ),
+    "one-stale": Case(
+        "warning",
+        "The last success is older than its objective: account",
+        "Sync more",
+        succeeded(61),
+        more=ACCOUNT_ONLY,
+    ),
+    "own-objective": Case("healthy", arrange=succeeded(61), own=Override(freshness=DAY), more=OBJECTIVE),
+    "own-objects": Case(
+        "warning",
+        "The last success is older than its objective: contact",
+        "Sync more",
+        succeeded(61),
+        own=Override(objects=("contact",)),
+        more=OBJECTIVE,
+    ),
+    "only-own": Case(
+        "warning", "The last success .*: account, contact", "Sync more", succeeded(61), own=Override(freshness=AN_HOUR)
+    ),
     "paused": Case(
         "inactive", "The sync is paused: the customer asked", "To let it go on: .* resume paused", state("paused")
     ),
@@ -186,7 +261,7 @@ def everybody(migrated, postgres_server):
         connected = {
             name: store.connections.connect(customer_id=name, provider="salesforce", tokens=tokens) for name in CASES
         }
-        store.due.plan([sync_of(name, customers=(name,), schedule=case.schedule) for name, case in CASES.items()])
+        store.due.plan([case.sync(name) for name, case in CASES.items()])
         for name, case in CASES.items():
             if not case.fresh:
                 standing.settled(connected[name], name)
@@ -227,22 +302,45 @@ def test_counts_are_over_all_objects_of_a_connection(of, everybody):
 
 def test_who_is_due_and_for_how_long(of):
     assert {name for name, each in of.items() if each.due} == {
-        *("new", "new-late", "on-time", "late", "asked-late", "cron-on-time", "cron-late", "held", "asked")
+        *("new", "new-late", "on-time", "late", "asked-late", "cron-on-time", "cron-late", "held", "asked"),
+        *("own-hour-late", "own-day-on-time", "own-cron-late", "retry-late"),
     }
     assert {name for name, each in of.items() if each.claimed} == {"claimed", "claimed-waits", "claimed-dead"}
-    assert of["late"].late_seconds == pytest.approx(16 * 60, abs=120)
+    for name in ("late", "retry-late"):
+        assert of[name].late_seconds == pytest.approx(16 * 60, abs=120)
     assert of["claimed"].late_seconds == of["customer-paused"].late_seconds == of["fine"].late_seconds == 0
 
 
 def test_use_of_the_api_is_told_while_it_is_news(of, everybody):
     assert (of["quota-80"].api_used, of["quota-80"].api_allowed, of["quota-80"].api_used_ratio) == (800, 1_000, 0.8)
     assert of["quota-old"].api_used_ratio is None
-    # 300 calls in three hours, and 500 are left.
+    assert of["quota-long-ago"].api_ends_at is None
     assert abs(of["quota-ends"].api_ends_at - everybody[1].at(5 * 60)) < timedelta(minutes=1)
 
 
 def test_the_last_failure_gives_type_and_message(of):
     assert (of["all-fail"].error_type, of["all-fail"].error_message) == ("not_found", "No scope.")
+
+
+def test_objects_older_than_their_objective_are_counted_but_for_who_rests_or_must_reconnect(
+    everybody, of, store, connect
+):
+    stale = {name: each.stale_objects for name, each in of.items() if each.stale_objects}
+    assert stale == {"stale": 2, "one-stale": 1, "own-objects": 1, "only-own": 2}
+    found = {each.sync: each for each in everybody[0].health.syncs()}
+    assert {name: found[name].stale_objects for name in stale} == stale
+    assert (found["own-hour-late"].period_seconds, found["cron-late"].period_seconds) == (86_400, 86_400)
+    assert found["never"].period_seconds is None
+
+    standing = Standing(store._engine)
+    store.due.plan([sync_of(freshness=AN_HOUR)])
+    for name, values in (("late", {}), ("paused", {"paused_at": standing.now})):
+        connection = connect(name)
+        standing.connection(connection, connected_at=standing.at(-120))
+        store.due.plan([sync_of(freshness=AN_HOUR)])
+        standing.due(connection, attempts=0, **values)
+    standing.connection(connect("expired"), connected_at=standing.at(-120), status="expired")
+    assert {each.customer_id: each.stale_objects for each in store.health.connections()} == {"late": 2, "paused": 0}
 
 
 def test_a_sync_with_one_connection_is_as_that_is(everybody, of):
@@ -321,26 +419,6 @@ def test_thousands_of_connections_are_one_query_each_time(store, statements, man
     assert len(statements) == 2
     assert (syncs[0].connections, syncs[0].error, syncs[0].healthy) == (2_000, 20, 1_980)
     assert len(unhealthy) == 20
-
-
-def test_a_forecast_looks_at_the_last_hours_of_an_account_only(store, many):
-    many(2_000, ("contact",))
-    with store._engine.begin() as database:
-        database.execute(text("INSERT INTO budgets SELECT id, 500, 1000, now() FROM connections"))
-        database.execute(
-            text(
-                """
-                INSERT INTO budget_points (connection_id, hour, used, allowed, calls)
-                SELECT id, now() - hours * interval '1 hour', 500, 1000, 5
-                FROM connections CROSS JOIN generate_series(0, 40) AS hours
-                """
-            )
-        )
-        database.execute(text("ANALYZE"))
-        plan = "\n".join(database.execute(text("EXPLAIN SELECT * FROM health")).scalars())
-
-    assert "Seq Scan on budget_points" not in plan
-    assert "budget_points" in plan
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
@@ -46,6 +47,27 @@ def test_the_newest_revision_is_the_one_that_is_checked_for_and_they_count_upwar
     revisions = [revision.revision for revision in script.walk_revisions()]
     assert script.get_current_head() == NEWEST
     assert revisions == sorted(revisions, reverse=True)
+
+
+def test_what_others_made_of_the_views_stays_when_they_are_replaced(database):
+    engine = make_engine(store_url(database.url()))
+    with engine.begin() as connection:
+        config = alembic_config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0013")
+        connection.exec_driver_sql(
+            "CREATE VIEW unwell AS SELECT customer_id, reason FROM health WHERE health <> 'healthy'"
+        )
+        connection.exec_driver_sql("GRANT SELECT ON sync_health TO PUBLIC")
+        command.upgrade(config, "head")
+        assert connection.exec_driver_sql("SELECT count(*) FROM unwell").scalar_one() == 0
+        rights = "SELECT relacl::text FROM pg_class WHERE relname = 'sync_health'"
+        assert ",=r/" in connection.exec_driver_sql(rights).scalar_one()
+        connection.exec_driver_sql("DROP VIEW unwell")
+        command.downgrade(config, "0013")
+        command.upgrade(config, "head")
+        connection.exec_driver_sql("SELECT stale_objects FROM health")
+    engine.dispose()
 
 
 def test_migrating_again_keeps_what_is_stored(store, connect):

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sync_pipelines.model.sync import Schedule
-from sync_pipelines.store.timetable import backoff, jitter, next_time, period
+from sync_pipelines.store.timetable import backoff, jitter, longest_period, next_time, period
 
 NONE = timedelta(0)
 CRONS = ["*/15 * * * *", "0 * * * *", "30 2 * * *", "0 5 * * 1-5", "0 0 1 * *"]
@@ -127,6 +127,24 @@ def test_cron_fires_in_its_own_time_zone_within_its_period(cron, zone, now):
     first = next_time(schedule, now, NONE)
 
     assert now < first <= now + timedelta(days=32)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "longest"),
+    [
+        (Schedule(), None),
+        (Schedule(every=timedelta(minutes=15)), timedelta(minutes=15)),
+        (Schedule(every=timedelta(weeks=1)), timedelta(weeks=1)),
+        (Schedule(cron="*/5 * * * *"), timedelta(minutes=5)),
+        (Schedule(cron="0 6 * * *", timezone="Europe/Paris"), timedelta(days=1)),
+        (Schedule(cron="0 6 * * 1-5"), timedelta(days=3)),
+        (Schedule(cron="* 9-17 * * 1-5"), timedelta(days=2, hours=15, minutes=1)),
+        (Schedule(cron="0 0 1 * *"), timedelta(days=31)),
+        (Schedule(cron="0 0 1 1 *"), timedelta(days=366)),
+    ],
+)
+def test_the_longest_time_between_two_runs_knows_nights_weekends_and_months(schedule, longest):
+    assert longest_period(schedule) == longest
 
 
 @pytest.mark.parametrize(("attempts", "minutes"), [(1, 1), (2, 2), (4, 8), (7, 60), (500, 60)])

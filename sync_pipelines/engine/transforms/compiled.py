@@ -9,6 +9,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from sync_pipelines.config.problems import did_you_mean, listed
+from sync_pipelines.config.rules import MOST_TRANSFORMS
 from sync_pipelines.engine.casting import CASTS, Misfit, to_text
 from sync_pipelines.engine.transforms.developer import developers_kind
 from sync_pipelines.engine.transforms.registry import KINDS, UNSTORABLE, Given, Kind, Options, Step, is_storable
@@ -18,7 +19,6 @@ from sync_pipelines.model.mapping import Transform
 from sync_pipelines.model.secret import Secret
 from sync_pipelines.own_transforms import own_names
 
-MOST_TRANSFORMS: Final = 20
 VALUE: Final = "value"
 """What expressions and templates call a value that has no name: the result of the transform before."""
 

@@ -8,6 +8,7 @@ the texts and numbers that it makes (before they are made) and the characters th
 
 import ast
 import operator
+import warnings
 from collections.abc import Callable, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final, TypeAlias
@@ -17,6 +18,11 @@ from sync_pipelines.engine.casting import LARGEST_EXPONENT, Misfit
 from sync_pipelines.engine.transforms import arithmetic
 from sync_pipelines.engine.transforms.functions import FUNCTIONS, LONGEST_TEXT, TOO_LONG
 from sync_pipelines.engine.transforms.registry import UNSTORABLE, is_storable
+
+_FILE: Final = "<expression>"
+# What Python finds odd in somebody's expression is no message for whoever runs the process.
+for _category in (SyntaxWarning, DeprecationWarning):
+    warnings.filterwarnings("ignore", category=_category, module=_FILE)
 
 LONGEST_SOURCE: Final = 2_000
 """Characters."""
@@ -89,10 +95,12 @@ def _parsed(source: str) -> ast.expr:
         raise ValueError(f"has more than {MOST_DEPTH} brackets inside each other")
     try:
         # In brackets, so that it may have several lines.
-        tree = ast.parse(f"({source}\n)", mode="eval").body
+        tree = ast.parse(f"({source}\n)", _FILE, mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError) as problem:
         where = f" at character {max((problem.offset or 1) - 1, 1)}" if isinstance(problem, SyntaxError) else ""
         raise ValueError(f"cannot be read{where}: {getattr(problem, 'msg', None) or 'it is too deep'}") from None
+    if (tree.lineno, tree.col_offset) == (1, 0) and not isinstance(tree, ast.Tuple | ast.GeneratorExp):
+        raise ValueError("cannot be read: a bracket closes that was not opened")
     nodes, depth = _measured(tree)
     if nodes > MOST_NODES:
         raise ValueError(f"has {nodes} parts, at most {MOST_NODES} are allowed")

@@ -1,5 +1,7 @@
 """The language of custom and calculation: what it gives, and what becomes of values that do not go together."""
 
+import subprocess
+import sys
 from decimal import Decimal
 from fractions import Fraction
 
@@ -133,3 +135,19 @@ def test_a_refusal_tells_the_place():
         Expression("Amuont * 2", ["Amount"])
     with pytest.raises(ValueError, match="without the name of one source"):
         Expression("field(a)", ["a"])
+
+
+@pytest.mark.parametrize("source", ["1) + (2", "value) or (value", "(value)) + ((value)"])
+def test_brackets_must_close_what_they_opened(source):
+    with pytest.raises(ValueError, match="a bracket closes that was not opened"):
+        Expression(source, ["value"])
+    assert value("(value) + (2)", value=1) == 3
+
+
+def test_what_python_finds_odd_reaches_nobodys_screen():
+    code = (
+        "from sync_pipelines.engine.transforms.expression import Expression\n"
+        "print(Expression(chr(34) + chr(92) + 'd' + chr(34) + ' + value if 1else 2', ['value'])('x'))"
+    )
+    done = subprocess.run([sys.executable, "-W", "default", "-c", code], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("\\dx\n", "")

@@ -5,12 +5,12 @@ from pathlib import Path
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0016"
-down_revision = "0015"
+revision = "0019"
+down_revision = "0018"
 branch_labels = None
 depends_on = None
 
-VIEWS = Path(__file__).parents[1] / "health.sql"
+VIEWS = Path(__file__).parents[1] / "health_2.sql"
 BEFORE = "WHEN due.heartbeat_at < now() - interval '15 minutes' THEN due.claimed_due_at"
 # A run says so at every third of the time for which it may be silent.
 AFTER = """WHEN due.worked_at IS NULL OR due.worked_at < now() - interval '5 minutes'
@@ -26,16 +26,15 @@ def upgrade() -> None:
             comment="When a run that holds the claim was last at work on this customer",
         ),
     )
-    _views(BEFORE, AFTER)
+    _views(AFTER)
 
 
 def downgrade() -> None:
-    _views(BEFORE, BEFORE)
+    _views(BEFORE)
     op.drop_column("due", "worked_at")
 
 
-def _views(before: str, after: str) -> None:
+def _views(waiting: str) -> None:
     written = VIEWS.read_text(encoding="utf-8")
-    assert before in written
-    views = written.replace(before, after).replace("CREATE VIEW", "CREATE OR REPLACE VIEW")
-    op.get_bind().exec_driver_sql(views)
+    assert BEFORE in written
+    op.get_bind().exec_driver_sql(written.replace(BEFORE, waiting))
