@@ -4,7 +4,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Mapping
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from sync_pipelines.covering import syncs_covering
 from sync_pipelines.engine.connecting import tokens_by_code
@@ -13,7 +13,7 @@ from sync_pipelines.http_client.client import VendorSession
 from sync_pipelines.model.connection import Connection
 from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.flow import Flow
-from sync_pipelines.model.provider import Account, CodeGrant, Tokens
+from sync_pipelines.model.provider import Account, CodeGrant, KeyForm, Provider, Tokens
 from sync_pipelines.model.secret import Secret
 from sync_pipelines.project import Project
 from sync_pipelines.store.connect_sessions import ConnectSession
@@ -55,10 +55,10 @@ def connect_by_code(
 
 
 def connect_by_key(project: Project, session: ConnectSession, typed: Mapping[str, str]) -> tuple[Tokens, Account]:
-    """The same for what a customer typed. ConfigurationError where something is missing."""
+    """The same for what a customer typed. `session`: placed where the customer says that its organisation is."""
     provider = project.providers[session.provider]
-    form = provider.key_form
-    if form is None or project.configuration.providers[session.provider].auth_type != "api_key":
+    form = form_of(project, session.provider)
+    if form is None:
         raise ConfigurationError(f"{provider.title} is connected by its login page.")
     values = {field.name: typed.get(field.name, "").strip() for field in form.fields}
     if missing := [field.label for field in form.fields if not values[field.name]]:
@@ -66,6 +66,11 @@ def connect_by_key(project: Project, session: ConnectSession, typed: Mapping[str
     fresh = FreshTokens(form.tokens(values))
     with short_session(project, attempt_of(session), fresh) as vendor:
         return _known(vendor, fresh, provider.identify())
+
+
+def form_of(project: Project, provider: str) -> KeyForm | None:
+    """What customers type to connect; None where they log in at the vendor."""
+    return project.providers[provider].form(project.configuration.providers[provider].auth_type)
 
 
 def _known(vendor: VendorSession, fresh: FreshTokens, identify: Flow) -> tuple[Tokens, Account]:
@@ -120,12 +125,37 @@ def disconnect(project: Project, connection: Connection, *, actor: str) -> str:
     return outcome.message
 
 
+def own_login(project: Project, provider: str, typed: str) -> tuple[str, str]:
+    """(login page, environment) of an organisation's own login page as somebody typed it: with or without https://, and
+    whatever path behind it. ConfigurationError unless it is one of the vendor's."""
+    try:
+        parts = urlsplit(typed if "://" in typed else f"https://{typed}")
+    except ValueError:
+        raise _no_login(project.providers[provider], typed) from None
+    url = f"{parts.scheme}://{parts.netloc}".lower()
+    if _same_server(url, project.configuration.providers[provider].login_url):
+        return typed.rstrip("/"), "production"
+    own = project.providers[provider].auth.own_login
+    found = re.fullmatch(own.pattern, url) if own else None
+    if found is None:
+        raise _no_login(project.providers[provider], typed)
+    return url, "sandbox" if found.groupdict().get("sandbox") else "production"
+
+
 def refuse_login_url(project: Project, provider: str, login_url: str) -> None:
     """ConfigurationError unless it is a login page of the vendor's: the app's secret is sent to where it leads."""
-    pattern = project.providers[provider].auth.own_login
-    if pattern is None or not re.fullmatch(pattern, login_url):
-        title = project.providers[provider].title
-        raise ConfigurationError(
-            f"{login_url} is no login page of {title}: leave it out"
-            + (", or write such as https://acme.my.salesforce.com." if pattern else ".")
-        )
+    own = project.providers[provider].auth.own_login
+    if own is None or not re.fullmatch(own.pattern, login_url):
+        raise _no_login(project.providers[provider], login_url)
+
+
+def _same_server(url: str, configured: str | None) -> bool:
+    """Whether it is on the server that the provider's file names in place of the vendor's."""
+    parts = urlsplit(configured or "")
+    return bool(parts.netloc) and url == f"{parts.scheme}://{parts.netloc}".lower()
+
+
+def _no_login(provider: Provider, given: str) -> ConfigurationError:
+    own = provider.auth.own_login
+    such = f", or write such as {own.example}." if own else "."
+    return ConfigurationError(f"{given} is no login page of {provider.title}: leave it out{such}")

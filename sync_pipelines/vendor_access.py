@@ -88,11 +88,15 @@ def end_access(project: Project, connection: Connection, credentials: Credential
         return AccessEnd(ended=False, message=message)
     try:
         with short_session(project, connection, credentials) as vendor:
-            done = vendor.ask(revoked(provider, config.client, credentials.read()))
+            tokens = credentials.read()
+            done = vendor.ask(revoked(provider, config.client, tokens))
     except SyncError as problem:
         log.warning("%s did not end the access of an account that is left: %s", provider.title, problem)
         message = f"{provider.title} could not be told that the access ends: {own_page}."
         return AccessEnd(ended=False, message=message)
     if not done:
         return AccessEnd(ended=False, message=f"{provider.title} has no way for an app to end its access: {own_page}.")
+    if tokens.app is not None:
+        message = f"{provider.title} has ended the token. Delete the app there too, if nobody else uses it."
+        return AccessEnd(ended=False, message=message)
     return AccessEnd(ended=True, message=f"{provider.title} has ended the access.")

@@ -10,6 +10,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from sync_pipelines.api.pace import place_of
 from sync_pipelines.api.problems import Refused, not_found
+from sync_pipelines.api.query_names import refuse_unknown_names
 from sync_pipelines.project import Project
 from sync_pipelines.store.tokens import ApiToken
 
@@ -80,11 +81,12 @@ def slow_down(request: Request, who: str = "without a token that works") -> None
 
 
 def allowed(scope: str) -> Callable[..., Caller]:
-    """A dependency: the caller, whose token has this scope."""
+    """A dependency: the caller, whose token has this scope, and who asks for nothing that the call does not take."""
 
-    def check(caller: Annotated[Caller, Depends(_caller)]) -> Caller:
+    def check(request: Request, caller: Annotated[Caller, Depends(_caller)]) -> Caller:
         if scope not in caller.token.scopes:
             raise Refused(403, f"This token may not do that: it needs the scope {scope}.")
+        refuse_unknown_names(request)
         return caller
 
     return check

@@ -25,7 +25,7 @@ from sync_pipelines.api import (
     watching,
     webhooks,
 )
-from sync_pipelines.api.guards import Guards
+from sync_pipelines.api.guards import ALIVE, Guards
 from sync_pipelines.api.pace import Pace, place_of
 from sync_pipelines.api.refusals import Refusals
 from sync_pipelines.api.waiting import USUAL, Patience
@@ -76,9 +76,9 @@ def create_app(project: Project, patience: Patience = USUAL) -> FastAPI:
 def _alive(project: Project) -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
-    @router.get("/healthz")
-    def healthz() -> Response:
-        """For whoever restarts the process: it answers."""
+    @router.get(ALIVE)
+    async def healthz() -> Response:
+        """For whoever restarts the process: it answers, without waiting for a thread."""
         return JSONResponse({"status": "ok"})
 
     @router.get("/readyz")

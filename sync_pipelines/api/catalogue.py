@@ -10,7 +10,7 @@ from sync_pipelines.api.shapes import DestinationShape, ProviderShape
 router = APIRouter(tags=["configuration"])
 
 
-@router.get("/providers", responses=answers(misread=False))
+@router.get("/providers", responses=answers())
 def list_providers(project: TheProject, caller: SyncsReader) -> Listed[ProviderShape]:
     """Providers by name, with the objects that each can read."""
     configured = project.configuration.providers
@@ -28,7 +28,7 @@ def list_providers(project: TheProject, caller: SyncsReader) -> Listed[ProviderS
     )
 
 
-@router.get("/destinations", responses=answers(misread=False))
+@router.get("/destinations", responses=answers())
 def list_destinations(project: TheProject, caller: SyncsReader) -> Listed[DestinationShape]:
     """Destinations by name. Where they are is not for customers."""
     caller.of_all()

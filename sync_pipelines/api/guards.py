@@ -1,4 +1,4 @@
-"""What holds for every call, whatever its route: size and time of its body, and the headers of its answer."""
+"""What holds for every call, whatever its route: how many at once, size and time of its body, headers of its answer."""
 
 import asyncio
 import logging
@@ -19,6 +19,10 @@ log = logging.getLogger(__name__)
 _SECRET_PATH: Final = re.compile(r"^(.*/connect/open/|/webhooks/[^/]*/).", re.DOTALL | re.IGNORECASE)
 """Behind it stands a link's token, or the address of an account."""
 _A_NUMBER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,99}")
+MOST_AT_ONCE: Final = 200
+"""Calls that a process works on; more are told to come back."""
+ALIVE: Final = "/healthz"
+"""Answered however much there is to do."""
 LARGEST_BODY: Final = 1_000_000
 """Bytes."""
 
@@ -32,6 +36,10 @@ _HEADERS: Final = {
 
 
 _FAILURE: Final = answer(problem(500, "The API failed; its log says why, under the X-Request-ID of this answer."))
+_BUSY: Final = answer(
+    problem(503, "There is too much to do at the moment: come back in a moment."),
+    {"Connection": "close", "Retry-After": "1"},
+)
 _TOO_LARGE: Final = answer(problem(413, f"The body is larger than {LARGEST_BODY:,} bytes: send less at once."))
 _TOO_SLOW: Final = answer(problem(408, "The body did not come in time: send it again."), {"Connection": "close"})
 
@@ -55,17 +63,25 @@ class NotRead(Exception):
 
 
 class Guards:
-    """Refuses bodies that are too large, whether they say so or not, or too slow, numbers every call, and
-    answers for what fails unexpectedly."""
+    """Refuses calls that are too many, and bodies that are too large, whether they say so or not, or too slow; numbers
+    every call, and answers for what fails unexpectedly."""
 
     def __init__(self, app: ASGIApp, patience: Patience) -> None:
         self._app = app
         self._patience = patience
+        self._at_once = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        self._at_once += 1
+        try:
+            await self._answer(scope, receive, send)
+        finally:
+            self._at_once -= 1
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         announced = Headers(scope=scope)
         number, begun = request_id(announced.get("x-request-id", "")), False
         body = _Body(receive, self._patience.body)
@@ -91,7 +107,9 @@ class Guards:
 
         length = announced.get("content-length", "0")
         with bound(request_id=number):
-            if length.isdigit() and int(length) > LARGEST_BODY:
+            if self._at_once > MOST_AT_ONCE and scope["path"] != ALIVE:
+                body.refusal = _BUSY
+            elif length.isdigit() and int(length) > LARGEST_BODY:
                 body.refusal = _TOO_LARGE
             else:
                 try:

@@ -6,13 +6,13 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query
 from pydantic import AwareDatetime, Field
 
-from sync_pipelines.api.access import LogsReader, TheProject
+from sync_pipelines.api.access import Caller, LogsReader, TheProject
 from sync_pipelines.api.known_syncs import own_customer
 from sync_pipelines.api.paging import Cursor, Limit, Listed, moment, page, position
 from sync_pipelines.api.problems import answers
 from sync_pipelines.api.shapes import CountsShape, Shape
 from sync_pipelines.api.words import CustomerId, ObjectName, Text
-from sync_pipelines.store.logs import KINDS, LogEntry, LogPlace, Wanted
+from sync_pipelines.store.logs import AUDIT, KINDS, LogEntry, LogPlace, Wanted
 
 router = APIRouter(tags=["logs"])
 Kind = Literal["success", "error", "conflict", "audit"]
@@ -51,9 +51,12 @@ class LogEntryShape(Shape):
     new: dict[str, Any] | None
 
     @classmethod
-    def of(cls, entry: LogEntry) -> "LogEntryShape":
+    def of(cls, entry: LogEntry, caller: Caller) -> "LogEntryShape":
+        """What was and is of a sync is not told to a caller for one customer: it names others too."""
         place = entry.place
         plain = {name: getattr(entry, name) for name in cls.model_fields if name not in ("id", "changes", "counts")}
+        if entry.kind == AUDIT and entry.sync is not None and caller.customer_id is not None:
+            plain |= {"old": None, "new": None}
         return cls(
             id=f"{place.source}-{place.id}-{place.part}",
             changes=[
@@ -96,4 +99,4 @@ def list_logs(  # noqa: PLR0913 - each is a filter
     before = None if key is None else LogPlace(moment(key[0]), str(key[1]), int(key[2]), int(key[3]))
     found = project.store.logs.page(wanted, before=before, limit=limit + 1)
     shown, following = page(found, limit, lambda each: (each.at.isoformat(), *each.place[1:]))
-    return Listed(items=[LogEntryShape.of(each) for each in shown], next_cursor=following)
+    return Listed(items=[LogEntryShape.of(each, caller) for each in shown], next_cursor=following)

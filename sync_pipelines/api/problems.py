@@ -22,6 +22,7 @@ from sync_pipelines.store.requests import KeyUsed
 log = logging.getLogger(__name__)
 
 _STATUSES: Final = {KeyUsed: 409, SyncHeld: 409, MappingMoved: 412, SyncMoved: 412}
+OF_EVERY_CALL: Final = (401, 403, 408, 413, 422, 429, 503)
 MEDIA_TYPE: Final = "application/problem+json"
 
 
@@ -57,12 +58,9 @@ def not_found(detail: str) -> Refused:
     return Refused(404, detail)
 
 
-def answers(*statuses: int, misread: bool = True) -> dict[int | str, dict[str, Any]]:
-    """What the OpenAPI document says of problems: these, and those that every call may be answered with.
-
-    `misread` False: the call takes nothing that could be written wrongly.
-    """
-    every = {*statuses, 401, 403, *((422,) if misread else ()), 429, 503}
+def answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """What the OpenAPI document says of problems: these, and those that every call may be answered with."""
+    every = {*statuses, *OF_EVERY_CALL}
     return {
         status: {
             "description": HTTPStatus(status).phrase,

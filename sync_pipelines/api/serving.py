@@ -15,7 +15,6 @@ from sync_pipelines.project import Project
 
 START_SECONDS = 30
 STOP_SECONDS = 10
-MOST_CONNECTIONS = 200
 
 
 @contextmanager
@@ -32,7 +31,6 @@ def serve(project: Project, *, host: str = "127.0.0.1", port: int = 0, patience:
         proxy_headers=bool(project.settings.api_trusted_proxies),
         forwarded_allow_ips=project.settings.api_trusted_proxies,
         lifespan="off",
-        limit_concurrency=MOST_CONNECTIONS,
         timeout_keep_alive=10,
         timeout_graceful_shutdown=STOP_SECONDS,
         h11_max_incomplete_event_size=65_536,

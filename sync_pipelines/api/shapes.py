@@ -211,7 +211,7 @@ class EventStandingShape(Shape):
 
 
 class RequestShape(Shape):
-    """Work that somebody asked for. It is done when nothing of it waits or runs."""
+    """Work that somebody asked for. `waiting` and `running`: for how many customers it has not begun, or not ended."""
 
     id: int = Field(examples=[17])
     asked_at: datetime
@@ -224,6 +224,7 @@ class RequestShape(Shape):
     running: int = Field(description="Customers for whom it is under way")
     paused: int = Field(description="Of those waiting: so many begin when the sync, or they alone, are resumed")
     expired: int = Field(description="Of those waiting: so many begin when they have connected again")
+    status: Literal["waiting", "running", "done"] = Field(description="`waiting` while it has not begun for all")
 
 
 class AuditShape(Shape):
@@ -236,6 +237,7 @@ class AuditShape(Shape):
     subject: str = Field(examples=["sync crm"])
     old: dict[str, Any] | None
     new: dict[str, Any] | None
+    customers: list[str] = Field(description="Whom it is about; empty where it is about nobody in particular")
 
 
 class ProviderShape(Shape):

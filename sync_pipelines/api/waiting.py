@@ -6,6 +6,9 @@ from typing import Any, Final
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+MOST_CONNECTIONS: Final = 200
+"""Beyond that, who only holds one loses it to whoever comes."""
+
 
 @dataclass(frozen=True)
 class Patience:
@@ -25,14 +28,39 @@ def protocol(patience: Patience) -> type[asyncio.Protocol]:
 
 
 class BoundedProtocol(H11Protocol):
-    """HTTP/1.1 of uvicorn, which by itself waits for headers without an end."""
+    """HTTP/1.1 of uvicorn, which by itself waits for headers without an end, and refuses all where many connections are
+    held."""
 
     head_seconds = Patience.head
     _due: asyncio.TimerHandle | None = None
+    _since = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self._since = self.loop.time()
         self._expect_head()
+        self._make_room()
+
+    def on_response_complete(self) -> None:
+        self._since = self.loop.time()
+        super().on_response_complete()
+
+    @property
+    def _idle(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
+
+    def _make_room(self) -> None:
+        """The connection goes that was idle for the longest time; those with a call are bounded elsewhere."""
+        if len(self.connections) <= MOST_CONNECTIONS:
+            return
+        held = [each for each in self.connections if isinstance(each, BoundedProtocol) and not each._leaving]
+        idle = [each for each in held if each is not self and each._idle]
+        if len(held) > MOST_CONNECTIONS and idle:
+            min(idle, key=lambda each: each._since)._give_up()
+
+    @property
+    def _leaving(self) -> bool:
+        return self.transport.is_closing()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)

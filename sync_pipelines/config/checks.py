@@ -86,10 +86,10 @@ def vendors_known(
                 at_version(name, version)
             except ConfigurationError as problem:
                 yield document.problem(("api_version",), str(problem))
-        if name in vendors and document.content.auth_type == "api_key" and vendors[name].key_form is None:
-            yield document.problem(
-                ("auth_type",), f"{vendors[name].title} has no key to type: leave it out, and give `oauth`"
-            )
+        auth_type = document.content.auth_type
+        if name in vendors and auth_type != "oauth2" and vendors[name].form(auth_type) is None:
+            what = "key to type" if auth_type == "api_key" else "apps of customers"
+            yield document.problem(("auth_type",), f"{vendors[name].title} has no {what}: leave it out, give `oauth`")
         if vendors and name not in vendors and ("provider_name",) not in document.unfilled:
             written = document.source.written(("provider_name",))
             message = f"there is no provider {shown(written)}.{guessed(written, vendors)} Known: {listed(vendors)}"

@@ -29,8 +29,8 @@ class Document(BaseModel):
 
     EXACTLY_ONE: ClassVar[tuple[tuple[str, str], ...]] = ()
     """Pairs of keys of which one must be written, and not both."""
-    UNLESS: ClassVar[tuple[str, str] | None] = None
-    """A key and a word there with which neither of them is needed."""
+    UNLESS: ClassVar[tuple[str, tuple[str, ...]] | None] = None
+    """A key, and words there with which neither of them is needed."""
 
     @model_validator(mode="after")
     def _has_exactly_one(self) -> Self:
@@ -49,7 +49,7 @@ def or_text(schema: dict[str, Any]) -> None:
 
 def wrong_pairs(model: type[Document], given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """(key, what is wrong) for each pair of `EXACTLY_ONE` of which the `given` keys have both or none."""
-    if model.UNLESS is not None and str(given.get(model.UNLESS[0])).casefold() == model.UNLESS[1]:
+    if model.UNLESS is not None and str(given.get(model.UNLESS[0])).casefold() in model.UNLESS[1]:
         return
     for usual, other in model.EXACTLY_ONE:
         if usual in given and other in given:

@@ -118,7 +118,7 @@ _LATER = {
 Strategy = Annotated[str, Choice(STRATEGIES)]
 SchemaPolicy = Annotated[str, Choice(SCHEMA_POLICIES)]
 FieldType = Annotated[str, Choice(FIELD_TYPES)]
-AuthType = Annotated[str, Choice({"oauth2": "oauth2", "api_key": "api_key"})]
+AuthType = Annotated[str, Choice({word: word for word in ("oauth2", "api_key", "client_credentials")})]
 Category = Annotated[str, Choice({"crm": "crm"})]
 Direction = Annotated[str, Choice({"inbound": "inbound"}, later=_LATER)]
 Mode = Annotated[str, Choice({UPSERT: UPSERT, MIRROR: MIRROR, APPEND: APPEND})]
@@ -149,12 +149,16 @@ class ProviderDocument(Document):
     """How we reach one vendor. `config.oauth` is the form of the managed-syncs documents, `oauth` the short one."""
 
     EXACTLY_ONE = (("oauth", "config"),)
-    UNLESS = ("auth_type", "api_key")
+    UNLESS = ("auth_type", ("api_key", "client_credentials"))
 
     id: Identifier | None = None
     provider_name: str = Field(description="Which vendor: salesforce, hubspot")
     name: Name | None = Field(None, description="What syncs call it; the vendor's name if left out")
-    auth_type: AuthType = Field("oauth2", description="api_key: customers type a key instead of logging in there")
+    auth_type: AuthType = Field(
+        "oauth2",
+        description="api_key: customers type a key instead of logging in there; client_credentials: id and secret of "
+        "an app of their own",
+    )
     category: Category = "crm"
     api_version: Identifier | None = Field(None, description="Left out: the version that is tested")
     oauth: OAuthDocument | None = None

@@ -1,6 +1,8 @@
 """The bearer token of one connection: read once, refreshed before it ends or when the vendor refuses it."""
 
+from base64 import b64encode
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 from urllib.parse import quote, quote_plus
@@ -8,7 +10,7 @@ from urllib.parse import quote, quote_plus
 from sync_pipelines.model.connection import Credentials, OAuthClient
 from sync_pipelines.model.errors import Reauthorize, SyncError
 from sync_pipelines.model.flow import Request, Response
-from sync_pipelines.model.provider import Provider, Tokens
+from sync_pipelines.model.provider import OwnApp, Provider, Tokens
 from sync_pipelines.model.secret import MASK, Secret
 
 EARLY: Final = timedelta(seconds=60)
@@ -42,7 +44,7 @@ class BearerTokens:
         tokens = self._tokens
         none_yet = not tokens.access_token.reveal()
         ending = tokens.expires_at is not None and tokens.expires_at - datetime.now(UTC) < EARLY
-        if (none_yet or ending) and tokens.refresh_token is not None:
+        if (none_yet or ending) and tokens.renewable:
             tokens = self.renewed(tokens)
         return _sendable(tokens, self._provider)
 
@@ -70,13 +72,16 @@ class BearerTokens:
     def _secret_texts(self) -> list[str]:
         """Every spelling of every secret that was sent, the longest first."""
         tokens = self._tokens
-        known = [self._client.client_secret, *self._used]
+        known = [self._client.client_secret.reveal(), *(secret.reveal() for secret in self._used)]
         if tokens is not None:
-            known += [secret for secret in (tokens.access_token, tokens.refresh_token) if secret is not None]
-        texts = {spelled for secret in known for spelled in _spellings(secret.reveal())}
+            known += [each.reveal() for each in (tokens.access_token, tokens.refresh_token) if each is not None]
+            known += _texts_of(tokens.app)
+        texts = {spelled for text in known for spelled in _spellings(text)}
         return sorted(texts, key=len, reverse=True)
 
     def _fetch(self, old: Tokens) -> Tokens:
+        if old.app is not None:
+            return self._fetch_of_app(old, old.app)
         if old.refresh_token is None:
             raise Reauthorize(
                 f"{self._provider.title} no longer accepts the token, and there is no refresh token to replace it: "
@@ -86,6 +91,22 @@ class BearerTokens:
         secret = self._client.client_secret.reveal()
         request = self._provider.refresh(self._client.client_id, secret, old.refresh_token)
         return self._provider.token_from(self._send(request))
+
+    def _fetch_of_app(self, old: Tokens, app: OwnApp) -> Tokens:
+        if self._provider.app_tokens is None:
+            raise Reauthorize(f"{self._provider.title} knows no apps of customers: the customer must connect again.")
+        # Its secret is sent now, and an answer may repeat it.
+        self._tokens = old
+        self._used.append(old.access_token)
+        return replace(self._provider.token_from(self._send(self._provider.app_tokens(app))), app=app)
+
+
+def _texts_of(app: OwnApp | None) -> list[str]:
+    """The secret of a customer's app as it is, and as a header carries it."""
+    if app is None:
+        return []
+    pair = f"{app.client_id}:{app.client_secret.reveal()}"
+    return [app.client_secret.reveal(), b64encode(pair.encode()).decode()]
 
 
 def _spellings(secret: str) -> set[str]:

@@ -99,18 +99,29 @@ class CrmObject:
 
 
 @dataclass(frozen=True, kw_only=True)
+class OwnLogin:
+    """Login pages that organisations have of their own. `title`: what the vendor calls them.
+
+    `pattern`: of their whole URLs; its group `sandbox` matches in those of sandboxes.
+    """
+
+    title: str
+    pattern: str
+    example: str
+    hint: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class OAuth2:
     """Where and how tokens are made. `authorize_path` is relative to the host of the vendor's login pages, `token_path`
     to the login host. `pkce`: the authorize page takes a challenge (S256).
-
-    `own_login`: a pattern of the whole URLs at which organisations have login pages of their own.
     """
 
     authorize_path: str
     token_path: str
     scopes: tuple[str, ...] = ()
     pkce: bool = False
-    own_login: str | None = None
+    own_login: OwnLogin | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,13 +147,15 @@ class FormField:
 class KeyForm:
     """How a customer connects with something typed instead of the vendor's login page.
 
-    `tokens`: what it typed, by field and without blanks around it -> tokens.
+    `tokens`: what it typed, by field and without blanks around it -> tokens. `login_url`: the field that says where its
+    organisation's own login page is.
     """
 
     title: str
     hint: str
     fields: tuple[FormField, ...]
     tokens: "Callable[[Mapping[str, str]], Tokens]"
+    login_url: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,13 +216,27 @@ class Account:
 
 
 @dataclass(frozen=True, kw_only=True)
+class OwnApp:
+    """An app that a customer has made in its own organisation, and that may get tokens by itself."""
+
+    client_id: str
+    client_secret: Secret
+
+
+@dataclass(frozen=True, kw_only=True)
 class Tokens:
-    """Tokens as the token endpoint gave them. `api_url` when the vendor tells where the account lives."""
+    """Tokens as the token endpoint gave them. `api_url` when the vendor tells where the account lives. `app`: asks for
+    new ones in the place of a refresh token; an empty access token is then one that is still to be asked for."""
 
     access_token: Secret
     refresh_token: Secret | None = None
     expires_at: datetime | None = None
     api_url: str | None = None
+    app: OwnApp | None = None
+
+    @property
+    def renewable(self) -> bool:
+        return self.refresh_token is not None or self.app is not None
 
 
 Describe: TypeAlias = Callable[[CrmObject], Flow]
@@ -247,6 +274,10 @@ class Provider:
     revoke: Callable[[str, str, Tokens], Request] | None = None
     """(client id, client secret, tokens) -> the request after which they work no more. None: the vendor has none."""
     key_form: KeyForm | None = None
+    app_form: KeyForm | None = None
+    """How a customer names an app of its own. None: the vendor knows no such way."""
+    app_tokens: Callable[[OwnApp], Request] | None = None
+    """The token request of such an app."""
     associate: Callable[[CrmObject], CrmObject] | None = None
     """The object whose records are the links of an object's records; None: the vendor tells none."""
     changed: Callable[[CrmObject, datetime], Flow] | None = None
@@ -276,6 +307,10 @@ class Provider:
     def __post_init__(self) -> None:
         if not self.vendor:
             object.__setattr__(self, "vendor", self.name)
+
+    def form(self, auth_type: str) -> KeyForm | None:
+        """What customers type where connections are made in this way (`auth_type`); None where they log in."""
+        return {"api_key": self.key_form, "client_credentials": self.app_form}.get(auth_type)
 
     def find_object(self, name: str) -> CrmObject:
         """The declared object by any of its names, else a generic one by the vendor's own name."""

@@ -30,6 +30,7 @@ class SandboxAccount:
     refresh_token: str
     client_id: str
     client_secret: str
+    own_app: Sequence[str]
     meanings: Mapping[str, Mapping[str, str]]
     sizes: Mapping[str, int]
 

@@ -43,6 +43,11 @@ class Customer:
         own = self.custom_object(self.account)
         return {**known, own.name: own}
 
+    @property
+    def own_app(self) -> tuple[str, str]:
+        """(id, secret) of an app in this organisation that gets tokens by itself."""
+        return f"sandbox-app-{self.account}", f"sandbox-app-secret-{self.account}"
+
     def access_token(self, seed: int) -> str:
         return initial_token(self, seed, "access")
 

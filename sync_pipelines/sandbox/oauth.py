@@ -51,7 +51,7 @@ def authorize_page(vendor: str, scopes: Collection[str]) -> Callable[[Call], Ans
         choices = "".join(
             f'<option value="{escape(account.customer.id)}">{escape(account.customer.title)}</option>'
             for account in call.world.accounts.values()
-            if account.vendor == vendor
+            if account.vendor == vendor and call.account in (None, account)
         )
         wanted = "".join(f"<li>{escape(scope)}</li>" for scope in call.first("scope").split())
         body = (
@@ -74,7 +74,7 @@ def decided(vendor: str, scopes: Collection[str], denied: str) -> Callable[[Call
         if refusal is not None:
             return refusal
         account = call.world.account(form.get("account", ""))
-        if form.get("decision") != "allow" or account is None or account.vendor != vendor:
+        if form.get("decision") != "allow" or account is None or account.vendor != vendor or _elsewhere(call, account):
             return _back(form, {"error": "access_denied", "error_description": denied})
         code = f"sandbox-code-{secrets.token_urlsafe(24)}"
         call.world.codes[code] = GivenCode(
@@ -87,6 +87,11 @@ def decided(vendor: str, scopes: Collection[str], denied: str) -> Callable[[Call
         return _back(form, {"code": code})
 
     return answer
+
+
+def _elsewhere(call: Call, account: Account) -> bool:
+    """At an organisation's own login page only its own users can log in."""
+    return call.account not in (None, account)
 
 
 def account_of_code(call: Call, code: str) -> Account | None:

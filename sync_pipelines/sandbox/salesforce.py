@@ -1,5 +1,7 @@
 """Salesforce: tokens, limits, and what goes with every answer."""
 
+from base64 import b64encode
+
 from sync_pipelines.sandbox import (
     oauth,
     salesforce_bulk,
@@ -27,6 +29,8 @@ _WRONG = {
 
 def token(call: Call) -> Answer:
     form = call.form()
+    if form.get("grant_type") == "client_credentials":
+        return _tokens_of_app(call)
     if form.get("grant_type") not in ("refresh_token", "authorization_code"):
         return _oauth_error("unsupported_grant_type", "grant type not supported")
     if form.get("client_id") != CLIENT_ID:
@@ -47,6 +51,21 @@ def token(call: Call) -> Answer:
         granted["refresh_token"] = call.world.issue(account, "refresh")
         call.world.end_token(presented)
     return as_json(granted)
+
+
+def _tokens_of_app(call: Call) -> Answer:
+    """For an app of one organisation, at that organisation's own address, by Basic authentication."""
+    account = call.account
+    if account is None or "org" not in call.parts:
+        return _oauth_error("invalid_grant", "request not supported on this domain")
+    id, secret = account.customer.own_app
+    presented = call.headers.get("authorization", "")
+    refusal = call.fault("refresh_refused")
+    if refusal is not None:
+        return _oauth_error(str(refusal.options.get("error", "invalid_grant")), "invalid client credentials")
+    if presented != f"Basic {b64encode(f'{id}:{secret}'.encode()).decode()}":
+        return _oauth_error("invalid_client", "invalid client credentials")
+    return as_json(_granted(call, account))
 
 
 def _first_tokens(call: Call, form: dict[str, str]) -> Answer:
@@ -121,6 +140,10 @@ class Salesforce:
             LOGIN + "/authorize",
             oauth.decided("salesforce", SCOPES, "end-user denied authorization"),
             open=True,
+        ),
+        Route("GET", ORG + "/authorize", oauth.authorize_page("salesforce", SCOPES), open=True),
+        Route(
+            "POST", ORG + "/authorize", oauth.decided("salesforce", SCOPES, "end-user denied authorization"), open=True
         ),
         Route("POST", LOGIN + "/token", token, open=True),
         Route("POST", ORG + "/token", token, open=True),

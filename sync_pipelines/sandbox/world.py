@@ -196,6 +196,7 @@ class World:
             **paths,
             "access_token": customer.access_token(seed),
             "refresh_token": customer.refresh_token(seed),
+            "own_app": list(customer.own_app),
             "meanings": {object: dict(customer.meanings) for object in both},
             "sizes": {name: customer.sizes.get(name, 0) for name in account.objects},
         }

@@ -111,7 +111,8 @@ class Changing:
         added = _made(self._database.execute(made).mappings().one())
         # A file may have declared a sync of this name once.
         self._database.execute(delete(sync_states).where(sync_states.c.sync == name))
-        note(self._database, actor=actor, action="create", subject=f"sync {name}", new=_told(added))
+        subject, whom = f"sync {name}", _named(document)
+        note(self._database, actor=actor, action="create", subject=subject, new=_told(added), customers=whom)
         return added
 
     def replace(self, known: ApiSync, document: Mapping[str, Any], *, actor: str) -> ApiSync:
@@ -126,8 +127,9 @@ class Changing:
         }
         change = update(api_syncs).where(api_syncs.c.name == known.name).values(**values).returning(*_COLUMNS)
         saved = _made(self._database.execute(change).mappings().one())
-        subject = f"sync {known.name}"
-        note(self._database, actor=actor, action="update", subject=subject, old=_told(known), new=_told(saved))
+        subject, whom = f"sync {known.name}", _named(known.document) | _named(document)
+        old, new = _told(known), _told(saved)
+        note(self._database, actor=actor, action="update", subject=subject, old=old, new=new, customers=whom)
         return saved
 
     def plan(self, sync: Sync, mark: str) -> None:
@@ -136,7 +138,8 @@ class Changing:
 
     def remove(self, known: ApiSync, *, actor: str) -> None:
         self._database.execute(delete(api_syncs).where(api_syncs.c.name == known.name))
-        note(self._database, actor=actor, action="delete", subject=f"sync {known.name}", old=_told(known))
+        subject, whom = f"sync {known.name}", _named(known.document)
+        note(self._database, actor=actor, action="delete", subject=subject, old=_told(known), customers=whom)
 
     def forget(self, sync: str, *, silent_after: timedelta) -> None:
         """Nothing of it is due any more, nor known of where it stands. Its runs stay in the history.
@@ -171,6 +174,11 @@ def _read(database: Database, query: Select[Any]) -> list[ApiSync]:
 
 def _made(row: RowMapping) -> ApiSync:
     return ApiSync(**{column.name: row[column.name] for column in _COLUMNS})
+
+
+def _named(document: Mapping[str, Any]) -> set[str]:
+    """The customers that a sync's document names."""
+    return {*(document.get("customers") or ()), *(document.get("overrides") or ())}
 
 
 def _told(sync: ApiSync) -> dict[str, Any]:

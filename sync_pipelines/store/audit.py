@@ -1,6 +1,6 @@
 """Who changed what. Entries are written in the transaction of the change they tell of, and never hold a secret."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,7 +14,8 @@ from sync_pipelines.store.tables import audit
 
 @dataclass(frozen=True, kw_only=True)
 class AuditEntry:
-    """`subject` is what was changed, such as `connection acme/salesforce`; `old` and `new` hold what differs."""
+    """`subject` is what was changed, such as `connection acme/salesforce`; `old` and `new` hold what differs.
+    `customers`: whom it is about; nobody in particular where it is empty."""
 
     id: int
     at: datetime
@@ -23,6 +24,7 @@ class AuditEntry:
     subject: str
     old: Mapping[str, Any] | None
     new: Mapping[str, Any] | None
+    customers: Sequence[str]
 
 
 class Audit:
@@ -38,13 +40,17 @@ class Audit:
         *,
         actor: str | None = None,
         action: str | None = None,
+        customer_id: str | None = None,
         before: int | None = None,
     ) -> Sequence[AuditEntry]:
-        """Newest first, those that match everything given. `before`: older than the entry of this id."""
+        """Newest first, those that match everything given. `customer_id`: about this customer, be it among others.
+        `before`: older than the entry of this id."""
         query = select(audit).order_by(audit.c.id.desc()).limit(limit)
         for column, wanted in ((audit.c.subject, subject), (audit.c.actor, actor), (audit.c.action, action)):
             if wanted is not None:
                 query = query.where(column == wanted)
+        if customer_id is not None:
+            query = query.where(audit.c.customers.contains([customer_id]))
         if before is not None:
             query = query.where(audit.c.id < before)
         with self._engine.connect() as database:
@@ -59,7 +65,9 @@ def note(
     subject: str,
     old: Mapping[str, Any] | None = None,
     new: Mapping[str, Any] | None = None,
+    customers: Iterable[str | None] = (),
 ) -> None:
-    """Add one entry to the transaction that is under way."""
+    """Add one entry to the transaction that is under way. `customers`: whom it is about, without None."""
     entry = {"actor": actor, "action": action, "subject": subject, "old": storable_json(old), "new": storable_json(new)}
-    database.execute(insert(audit).values(entry))
+    whom = sorted({each for each in customers if each is not None})
+    database.execute(insert(audit).values(**entry, customers=whom))

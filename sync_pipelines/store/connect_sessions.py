@@ -5,7 +5,7 @@ What a browser holds is a random text; only its SHA-256 is stored. Everything en
 
 import hashlib
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -99,8 +99,14 @@ class ConnectSessions:
         }
         with self._engine.begin() as database:
             row = database.execute(insert(connect_sessions).values(values).returning(*_COLUMNS)).mappings().one()
-            subject = f"connection {customer_id}/{provider}"
-            note(database, actor=actor, action="connect link", subject=subject, new={"environment": environment})
+            note(
+                database,
+                actor=actor,
+                action="connect link",
+                subject=f"connection {customer_id}/{provider}",
+                new={"environment": environment},
+                customers=[customer_id],
+            )
         return _session(row), Secret(token)
 
     def look(self, token: str, browser: str | None) -> tuple[ConnectSession, bool]:
@@ -143,6 +149,11 @@ class ConnectSessions:
     def of_browser(self, cookie: str) -> ConnectSession:
         """The session that this browser has opened. NoSession where there is none, or it has ended."""
         return self._found(connect_sessions.c.browser_hash == hashed(cookie), connect_sessions.c.ends_at)
+
+    def place(self, session: ConnectSession, environment: str, login_url: str | None) -> ConnectSession:
+        """The session as the customer says where its organisation is."""
+        self._change(session.id, environment=environment, login_url=login_url)
+        return replace(session, environment=environment, login_url=login_url)
 
     def hand_over(self, session: ConnectSession) -> Secret:
         """A text with which one other window may begin an attempt; an earlier one works no more."""

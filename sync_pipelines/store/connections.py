@@ -239,4 +239,5 @@ def _note_change(database: Database, actor: str, action: str, old: Connection | 
         before = {name: before[name] for name in sorted(changed)}
         after = {name: after[name] for name in sorted(changed)}
     subject = subject_of(new or old) if (new or old) else ""  # type: ignore[arg-type]
-    note(database, actor=actor, action=action, subject=subject, old=before, new=after)
+    whom = [each.customer_id for each in (old, new) if each is not None]
+    note(database, actor=actor, action=action, subject=subject, old=before, new=after, customers=whom)

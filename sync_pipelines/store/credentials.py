@@ -13,7 +13,7 @@ from sqlalchemy.exc import OperationalError
 from sync_pipelines.model.connection import Connection
 from sync_pipelines.model.errors import Reauthorize, Retry
 from sync_pipelines.model.event import CONNECTION_EXPIRED, Event
-from sync_pipelines.model.provider import Tokens
+from sync_pipelines.model.provider import OwnApp, Tokens
 from sync_pipelines.model.secret import Secret
 from sync_pipelines.store import events
 from sync_pipelines.store.audit import note
@@ -142,6 +142,7 @@ class StoredCredentials:
                     subject=f"connection {self._connection.customer_id}/{self._connection.provider}",
                     old={"status": self._connection.status},
                     new={"status": "expired", "status_reason": reason},
+                    customers=[self._connection.customer_id],
                 )
                 events.add(database, expired(self._connection, storable(reason, 1_000)))
 
@@ -169,15 +170,22 @@ def _to_json(tokens: Tokens) -> str:
             "access_token": tokens.access_token.reveal(),
             "refresh_token": tokens.refresh_token.reveal() if tokens.refresh_token else None,
             "api_url": tokens.api_url,
+            **_app_to_json(tokens.app),
         }
     )
 
 
+def _app_to_json(app: OwnApp | None) -> dict[str, dict[str, str]]:
+    return {} if app is None else {"app": {"client_id": app.client_id, "client_secret": app.client_secret.reveal()}}
+
+
 def _from_json(text: str, expires_at: datetime | None) -> Tokens:
     found = json.loads(text)
+    app = found.get("app")
     return Tokens(
         access_token=Secret(found["access_token"]),
         refresh_token=Secret(found["refresh_token"]) if found["refresh_token"] else None,
         expires_at=expires_at,
         api_url=found["api_url"],
+        app=OwnApp(client_id=app["client_id"], client_secret=Secret(app["client_secret"])) if app else None,
     )

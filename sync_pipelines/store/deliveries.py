@@ -319,8 +319,8 @@ def _noted(database: Database, row: RowMapping, attempt: Attempt) -> bool:
     values = {"failures": row["failures"] + 1, "failing_since": since, "held_until": attempt.held_until}
     if attempt.gone and row["kind"] == ZAPIER:
         database.execute(delete(endpoints).where(endpoints.c.id == row["id"]))
-        gone = {"status": 410, "customer_id": row["customer_id"]}
-        note(database, actor="system", action="unsubscribe", subject=f"endpoint {row['id']}", new=gone)
+        told, whom = f"endpoint {row['id']}", [row["customer_id"]]
+        note(database, actor="system", action="unsubscribe", subject=told, new={"status": 410}, customers=whom)
         return True
     if not row["enabled"] or not (attempt.gone or attempt.at - since >= DISABLED_AFTER):
         database.execute(change.values(**values))
@@ -328,8 +328,8 @@ def _noted(database: Database, row: RowMapping, attempt: Attempt) -> bool:
     said = attempt.error or f"status {attempt.status}"
     reason = f"the receiver says that it is gone ({said})" if attempt.gone else f"failing since {since:%F %T}Z ({said})"
     database.execute(change.values(**values, enabled=False, disabled_reason=reason, updated_at=attempt.at))
-    entry = {"reason": reason, "customer_id": row["customer_id"]}
-    note(database, actor="system", action="disable", subject=f"endpoint {row['id']}", new=entry)
+    told, whom = f"endpoint {row['id']}", [row["customer_id"]]
+    note(database, actor="system", action="disable", subject=told, new={"reason": reason}, customers=whom)
     subject = {"endpoint_id": str(row["id"]), "kind": row["kind"], "url": row["shown_url"], "reason": reason}
     outbox.add(database, Event(type=WEBHOOK_DISABLED, customer_id=row["customer_id"], subject=subject, at=attempt.at))
     return True

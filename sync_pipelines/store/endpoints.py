@@ -344,10 +344,8 @@ def _note(database: Database, actor: str, action: str, old: Endpoint | None, new
         before, after = ({name: side[name] for name in differ} for side in (before, after))
     whose = new or old
     assert whose is not None
-    if after is not None and whose.customer_id is not None:
-        # Erasing a customer finds entries by it.
-        after["customer_id"] = whose.customer_id
-    note(database, actor=actor, action=action, subject=f"endpoint {whose.id}", old=before, new=after)
+    subject, whom = f"endpoint {whose.id}", [whose.customer_id]
+    note(database, actor=actor, action=action, subject=subject, old=before, new=after, customers=whom)
 
 
 def _endpoint(row: RowMapping) -> Endpoint:

@@ -140,7 +140,8 @@ class Lifecycle:
             rows = database.execute(change.returning(due.c.customer_id, due.c.claim_id)).all()
             _refuse_strangers(sync, customers, [customer for customer, _ in rows])
             stopped = sorted(customer for customer, claim in rows if claim is not None)
-            note(database, actor=actor, action="cancel", subject=f"sync {sync}", new={"customers": stopped[:1_000]})
+            new, whom = {"customers": stopped[:1_000]}, stopped if customers is None else customers
+            note(database, actor=actor, action="cancel", subject=f"sync {sync}", new=new, customers=whom)
         return tuple(stopped)
 
     def cancelled(self, sync: str, since: datetime) -> frozenset[str]:
@@ -190,7 +191,7 @@ class Lifecycle:
             _refuse_strangers(sync, customers, rows)
             if rows:
                 new = {"customers": sorted(rows)[:1_000]}
-                note(database, actor=actor, action=action, subject=f"sync {sync}", new=new)
+                note(database, actor=actor, action=action, subject=f"sync {sync}", new=new, customers=rows)
         return tuple(sorted(rows))
 
     def _customers(self, sync: str, where: Any = None) -> tuple[str, ...]:

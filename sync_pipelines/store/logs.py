@@ -157,7 +157,7 @@ def _sources(wanted: Wanted) -> Iterator[_Source]:
             yield _of_rejections(wanted)
         if SUCCESS in wanted.kinds:
             yield _of_records(wanted)
-    if AUDIT in wanted.kinds and not about_a_record and not wanted.object and not wanted.run_id:
+    if AUDIT in wanted.kinds and not about_a_record and not wanted.run_id:
         yield _of_audit(wanted)
 
 
@@ -225,12 +225,19 @@ def _of_records(wanted: Wanted) -> _Source:
 
 
 def _of_audit(wanted: Wanted) -> _Source:
-    """What concerns a customer is known by the subject: `connection acme/salesforce`."""
+    """Subjects are such as `sync crm` and `mapping acme/salesforce/contact`. Whom it is about stands beside them; of
+    several an entry names the one who was asked for."""
     kind = func.split_part(audit.c.subject, " ", 1)
     about = func.substr(audit.c.subject, func.strpos(audit.c.subject, " ") + 1)
-    named = kind.in_(("connection", "mapping", "schema", "customer"))
-    customer = case((named, func.split_part(about, "/", 1)))
+    customers = audit.c.customers
+    customer: ColumnElement[Any] = case((func.cardinality(customers) == 1, customers[1]))
+    own = [] if wanted.customer_id is None else [customers.contains([wanted.customer_id])]
+    if wanted.customer_id is not None:
+        customer = literal(wanted.customer_id)
     sync = case((kind == "sync", about))
+    provider = case((kind.in_(("connection", "mapping", "schema")), func.split_part(about, "/", 2)))
+    named_object = case((kind.in_(("mapping", "schema")), func.split_part(about, "/", 3)))
+    of_object = [] if wanted.object is None else [func.lower(named_object) == wanted.object.lower()]
     query = _selected(
         "audit",
         audit.c.at,
@@ -239,13 +246,16 @@ def _of_audit(wanted: Wanted) -> _Source:
         operation=audit.c.action,
         customer_id=customer,
         sync=sync,
+        object=named_object,
+        provider=provider,
         message=audit.c.subject,
         actor=audit.c.actor,
         subject=audit.c.subject,
         old=audit.c.old,
         new=audit.c.new,
     ).where(
-        *_equal(customer, wanted.customer_id),
+        *own,
+        *of_object,
         *_equal(sync, wanted.sync),
         *_equal(audit.c.action, wanted.operation),
         *_within(audit.c.at, wanted),

@@ -163,6 +163,7 @@ class Mappings:
                 subject=f"mapping {customer_id}/{provider}/{object.casefold()}",
                 old=_told(old) if old else None,
                 new={"version": version, "fields": written_rules(rules)},
+                customers=[customer_id],
             )
             events.add(database, _changed(saved, old, actor))
         return saved

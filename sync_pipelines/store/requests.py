@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from sqlalchemy import Connection as Database
@@ -22,8 +22,9 @@ class KeyUsed(ConfigurationError):
 @dataclass(frozen=True, kw_only=True)
 class Request:
     """`customers` and `objects` None: all. `waiting` and `running` count the customers for whom the work that was asked
-    for has not begun, or not ended; a request of which both are 0 is done. Of those that wait, `paused` do so until the
-    sync or they alone are resumed or restored, `expired` until they connect again; the others begin by themselves."""
+    for has not begun, or not ended. `status`: waiting while any waits, then running, then done. Of those that wait,
+    `paused` do so until the sync or they alone are resumed or restored, `expired` until they connect again; the others
+    begin by themselves."""
 
     id: int
     asked_at: datetime
@@ -36,19 +37,13 @@ class Request:
     running: int
     paused: int
     expired: int
+    status: str
 
 
-_LIST = text(
-    """
+_LIST: Final = """
     SELECT asked.id, asked.asked_at, asked.actor, asked.sync, asked.customers, asked.objects, asked."full",
-           stands.*
-    FROM (
-        SELECT * FROM requests
-        WHERE (CAST(:id AS bigint) IS NULL OR id = :id) AND (CAST(:before AS bigint) IS NULL OR id < :before)
-          AND (CAST(:sync AS text) IS NULL OR sync = :sync)
-          AND (CAST(:customer AS text) IS NULL OR customers = ARRAY[CAST(:customer AS text)])
-        ORDER BY id DESC LIMIT :limit
-    ) AS asked
+           stands.*, status
+    FROM requests AS asked
     CROSS JOIN LATERAL (
         SELECT count(*) FILTER (WHERE waits) AS waiting,
                count(*) FILTER (WHERE works AND waits IS NOT TRUE) AS running,
@@ -65,9 +60,30 @@ _LIST = text(
         ) AS work
         JOIN connections ON connections.id = work.connection_id
     ) AS stands
-    ORDER BY asked.id DESC
+    CROSS JOIN LATERAL (
+        SELECT CASE WHEN stands.waiting > 0 THEN 'waiting' WHEN stands.running > 0 THEN 'running' ELSE 'done' END
+            AS status
+    ) AS word
+    WHERE {conditions}
+    ORDER BY asked.id DESC LIMIT :limit
     """
-)
+
+_OPEN_SINCE: Final = """
+    asked.asked_at >= (SELECT least(min(asked_at), min(claimed_due_at) FILTER (WHERE claim_id IS NOT NULL)) FROM due)
+    """
+"""Nothing older waits or runs, so that what is done long since need not be counted to find that out."""
+
+_CONDITIONS: Final = {
+    "id": "asked.id = :id",
+    "before": "asked.id < :before",
+    "sync": "asked.sync = :sync",
+    "alone": "asked.customers = ARRAY[CAST(:alone AS text)]",
+    "customer_id": """(asked.customers @> ARRAY[CAST(:customer_id AS text)] OR asked.customers IS NULL AND EXISTS (
+        SELECT FROM due WHERE due.sync = asked.sync AND due.customer_id = :customer_id))""",
+    "status": f"status = :status AND (:status = 'done' OR {_OPEN_SINCE})",
+    "since": "asked.asked_at >= :since",
+    "until": "asked.asked_at < :until",
+}
 
 
 class Requests:
@@ -76,19 +92,37 @@ class Requests:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def page(
-        self, *, sync: str | None = None, customer_id: str | None = None, before: int | None = None, limit: int = 100
+    def page(  # noqa: PLR0913 - each is a filter
+        self,
+        *,
+        sync: str | None = None,
+        customer_id: str | None = None,
+        alone: str | None = None,
+        status: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        before: int | None = None,
+        limit: int = 100,
     ) -> list[Request]:
-        """`customer_id`: those for this customer alone. `before`: older than the one of this id."""
-        return self._read(id=None, sync=sync, customer=customer_id, before=before, limit=limit)
+        """Those that match everything given. `customer_id`: for this customer, be it among others or among all.
+        `alone`: for this one and no other. `since` and `until` bound when it was asked for, `until` not included.
+        `before`: older than the one of this id."""
+        return self._read(
+            limit,
+            **{"sync": sync, "customer_id": customer_id, "alone": alone, "status": status},
+            **{"since": since, "until": until, "before": before},
+        )
 
     def get(self, id: int) -> Request | None:
-        found = self._read(id=id, sync=None, customer=None, before=None, limit=1)
+        found = self._read(1, id=id)
         return found[0] if found else None
 
-    def _read(self, **values: Any) -> list[Request]:
+    def _read(self, limit: int, **wanted: Any) -> list[Request]:
+        given = {name: value for name, value in wanted.items() if value is not None}
+        conditions = " AND ".join(_CONDITIONS[name] for name in given) or "true"
+        query = text(_LIST.format(conditions=conditions))
         with self._engine.connect() as database:
-            return [_request(row) for row in database.execute(_LIST, values).mappings()]
+            return [_request(row) for row in database.execute(query, {**given, "limit": limit}).mappings()]
 
 
 def note_request(

@@ -160,6 +160,7 @@ class Schemas:
                     action="accept",
                     subject=f"schema {connection.customer_id}/{connection.provider}/{object_name.casefold()}",
                     new={sync: [change.told for change in changes] for sync, changes in taken.items()},
+                    customers=[connection.customer_id],
                 )
         return taken
 

@@ -338,8 +338,16 @@ audit = Table(
     Column("subject", Text, nullable=False),
     Column("old", JSONB),
     Column("new", JSONB),
+    Column(
+        "customers",
+        ARRAY(Text),
+        nullable=False,
+        server_default="{}",
+        comment="Whom it is about; empty where it is about nobody in particular",
+    ),
     Index("ix_audit_subject", "subject", "id"),
     Index("ix_audit_at", "at"),
+    Index("ix_audit_customers", "customers", postgresql_using="gin"),
 )
 
 api_tokens = Table(

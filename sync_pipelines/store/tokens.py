@@ -93,7 +93,7 @@ class ApiTokens:
         with self._engine.begin() as database:
             row = database.execute(insert(api_tokens).values(values).returning(*_COLUMNS)).mappings().one()
             new = {"name": name, "scopes": values["scopes"], "customer_id": customer_id}
-            note(database, actor=actor, action="create", subject=f"token {row['id']}", new=new)
+            note(database, actor=actor, action="create", subject=f"token {row['id']}", new=new, customers=[customer_id])
         return _token(row), Secret(secret)
 
     def find(self, secret: str) -> ApiToken | None:
@@ -121,8 +121,9 @@ class ApiTokens:
         """It works no more, from the next call on. ConfigurationError when there is none of this id."""
         change = update(api_tokens).where(api_tokens.c.id == id, api_tokens.c.revoked_at.is_(None))
         with self._engine.begin() as database:
-            if database.execute(change.values(revoked_at=datetime.now(UTC))).rowcount:
-                note(database, actor=actor, action="revoke", subject=f"token {id}")
+            revoked = change.values(revoked_at=datetime.now(UTC)).returning(api_tokens.c.customer_id)
+            for customer in database.execute(revoked).scalars():
+                note(database, actor=actor, action="revoke", subject=f"token {id}", customers=[customer])
             row = database.execute(select(*_COLUMNS).where(api_tokens.c.id == id)).mappings().one_or_none()
         if row is None:
             raise ConfigurationError(f"There is no token {id}: `sync-pipelines token list` shows them.")

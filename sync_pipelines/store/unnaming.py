@@ -11,7 +11,7 @@ from sqlalchemy.types import Text
 
 from sync_pipelines.store.api_syncs import Changing, lock_api_syncs
 from sync_pipelines.store.planning import lock_plan
-from sync_pipelines.store.tables import api_syncs, planned, requests
+from sync_pipelines.store.tables import api_syncs, audit, planned, requests
 
 _PLACES: Final = (["customers"], ["document", "customers"], ["document", "overrides"])
 """Where an entry of the audit names customers that it is about, in an array or as keys."""
@@ -23,7 +23,7 @@ _ENTRIES: Final = text(
             THEN jsonb_set(old, :place, (old #> :place) - :customer) ELSE old END,
         new = CASE WHEN jsonb_typeof(new #> :place) IN ('array', 'object') AND jsonb_exists(new #> :place, :customer)
             THEN jsonb_set(new, :place, (new #> :place) - :customer) ELSE new END
-    WHERE jsonb_exists(old #> :place, :customer) OR jsonb_exists(new #> :place, :customer)
+    WHERE customers @> ARRAY[CAST(:customer AS text)]
     """
 ).bindparams(bindparam("place", type_=ARRAY(Text)))
 
@@ -45,6 +45,8 @@ def take_out(database: Database, customer_id: str, *, declared: Collection[str],
     database.execute(shared.values(customers=without, key=None, key_mark=None))
     for place in _PLACES:
         database.execute(_ENTRIES, {"place": place, "customer": customer_id})
+    named = update(audit).where(audit.c.customers.contains([customer_id]))
+    database.execute(named.values(customers=func.array_remove(audit.c.customers, customer_id)))
     return gone
 
 

@@ -9,6 +9,8 @@ from sync_pipelines.connecting import (
     authorize_url,
     connect_by_code,
     connect_by_key,
+    form_of,
+    own_login,
     store_connection,
 )
 from sync_pipelines.model.errors import ConfigurationError, Reauthorize, Retry, SyncError, Wait
@@ -21,6 +23,8 @@ from sync_pipelines.web.visit import Go, Page, Problem, Visit, guard_of, said
 
 log = logging.getLogger(__name__)
 
+OWN: Final = "own"
+"""What a form says of an organisation with a login page of its own, in the place of an environment."""
 _REFUSED_APP: Final = (
     *("invalid_scope", "invalid_request", "unauthorized_client", "unsupported_response_type", "invalid_client"),
     *("redirect_uri_mismatch", "invalid_client_id", "OAUTH_APP_BLOCKED", "OAUTH_APPROVAL_ERROR_GENERIC"),
@@ -72,7 +76,7 @@ def _no_link(visit: Visit, refusal: NoSession) -> Problem:
 
 def authorize(visit: Visit) -> Page:
     """Off to the vendor. A page between, not a redirect: what a form leads to is bound to our own origin."""
-    session = _who_begins(visit)
+    session = _placed(visit, _who_begins(visit))
     provider = visit.project.providers.get(session.provider)
     if provider is None or provider.exchange is None:
         raise Problem(404, "There is no login page", "Go back and connect with a key.")
@@ -97,6 +101,31 @@ def _who_begins(visit: Visit) -> ConnectSession:
     except NoSession:
         text = "Close this window, load the page again and repeat it."
         raise Problem(401, "This page has ended", text, again=False, stranger=True) from None
+
+
+def _placed(visit: Visit, session: ConnectSession) -> ConnectSession:
+    """The session at the kind of organisation that was chosen; as the link says where nothing was."""
+    chosen = visit.form.get("organisation")
+    provider = visit.project.providers.get(session.provider)
+    if chosen is None or provider is None:
+        return session
+    if chosen == OWN:
+        return _at_own_login(visit, session, visit.form.get("login_url", ""))
+    if chosen not in provider.environments:
+        raise Problem(400, "This page is out of date", "Open it again and repeat what you did.")
+    return visit.project.store.connect_sessions.place(session, chosen, None)
+
+
+def _at_own_login(visit: Visit, session: ConnectSession, typed: str) -> ConnectSession:
+    """The session at the organisation's own login page. Problem where that is none of the vendor's."""
+    try:
+        login_url, environment = own_login(visit.project, session.provider, typed.strip())
+    except ConfigurationError:
+        own = visit.project.providers[session.provider].auth.own_login
+        title, example, hint = (own.title, own.example, own.hint) if own else ("address", "", "")
+        text = f"The {title} is an address such as {example}. {hint}"
+        raise Problem(422, f"This is not your {title}", text, again=visit.has_session) from None
+    return visit.project.store.connect_sessions.place(session, environment, login_url)
 
 
 def callback(visit: Visit) -> Page | Go:
@@ -198,15 +227,18 @@ def key(visit: Visit) -> Page | Go:
     session = visit.session
     visit.guard()
     vendor = visit.provider.title
-    form = visit.provider.key_form
-    if form is None or visit.project.configuration.providers[session.provider].auth_type != "api_key":
+    form = form_of(visit.project, session.provider)
+    if form is None:
         raise Problem(404, "There is no form", f"{vendor} is connected by its login page.")
+    if form.login_url is not None:
+        session = _at_own_login(visit, session, visit.form.get(form.login_url, ""))
     try:
         tokens, account = connect_by_key(visit.project, session, visit.form)
     except SyncError as problem:
-        text = f"{vendor} does not accept this key. Copy it once more, whole, and try again."
+        text = f"{vendor} does not accept what you typed. Copy it once more, whole, and try again."
         if isinstance(problem, Retry | Wait):
-            text = f"{vendor} cannot be reached at the moment. Nothing was stored; try again in a few minutes."
+            check = "check the address, or " if form.login_url else ""
+            text = f"{vendor} cannot be reached at the moment. Nothing was stored; {check}try again in a few minutes."
         log.info("a typed key of %s was not accepted: %s", session.provider, problem)
         raise Problem(422, "Nothing was connected", text) from problem
     _, cookie = visit.project.store.connect_sessions.begin(session)

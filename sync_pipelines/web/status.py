@@ -3,13 +3,15 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
-from sync_pipelines.connecting import account_of
+from sync_pipelines.connecting import account_of, form_of
 from sync_pipelines.covering import syncs_covering
 from sync_pipelines.model.connection import Connection
 from sync_pipelines.model.errors import SyncError
 from sync_pipelines.model.sync import Sync, SyncObject
 from sync_pipelines.store.health import ConnectionHealth
+from sync_pipelines.web.logging_in import OWN
 from sync_pipelines.web.visit import Go, Page, Problem, Visit, said
 from sync_pipelines.web.words import in_words, moment
 
@@ -61,7 +63,8 @@ def home(visit: Visit) -> Page:
     if connection is not None and connection.status != "connected":
         error = "auth_expired" if connection.status == "expired" else "vendor_error"
         values["problem"] = in_words(error, provider.title, said(visit.site))
-    return Page(template="home.html", values=values | _way_in(visit))
+    choice = _organisations(visit) if connection is None else ()
+    return Page(template="home.html", values=values | _way_in(visit) | {"organisations": choice})
 
 
 def _done(visit: Visit, lines: list[SyncLine]) -> str:
@@ -72,13 +75,47 @@ def _done(visit: Visit, lines: list[SyncLine]) -> str:
 
 def _way_in(visit: Visit) -> dict[str, Any]:
     """How to connect: by a form, by the vendor's login page, or by that in a window of its own."""
-    config = visit.project.configuration.providers[visit.session.provider]
-    form = visit.provider.key_form if config.auth_type == "api_key" else None
+    form = form_of(visit.project, visit.session.provider)
     handover = ""
     if visit.embedded and form is None:
         # Login pages refuse frames, and a window beside a frame does not have the frame's cookies.
         handover = visit.project.store.connect_sessions.hand_over(visit.session).reveal()
     return {"form": form, "handover": handover}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Organisation:
+    """A kind of organisation that can be connected. `typed`: what stands in the field of its address; None: it needs
+    none."""
+
+    value: str
+    title: str
+    hint: str
+    chosen: bool
+    typed: str | None = None
+
+
+def _organisations(visit: Visit) -> list[Organisation]:
+    """What there is to choose from, where it makes a difference; what the link says is chosen already."""
+    session, provider = visit.session, visit.provider
+    logins = {name: hosts.authorize or hosts.login for name, hosts in provider.environments.items()}
+    own = provider.auth.own_login
+    if own is None and len(set(logins.values())) < 2:
+        return []
+    usual = visit.project.configuration.providers[provider.name].login_url
+    found = [
+        Organisation(
+            value=name,
+            title=name.title(),
+            hint=urlsplit(usual or login).netloc,
+            chosen=session.login_url is None and session.environment == name,
+        )
+        for name, login in logins.items()
+    ]
+    if own is not None:
+        typed = session.login_url or ""
+        found.append(Organisation(value=OWN, title=own.title, hint=own.hint, chosen=bool(typed), typed=typed))
+    return found
 
 
 def test(visit: Visit) -> Go:

@@ -92,7 +92,10 @@ BODIES = {
 }
 
 
-def call(client, method, path, customer=ACME, run_id=1, endpoint=NO_ENDPOINT):
+MAPPING = "/connections/{customer_id}/{provider}/objects/{object}/mapping"
+
+
+def call(client, method, path, customer=ACME, run_id=1, endpoint=NO_ENDPOINT, query=None):
     values = {"id": "crm", "run_id": run_id, "customer_id": customer, "provider": "salesforce", "object": "contact"}
     if path.startswith("/requests/"):
         values["id"] = run_id
@@ -104,7 +107,7 @@ def call(client, method, path, customer=ACME, run_id=1, endpoint=NO_ENDPOINT):
         more["params"] = {"event": "sync.error"}
     if path.endswith("/explain"):
         more["params"] = {"object": "contact", "record": "1", "customer_id": customer}
-    return client.request(method, path.format(**values), **more)
+    return client.request(method, path.format(**values), **{**more, "params": more.get("params", {}) | (query or {})})
 
 
 def refused(answer, status):
@@ -119,6 +122,9 @@ def test_the_table_has_every_route(api):
     served = {(method.upper(), path.removeprefix(PATH)) for path, methods in routes.items() for method in methods}
     assert served == SCOPE_OF.keys()
     assert set(SCOPE_OF.values()) == SCOPES.keys()
+    for methods in routes.values():
+        for described in methods.values():
+            assert {"401", "403", "408", "413", "422", "429", "503"} <= described["responses"].keys()
 
 
 def test_without_a_token_that_works_nothing_is_answered(api):
@@ -159,6 +165,19 @@ def test_a_token_without_the_scope_is_told_which_it_needs(api):
     for (method, path), scope in SCOPE_OF.items():
         with api.as_(*(name for name in SCOPES if name != scope)) as client:
             assert f"needs the scope {scope}" in refused(call(client, method, path), 403)
+
+
+def test_no_call_takes_a_name_in_the_query_that_it_does_not_know(api):
+    """A filter that were ignored would show everything, and `dry-run` for `dry_run` would save."""
+    with api.as_() as client:
+        for method, path in SCOPE_OF:
+            answer = call(client, method, path, query={"dry-run": "true", "limit[]": "1"})
+            assert "query.dry-run: There is no such parameter" in refused(answer, 422)
+            assert [each["at"] for each in answer.json()["parts"]] == ["query.dry-run", "query.limit[]"]
+        assert "Known are: dry_run, check." in call(client, "PUT", MAPPING, query={"dry-run": "true"}).json()["detail"]
+        assert client.get("/syncs", params={"limit": 1}).status_code == 422
+        assert client.get("/syncs", params={"object": "contact"}).status_code == 200
+    assert api.place.project.store.mappings.current(ACME, "salesforce", "contact") is None
 
 
 def test_a_token_for_one_customer_cannot_tell_another_from_none(api):

@@ -19,6 +19,13 @@ def sync_of(name, customer, field):
 
 
 @pytest.fixture
+def visitor():
+    browser = Visitor()
+    yield browser
+    browser.client.close()
+
+
+@pytest.fixture
 def two(place):
     """`other-one` is BRIGHTWATER's and comes first by every order, `second` is ACME's."""
     place.options |= {"api_burst": 5_000, "api_stranger_burst": 5_000}
@@ -31,7 +38,7 @@ def two(place):
         yield Api(place, url)
 
 
-def test_a_mapping_is_checked_by_the_syncs_that_cover_the_customer_alone(two, command_line):
+def test_a_mapping_is_checked_by_the_syncs_that_cover_the_customer_alone(two, command_line, visitor):
     with two.as_(customer_id=ACME) as bound, two.as_() as operator:
         for client in (bound, operator):
             fields = client.get(f"{CASES}/mapping").json()["schema_fields"]
@@ -56,15 +63,13 @@ def test_a_mapping_is_checked_by_the_syncs_that_cover_the_customer_alone(two, co
     assert run("mapping", "set", ACME, "salesforce", "Case", "urgency=Subject", "--dry-run").code == 0
     assert run("preview", ACME, "salesforce", "Case").code == 0
 
-    visitor, product = Visitor(), Product(two.place, two.url)
-    visitor.enter(product.link(customer=ACME))
+    visitor.enter(Product(two.place, two.url).link(customer=ACME))
     page = visitor.open(f"{two.url}/connect/objects/Case")
     assert ("urgency" in page.text, SECRET in page.text) == (True, False)
     visitor.send("/look", **{"map:urgency": "field:Subject"})
     assert "What changes in Case" in visitor.page.text
     visitor.send("/save")
     assert "Saved." in visitor.page.text
-    visitor.client.close()
 
 
 def test_an_object_that_covers_only_others_has_nothing_to_map(place):

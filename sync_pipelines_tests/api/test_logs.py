@@ -65,7 +65,7 @@ def test_the_process_writes_lines_of_json_under_the_callers_number_and_without_s
             url = process.stdout.readline().split()[1]
             headers = {"Authorization": f"Bearer {token.reveal()}", "X-Request-ID": "call-17"}
             with httpx.Client(headers=headers, timeout=60) as client:
-                assert client.get(f"{url}/syncs", params={"access_token": token.reveal()}).status_code == 200
+                assert client.get(f"{url}/syncs", params={"access_token": token.reveal()}).status_code == 422
                 with place.store.connect() as connection:
                     connection.execute("ALTER TABLE sync_states RENAME TO moved_away")
                 assert client.get(f"{url}/syncs").status_code == 503
@@ -75,7 +75,7 @@ def test_the_process_writes_lines_of_json_under_the_callers_number_and_without_s
     lines = [json.loads(line) for line in said.splitlines()]
     told = [(line["level"], line["message"]) for line in lines if line.get("request_id") == "call-17"]
     assert told == [
-        ("INFO", "GET /api/v1/syncs -> 200"),
+        ("INFO", "GET /api/v1/syncs -> 422"),
         ("ERROR", "The store failed: UndefinedTable"),
         ("INFO", "GET /api/v1/syncs -> 503"),
     ]
@@ -143,6 +143,55 @@ def test_what_happened_comes_in_pages_by_filter_and_of_the_own_customer_alone(ap
         assert client.get("/logs", params={"customer_id": ACME}).status_code == 404
     assert everything.get("/logs", params={"kind": "nonsense"}).status_code == 422
     assert everything.get("/logs", params={"cursor": cursor_of(["no time", "run", 1, 0])}).status_code == 422
+
+
+def test_the_audit_is_found_by_customer_and_object_whatever_was_changed(api, everything):
+    place = api.place
+    place.map(ACME, "salesforce", "contact", tier="Department")
+    place.map(ACME, "salesforce", "account", tier="Department")
+    with api.as_(customer_id=ACME) as own:
+        assert own.post("/syncs/crm/pause").json() == {"customers": [ACME]}
+        hook = {"url": "https://hooks.invalid/in", "events": ["sync.error"]}
+        endpoint = own.post("/webhooks", json=hook).json()["id"]
+        own.patch(f"/webhooks/{endpoint}", json={"description": "ours"})
+    for token in place.project.store.tokens.list():
+        if token.customer_id == ACME:
+            place.project.store.tokens.revoke(token.id)
+    everything.post("/syncs/crm/pause", json={"customers": [BRIGHTWATER, ACME]})
+    named = {"name": "named", "provider": "salesforce", "destination": "warehouse", "objects": ["lead"]}
+    assert everything.post("/syncs", json={**named, "customers": [ACME, BRIGHTWATER]}).status_code == 201
+
+    def found(client=everything, **params):
+        answer = client.get("/logs", params={"kind": "audit", "limit": 200, **params})
+        return [(each["operation"], each["subject"].split(" ")[0]) for each in answer.json()["items"]]
+
+    of_acme = found(customer_id=ACME)
+    everything_changed = [
+        *[("create", "sync"), ("pause", "sync"), ("revoke", "token"), ("update", "endpoint"), ("create", "endpoint")],
+        *[("pause", "sync"), ("create", "token"), ("map", "mapping"), ("map", "mapping")],
+        *[("account", "connection"), ("connect", "connection")],
+    ]
+    assert of_acme == everything_changed
+    assert found(customer_id=BRIGHTWATER) == [("create", "sync"), ("pause", "sync"), *everything_changed[-2:]]
+    assert found(object="Contact") == found(object="contact", customer_id=ACME) == [("map", "mapping")]
+    assert found(object="contact", customer_id=BRIGHTWATER) == []
+    audit = everything.get("/logs/audit", params={"customer_id": ACME}).json()["items"]
+    assert [each["action"] for each in audit] == [operation for operation, _ in of_acme]
+    assert audit[0]["customers"] == [ACME, BRIGHTWATER]
+
+    with api.as_(customer_id=ACME) as own:
+        entries = own.get("/logs", params={"kind": "audit", "limit": 200}).json()["items"]
+        assert [(each["operation"], each["subject"].split(" ")[0]) for each in entries] == [
+            ("create", "token"),
+            *everything_changed,
+        ]
+        assert {each["customer_id"] for each in entries} == {ACME}
+        assert BRIGHTWATER not in str(entries)
+
+    removed = everything.delete(f"/customers/{ACME}").json()["removed"]["store"]
+    assert removed["audit"] == len(everything_changed) + 1 - 3
+    assert found(customer_id=ACME) == []
+    assert ("create", "sync") in found(customer_id=BRIGHTWATER)
 
 
 def cursor_of(key):

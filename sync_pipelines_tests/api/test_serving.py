@@ -1,13 +1,15 @@
 """What holds for every call, and what a hostile caller meets."""
 
 import socket
+import time
+from contextlib import ExitStack
 
 import httpx
 import pytest
 
 from sync_pipelines.api.guards import LARGEST_BODY
-from sync_pipelines.api.serving import MOST_CONNECTIONS, serve
-from sync_pipelines.api.waiting import Patience
+from sync_pipelines.api.serving import serve
+from sync_pipelines.api.waiting import MOST_CONNECTIONS, Patience
 from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines_tests.api.conftest import PATH
 from sync_pipelines_tests.api.test_access import refused
@@ -118,6 +120,57 @@ def test_clients_that_never_finish_what_they_say_are_let_go_and_hold_up_nobody(p
             pass
     for each in slow:
         each.close()
+
+
+def test_who_only_holds_connections_keeps_nobody_out(place, served):
+    """More than the server keeps, some of which have asked for something before: new ones are served all the same."""
+    place.write_sync()
+    api = served(patience=Patience(head=600))
+    host, port = api.url.removeprefix("http://").split(":")
+    opened = []
+    with ExitStack() as held, api.as_("syncs:read") as client:
+        for number in range(MOST_CONNECTIONS + 20):
+            each = held.enter_context(socket.create_connection((host, int(port)), timeout=60))
+            opened.append(each)
+            if number % 10 == 0:
+                each.sendall(b"GET /healthz HTTP/1.1\r\nHost: here\r\n\r\n")
+                assert each.recv(1_000).startswith(b"HTTP/1.1 200")
+        for _ in range(3):
+            assert httpx.get(f"{api.url}/healthz", timeout=60).status_code == 200
+            assert client.get("/syncs").status_code == 200
+        # Those that were idle for the longest time gave way.
+        assert opened[1].recv(1) == b""
+        opened[-1].sendall(b"GET /healthz HTTP/1.1\r\nHost: here\r\n\r\n")
+        assert opened[-1].recv(1_000).startswith(b"HTTP/1.1 200")
+
+
+def test_calls_beyond_what_a_process_works_on_are_told_to_come_back_and_it_still_says_that_it_lives(
+    place, served, monkeypatch
+):
+    monkeypatch.setattr("sync_pipelines.api.guards.MOST_AT_ONCE", 3)
+    place.write_sync()
+    api = served(patience=Patience(body=600))
+    host, port = api.url.removeprefix("http://").split(":")
+
+    def until(status):
+        deadline = time.monotonic() + 60
+        while (answer := client.get("/syncs")).status_code != status and time.monotonic() < deadline:
+            time.sleep(0.05)
+        return answer
+
+    with ExitStack() as held, api.as_("syncs:read") as client:
+        for _ in range(3):
+            each = held.enter_context(socket.create_connection((host, int(port)), timeout=60))
+            each.sendall(
+                f"POST {PATH}/syncs/crm/trigger HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\n"
+                "Content-Length: 100\r\n\r\n{".encode()
+            )
+        busy = until(503)
+        assert refused(busy, 503).startswith("There is too much to do")
+        assert busy.headers["retry-after"] == "1"
+        assert httpx.get(f"{api.url}/healthz", timeout=60).json() == {"status": "ok"}
+        held.close()
+        assert until(200).status_code == 200
 
 
 def test_a_body_that_does_not_come_is_not_waited_for(place, served):

@@ -1,5 +1,6 @@
 import threading
 
+from sync_pipelines.store.rescheduling import Outcome
 from sync_pipelines_tests.api.test_access import refused
 from sync_pipelines_tests.fixtures.place import ACME, BRIGHTWATER
 
@@ -74,6 +75,40 @@ def test_triggering_asks_for_work_that_a_run_can_claim(everything, api):
     assert claims[0].objects == ("contact",)
     running = everything.get(f"/requests/{asked['id']}").json()
     assert (running["waiting"], running["running"]) == (0, 1)
+
+
+def test_requests_are_found_by_customer_status_and_time(everything, api):
+    store = api.place.project.store
+    for customers in ([ACME], [BRIGHTWATER]):
+        everything.post("/syncs/crm/trigger", json={"customers": customers})
+        for claim in store.due.claim():
+            store.due.done(claim.id, [Outcome(customer_id=name) for name in claim.customers])
+    everything.post("/syncs/crm/trigger", json={"customers": [ACME]})
+    assert [each.customers for each in store.due.claim()] == [(ACME,)]
+    everything.post("/syncs/crm/trigger")
+    newest = [each["id"] for each in everything.get("/requests").json()["items"]]
+
+    def places(**params):
+        answer = everything.get("/requests", params=params)
+        assert answer.status_code == 200, answer.text
+        found = answer.json()["items"]
+        assert {each["status"] for each in found} <= {params.get("status", each["status"]) for each in found}
+        return [newest.index(each["id"]) for each in found]
+
+    assert places(customer_id=ACME) == [0, 1, 3]
+    assert places(customer_id=BRIGHTWATER) == [0, 2]
+    assert places(customer_id="nobody") == []
+    assert (places(status="waiting"), places(status="running"), places(status="done")) == ([0], [1], [2, 3])
+    third = everything.get(f"/requests/{newest[1]}").json()["asked_at"]
+    assert (places(since=third), places(until=third), places(until=third, customer_id=ACME)) == ([0, 1], [2, 3], [3])
+    page = everything.get("/requests", params={"status": "done", "limit": 1}).json()
+    assert places(status="done", cursor=page["next_cursor"]) == [3]
+    with api.as_(customer_id=ACME) as bound:
+        assert [each["id"] for each in bound.get("/requests", params={"customer_id": ACME}).json()["items"]] == [
+            newest[1],
+            newest[3],
+        ]
+        refused(bound.get("/requests", params={"customer_id": BRIGHTWATER}), 404)
 
 
 def test_what_cannot_be_asked_for_is_refused_and_changes_nothing(everything, api):

@@ -19,6 +19,8 @@ from sync_pipelines.model.errors import (
     Wait,
 )
 from sync_pipelines.model.flow import Get, Notice, Page, Pause
+from sync_pipelines.model.provider import OwnApp
+from sync_pipelines.model.secret import Secret
 from sync_pipelines.providers import PROVIDERS
 from sync_pipelines_tests.http_client.scripted import Conversation, StoredTokens, Vendor, answer
 
@@ -424,3 +426,28 @@ def test_no_secret_shows_in_logs_or_errors_whatever_happens(caplog):
         said += f"{error!r} {error} {error.detail} {error.__cause__!r}"
     assert "/thing" in said
     assert not [secret for secret in secrets if secret in said]
+
+
+def test_an_app_of_the_customers_own_gets_tokens_and_no_answer_tells_its_secret(caplog):
+    caplog.set_level(logging.DEBUG)
+    app = OwnApp(client_id="its-app", client_secret=Secret("its-secret"))
+    pair = "aXRzLWFwcDppdHMtc2VjcmV0"
+    echo = [{"errorCode": "ODD", "message": f"weird: its-secret Basic {pair}"}]
+    talk = conversation(
+        TOKEN,
+        answer({"a": 1}),
+        answer(echo, 400),
+        provider=SALESFORCE,
+        credentials=StoredTokens(access="", refresh=None, app=app),
+        attempts=1,
+    )
+    assert talk.ask(one_call()) == {"a": 1}
+    first, second = talk.vendor.requests
+    assert (first.url.host, first.content) == ("login.example", b"grant_type=client_credentials")
+    assert (first.headers["authorization"], second.headers["authorization"]) == (f"Basic {pair}", "Bearer second-token")
+    with pytest.raises(ProtocolError) as odd:
+        talk.ask(one_call())
+    assert talk.credentials.tokens.app == app
+    said = caplog.text + f"{odd.value!r} {odd.value} {odd.value.detail}"
+    assert "weird" in said
+    assert not [secret for secret in ("its-secret", pair) if secret in said]

@@ -1,3 +1,4 @@
+import json
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -85,6 +86,35 @@ def test_processes_that_migrate_at_once_take_turns(open_store):
         list(pool.map(Store.migrate, stores))
 
     stores[0].check_current()
+
+
+def test_entries_of_the_audit_from_before_it_knew_customers_get_them(store, database):
+    store.tokens.create("of acme", ["syncs:read"], customer_id="acme")
+    (token,) = store.tokens.list()
+    engine = make_engine(store_url(database.url()))
+    with engine.begin() as connection:
+        config = alembic_config()
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0018")
+        known = [
+            ("connection acme/salesforce", None, {"status": "expired"}, ["acme"]),
+            ("mapping acme/salesforce/contact", None, {"version": 1}, ["acme"]),
+            ("endpoint 7", None, {"customer_id": "acme"}, ["acme"]),
+            ("endpoint 7", {"customer_id": "acme"}, None, ["acme"]),
+            ("endpoint 8", None, {"customer_id": None}, []),
+            (f"token {token.id}", None, None, ["acme"]),
+            ("sync crm", None, {"customers": ["beta", "acme"]}, ["acme", "beta"]),
+            ("sync crm", {"document": {"customers": ["a"]}}, {"document": {"overrides": {"b": {}}}}, ["a", "b"]),
+            ("sync crm", {"state": "active"}, {"state": "paused"}, []),
+            ("configuration", None, {"version": 1}, []),
+        ]
+        connection.exec_driver_sql("DELETE FROM audit")
+        add = "INSERT INTO audit (actor, action, subject, old, new) VALUES ('me', 'change', %s, %s, %s)"
+        for subject, old, new, _ in known:
+            connection.exec_driver_sql(add, (subject, old and json.dumps(old), new and json.dumps(new)))
+        command.upgrade(config, "head")
+    engine.dispose()
+    assert [entry.customers for entry in reversed(store.audit.list())] == [whom for *_, whom in known]
 
 
 def test_an_older_version_says_to_migrate_and_a_newer_one_to_upgrade(store, database):

@@ -25,7 +25,7 @@ class Forms(HTMLParser):
             self.forms.append((named.get("action", ""), {}))
         elif tag == "a":
             self.links.append(named.get("href", ""))
-        elif tag == "input" and self.forms:
+        elif tag == "input" and self.forms and (named.get("type") != "radio" or "checked" in named):
             self.forms[-1][1][named["name"]] = named.get("value", "")
         elif tag == "select" and self.forms:
             self.select = named["name"]

@@ -142,3 +142,47 @@ def test_in_a_frame_the_login_opens_beside_it_and_the_frame_looks_again(place, p
             page.goto(f"{stranger}/settings")
             page.get_by_role("heading", name="Settings").wait_for()
             assert [each.url for each in page.frames if each.url.startswith(url)] == []
+
+
+def test_an_organisations_own_login_page_and_an_app_of_its_own(place, page, shot):
+    account, login = place.control.account(ACME), f"{place.control.url}/salesforce/login"
+    written = f"provider_name: salesforce\nname: salesforce_app\nauth_type: client_credentials\nlogin_url: {login}\n"
+    (place.folder / "providers" / "salesforce_app.yaml").write_text(written)
+    place.write_sync(objects=["contact"], schedule={"every": "1h"})
+    with serve(place.project) as url:
+        product = Product(place, url)
+        page.goto(product.link())
+        page.get_by_role("button", name="Continue").click()
+        assert page.get_by_role("radio", name="Production").is_checked()
+        # Whoever types an address has chosen it.
+        page.get_by_label("Address of your My Domain").fill("https://evil.example")
+        assert page.get_by_role("radio", name="My Domain").is_checked()
+        shot("1 which organisation")
+        page.get_by_role("button", name="Connect Salesforce").click()
+        page.get_by_role("heading", name="This is not your My Domain").wait_for()
+        shot("2 no address of Salesforce")
+        page.get_by_role("link", name="Go back").click()
+        page.get_by_label("Address of your My Domain").fill(account.api_url)
+        page.get_by_role("button", name="Connect Salesforce").click()
+        page.get_by_label("Log in as").wait_for()
+        log_in(page, ACME)
+        page.get_by_text("Connected. The sync begins by itself.").wait_for()
+
+        page.goto(product.link(provider="salesforce_app"))
+        page.get_by_role("button", name="Continue").click()
+        page.get_by_label("My Domain").fill(account.api_url)
+        page.get_by_label("Consumer key").fill(account.own_app[0])
+        page.get_by_label("Consumer secret").fill("mistyped")
+        shot("3 an app of its own")
+        page.get_by_role("button", name="Connect Salesforce").click()
+        page.get_by_text("does not accept what you typed").wait_for()
+        page.get_by_role("link", name="Go back").click()
+        page.get_by_label("My Domain").fill(account.api_url)
+        page.get_by_label("Consumer key").fill(account.own_app[0])
+        page.get_by_label("Consumer secret").fill(account.own_app[1])
+        page.get_by_role("button", name="Connect Salesforce").click()
+        page.get_by_text("Connected.").wait_for()
+        page.get_by_text(f"Account {account.account_id}").wait_for()
+        shot("4 connected")
+    found = {(each.provider, each.login_url) for each in place.project.store.connections.list()}
+    assert found == {("salesforce", account.api_url), ("salesforce_app", account.api_url)}

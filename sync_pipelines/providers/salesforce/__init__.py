@@ -15,10 +15,25 @@ from sync_pipelines.model.budget import Quota
 from sync_pipelines.model.common_model import Addresses, Compute, Emails, Phones, Rule, Take
 from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.flow import Flow
-from sync_pipelines.model.provider import CrmObject, Hosts, Limits, OAuth2, Provider, ReadPlan, RecordShape
+from sync_pipelines.model.provider import (
+    CrmObject,
+    FormField,
+    Hosts,
+    KeyForm,
+    Limits,
+    OAuth2,
+    OwnApp,
+    OwnLogin,
+    Provider,
+    ReadPlan,
+    RecordShape,
+    Tokens,
+)
+from sync_pipelines.model.secret import Secret
 from sync_pipelines.model.webhook import Webhooks
 from sync_pipelines.providers.salesforce.answers import (
     OAUTH_PATH,
+    app_request,
     classify,
     code_request,
     revoke_request,
@@ -187,6 +202,33 @@ def _read_ids(root: str, plan: ReadPlan, ids: Sequence[str]) -> Flow:
     return read_associations_of(root, plan, ids) if with_links else read_ids(root, plan, ids)
 
 
+def _of_own_app(typed: Mapping[str, str]) -> Tokens:
+    app = OwnApp(client_id=typed["client_id"], client_secret=Secret(typed["client_secret"]))
+    return Tokens(access_token=Secret(""), app=app)
+
+
+MY_DOMAIN: Final = OwnLogin(
+    title="My Domain",
+    # Salesforce Help, "My Domain URL Formats".
+    pattern=r"https://[a-z0-9][a-z0-9-]*(\.((?P<sandbox>sandbox)|develop|scratch|trailblaze))?\.my\.salesforce\.com",
+    example="https://acme.my.salesforce.com",
+    hint="In Salesforce: Setup, My Domain, Current My Domain URL.",
+)
+# Salesforce Help, "OAuth 2.0 Client Credentials Flow for Server-to-Server Integration".
+OWN_APP: Final = KeyForm(
+    title="An app of your organisation",
+    hint="In Salesforce: Setup, External Client App Manager. The app needs the client credentials flow switched on, a "
+    "user to run as, and the scopes api and openid. That user's rights decide what is read.",
+    fields=(
+        FormField(name="login_url", label=MY_DOMAIN.title, hint=f"Such as {MY_DOMAIN.example}. {MY_DOMAIN.hint}"),
+        FormField(name="client_id", label="Consumer key"),
+        FormField(name="client_secret", label="Consumer secret", secret=True),
+    ),
+    tokens=_of_own_app,
+    login_url="login_url",
+)
+
+
 def salesforce(version: str = API_VERSION) -> Provider:
     """The provider at an API version: "67.0" or "v67.0". ConfigurationError for what is no version."""
     if not re.fullmatch(r"v?[1-9]\d{1,2}\.0", version):
@@ -204,8 +246,7 @@ def salesforce(version: str = API_VERSION) -> Provider:
             token_path=OAUTH_PATH,
             scopes=("api", "refresh_token", "openid"),
             pkce=True,
-            # My Domain, and that of a sandbox (Salesforce Help, "My Domain URL Formats").
-            own_login=r"https://[a-z0-9][a-z0-9-]*(\.(sandbox|develop|scratch|trailblaze))?\.my\.salesforce\.com",
+            own_login=MY_DOMAIN,
         ),
         # No limit per second; a developer org takes 5 long requests at once, others 25.
         limits=Limits(requests={}, concurrent=5),
@@ -224,6 +265,8 @@ def salesforce(version: str = API_VERSION) -> Provider:
         refresh=token_request,
         exchange=code_request,
         revoke=revoke_request,
+        app_form=OWN_APP,
+        app_tokens=app_request,
         token_from=token_from,
         custom_object=custom_object,
         associate=associate,

@@ -1,6 +1,7 @@
 """What Salesforce answers besides records: refusals, tokens, quota."""
 
 import re
+from base64 import b64encode
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -17,11 +18,12 @@ from sync_pipelines.model.errors import (
     Wait,
 )
 from sync_pipelines.model.flow import Request, Response
-from sync_pipelines.model.provider import CodeGrant, Tokens
+from sync_pipelines.model.provider import CodeGrant, OwnApp, Tokens
 from sync_pipelines.model.secret import Secret
 
 OAUTH_PATH: Final = "/services/oauth2/token"
 REVOKE_PATH: Final = "/services/oauth2/revoke"
+CLIENT_CREDENTIALS: Final = "client_credentials"
 QUOTA_PAUSE: Final = timedelta(hours=1)
 """The daily quota is a rolling 24 hours, so an hour later some of it is back."""
 _USAGE: Final = re.compile(r"\bapi-usage=(\d+)/(\d+)")
@@ -60,7 +62,7 @@ def invalid_field(message: str) -> InvalidField:
 def classify(request: Request, response: Response) -> SyncError | None:
     """The error by its errorCode; None leaves it to the status."""
     if request.host == "login":
-        return _token_refusal(response)
+        return _token_refusal(response, of_customer=(request.form or {}).get("grant_type") == CLIENT_CREDENTIALS)
     code, message = error_of(response)
     if code == "REQUEST_LIMIT_EXCEEDED":
         return _limit(response)
@@ -93,11 +95,18 @@ def _limit(response: Response) -> Wait:
     return Wait("Salesforce refuses more requests at the moment (REQUEST_LIMIT_EXCEEDED); the sync goes on by itself.")
 
 
-def _token_refusal(response: Response) -> SyncError | None:
+def _token_refusal(response: Response, *, of_customer: bool) -> SyncError | None:
+    """`of_customer`: the app is the customer's own."""
     body = response.problem()
     code = str(body.get("error", "")) if isinstance(body, dict) else ""
     if code in REVOKED:
         return Reauthorize("Salesforce has withdrawn our access: the customer must connect again.", detail=code)
+    if code in REFUSED_APP and of_customer:
+        return Reauthorize(
+            "Salesforce no longer accepts the customer's own app: the customer must connect again, with the app's "
+            "present secret.",
+            detail=code,
+        )
     if code in REFUSED_APP:
         return ConfigurationError(
             "Salesforce refuses the connected app: check the provider's client id, client secret and callback URL.",
@@ -127,6 +136,19 @@ def code_request(client_id: str, client_secret: str, grant: CodeGrant) -> Reques
     if grant.verifier is not None:
         form["code_verifier"] = grant.verifier.reveal()
     return Request(method="POST", path=OAUTH_PATH, form=form, host="login", authorized=False)
+
+
+def app_request(app: OwnApp) -> Request:
+    """For an app of the customer's own organisation, at its My Domain: the usual login hosts refuse it."""
+    pair = f"{app.client_id}:{app.client_secret.reveal()}".encode()
+    return Request(
+        method="POST",
+        path=OAUTH_PATH,
+        form={"grant_type": CLIENT_CREDENTIALS},
+        headers={"authorization": f"Basic {b64encode(pair).decode()}"},
+        host="login",
+        authorized=False,
+    )
 
 
 def revoke_request(client_id: str, client_secret: str, tokens: Tokens) -> Request:
