@@ -1,14 +1,16 @@
 """Erasing a customer everywhere: its rows in every destination, all that the store knows of it, with a receipt."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Final
 
 from sync_pipelines.config import AnyDestinationConfig, DestinationConfig
+from sync_pipelines.config.environment import CUSTOMER_ID
 from sync_pipelines.destinations import open_destination
 from sync_pipelines.live.applying import APPLYING
-from sync_pipelines.model.errors import ConfigurationError, Retry
+from sync_pipelines.model.errors import ConfigurationError, MissingDatabase, Retry
 from sync_pipelines.model.naming import refusal_of_customer_id
 from sync_pipelines.model.provider import Tokens
 from sync_pipelines.project import Project
@@ -80,15 +82,31 @@ def _hold(project: Project, held: ExitStack, name: tuple[str, ...], told: str, d
 
 
 def rows_of_customer(
-    project: Project, customer_id: str, provider: str | None = None, *, remove: bool = False
+    project: Project,
+    customer_id: str,
+    provider: str | None = None,
+    *,
+    remove: bool = False,
+    trouble: Callable[[str], None] = lambda message: None,
 ) -> Iterator[tuple[str, Mapping[str, int]]]:
-    """Place by place of the configuration, how many rows the customer has there by table, or had before they went."""
+    """Place by place of the configuration, how many rows the customer has there by table, or had before they went.
+
+    `trouble`: told of a database that is not there. One of the customer's own may never have been made; another one
+    may be misspelt, so that the rows are still where it really is.
+    """
     for name, config in sorted(project.configuration.destinations.items()):
         for schema in _schemas(project, name, customer_id):
             own = config.in_schema(schema) if schema else config
             destination = open_destination(own, customer_id, project.s3_client)
             try:
                 found = destination.of_customer(project.settings.application_id, customer_id, provider, remove=remove)
+            except MissingDatabase as problem:
+                found = {}
+                if isinstance(config, DestinationConfig) and CUSTOMER_ID not in config.database:
+                    trouble(
+                        f"Nothing was erased in the destination {name}: {problem} If its name in the configuration is "
+                        "wrong, correct it and erase once more."
+                    )
             finally:
                 destination.close()
             yield _place(name, own), found
@@ -120,7 +138,8 @@ def erase(project: Project, customer_id: str, *, actor: str, patience: float = P
     begun = project.store.erasing.begin(customer_id, actor=actor)
     with nobody_works(project, customer_id, patience=patience):
         _end_access(project, customer_id, begun.id)
-        for place, counts in rows_of_customer(project, customer_id, remove=True):
+        told = partial(project.store.erasing.trouble, begun.id)
+        for place, counts in rows_of_customer(project, customer_id, remove=True, trouble=told):
             project.store.erasing.add(begun.id, place, counts)
         project.store.erasing.remove(begun.id, customer_id, declared=project.in_files.syncs.keys(), actor=actor)
     project.together.refresh()

@@ -68,7 +68,10 @@ def _show(receipt: "Erasure") -> None:
         "begun_at": receipt.begun_at.isoformat(),
         "finished_at": receipt.finished_at.isoformat() if receipt.finished_at else None,
         "removed": receipt.removed,
+        "access": list(receipt.access.values()),
+        "troubles": receipt.troubles,
         "left": left_over(receipt),
         "digest": receipt.digest,
+        "final_digest": receipt.final_digest,
     }
     print(json.dumps(said, indent=2, ensure_ascii=False))

@@ -305,7 +305,8 @@ class Destination(Protocol):
         """By table, how many rows the customer has here, whichever sync wrote them, positions and all that is kept
         besides; `remove`: how many it had, and none is left. `provider`: only what came from there.
 
-        Nobody may be writing for the customer meanwhile. Ended half-way, the next one removes the rest.
+        Nobody may be writing for the customer meanwhile. Ended half-way, the next one removes the rest. MissingDatabase
+        where the place itself is not there.
         """
         ...
 

@@ -14,6 +14,7 @@
     `-- Abort                  trying again changes nothing
         |-- ConfigurationError what a person wrote is wrong                   error_type "configuration"
         |-- DestinationError   wrong password, no rights, other column type   error_type "destination"
+        |   |-- MissingDatabase there is none of that name                   error_type "destination"
         |   `-- RefusedValue   a value that the destination cannot hold       error_type "destination"
         |-- ProtocolError      repeated page token, id missing everywhere     error_type "vendor_error"
         |-- DeleteBrake        a full read would delete too large a share     error_type "configuration"
@@ -108,6 +109,10 @@ class ConfigurationError(Abort):
 
 class DestinationError(Abort):
     error_type = "destination"
+
+
+class MissingDatabase(DestinationError):
+    """There is no database of that name on the server."""
 
 
 class RefusedValue(DestinationError):

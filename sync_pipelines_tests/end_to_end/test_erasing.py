@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from datetime import timedelta
 
 import httpx
@@ -17,7 +18,7 @@ from sync_pipelines.erasing import StillWorking, erase, nobody_works, remains
 from sync_pipelines.live.applying import APPLYING
 from sync_pipelines.model.provider import Account, Tokens
 from sync_pipelines.model.secret import Secret
-from sync_pipelines.store.erasing import HOLDS_NOTHING, whose
+from sync_pipelines.store.erasing import HOLDS_NOTHING, digest_of, whose
 from sync_pipelines.store.tables import metadata
 from sync_pipelines.sync_changes import make_sync
 from sync_pipelines_tests.fixtures.place import ACME, BRIGHTWATER, CUSTOM_SCHEMA, LUMEN
@@ -182,6 +183,10 @@ def test_nothing_is_left_of_a_customer_and_nobody_else_loses_anything(full, tmp_
     assert stored == before[1]
     project.store.erasing.finish(int(receipt["id"]), dagster={"partitions": 1})
     (kept,) = project.store.erasing.list()
+    assert (receipt["digest"], receipt["final_digest"]) == (kept.digest, None)
+    assert digest_of(kept) == kept.final_digest != kept.digest
+    first = {name: counts for name, counts in kept.removed.items() if name != "dagster"}
+    assert digest_of(replace(kept, removed=first)) == kept.digest
     assert kept.of(ACME)
     assert not kept.of(BRIGHTWATER)
     assert dump(full, ACME, "store", ["public"]).keys() <= STAYS - {"erasures"}
@@ -292,6 +297,7 @@ def test_killed_half_way_it_finishes_when_it_is_repeated(full, command_line, mon
     receipt = json.loads(answer.out)
     assert receipt["removed"]["warehouse/crm"] == dict(held["warehouse/crm"])
     assert receipt["removed"]["lake"] == dict(held["lake"])
+    assert {each["ended"] for each in receipt["access"]} == {True}
     assert receipt["removed"]["store"]["runs"] == held["store"]["runs"]
     assert remains(full.project, ACME) == {}
     assert len(full.project.store.erasing.list()) == 1
@@ -322,3 +328,20 @@ def test_a_bucket_that_keeps_old_versions_keeps_none_of_the_customer(place, buck
     assert receipt.removed["lake"]["crm_account"] > 0
     left = bucket.client.list_object_versions(Bucket=bucket.name)
     assert left.get("Versions", []) == left.get("DeleteMarkers", []) == []
+
+
+def test_a_database_that_is_not_there_is_trouble_unless_it_would_be_the_customers_own(place):
+    place.write_sync(objects=["account"])
+    place.connect(ACME)
+    place.sync(ACME, object_name="account")
+    known = yaml.safe_load((place.folder / "destinations" / "warehouse.yaml").read_text())
+    for name, database in (("misspelt", "warehuose"), ("own", "of_${CUSTOMER_ID}")):
+        credentials = {**known["credentials"], "database": database}
+        written = yaml.safe_dump({**known, "name": name, "credentials": credentials})
+        (place.folder / "destinations" / f"{name}.yaml").write_text(written)
+    place.open()
+    receipt = erase(place.project, ACME, actor="tests")
+    (told,) = receipt.troubles
+    assert "in the destination misspelt: " in told
+    assert "warehuose" in told
+    assert receipt.removed["warehouse/crm"]

@@ -9,6 +9,7 @@ from sync_pipelines.model.errors import ConfigurationError, NetworkError, Reauth
 from sync_pipelines.model.provider import Tokens
 from sync_pipelines.model.secret import Secret
 from sync_pipelines.store.sealing import new_key
+from sync_pipelines_tests.fixtures.migrated_store import KEY
 
 
 def tokens(access, refresh=None, **rest):
@@ -148,7 +149,7 @@ def test_tokens_of_nobody_must_be_connected_first(store, connect):
 def test_rotating_seals_everything_with_the_newest_key(open_store, store, connect):
     connections = [connect(f"customer-{number}", access=f"access-{number}") for number in range(7)]
     newest = new_key()
-    both = open_store(newest, "a key for tests")
+    both = open_store(newest, KEY)
 
     assert both.credentials(connections[3]).read().access_token.reveal() == "access-3"
     assert both.rotate() == 7

@@ -19,7 +19,7 @@ from sync_pipelines.destinations.postgres.row_security import check_row_security
 from sync_pipelines.destinations.postgres.stocks import count_stocks
 from sync_pipelines.model.completeness import Stock
 from sync_pipelines.model.destination import Found, Landing, Observer, Scope, Table
-from sync_pipelines.model.errors import DestinationError
+from sync_pipelines.model.errors import DestinationError, MissingDatabase
 from sync_pipelines.model.failed_value import FailedCount, FailedPlace, FailedValue
 
 OLDEST_VERSION: Final = 13
@@ -111,8 +111,7 @@ class PostgresDestination:
                 )
         except DestinationError as problem:
             if problem.detail.startswith(f"SQLSTATE {NO_DATABASE}"):
-                # A customer with a database of its own, in which nothing was ever written.
-                return {}
+                raise MissingDatabase(str(problem), detail=problem.detail) from problem
             raise
 
     def find(self, scope: Scope, table: Table, id: str) -> Found:
