@@ -39,8 +39,8 @@ test: $(INSTALLED) ## Run the test suite, real Postgres included
 chaos: $(INSTALLED) ## Kill processes, crash Postgres, fill the disk under the running product; it must end right each time
 	@$(BIN)/python -m pytest -m chaos
 
-fuzz: $(INSTALLED) ## Calls that nobody would write, made of the API's own description (REQUESTS=10000)
-	@FUZZ_REQUESTS=$(or $(REQUESTS),10000) $(BIN)/python -m pytest -q -s sync_pipelines_tests/api/test_description.py
+fuzz: $(INSTALLED) ## Calls that nobody would write, made of the API's own description (REQUESTS=10000, SEED=)
+	@FUZZ_REQUESTS=$(or $(REQUESTS),10000) FUZZ_SEED=$(or $(SEED),1) $(BIN)/python -m pytest -q -s sync_pipelines_tests/api/test_description.py
 
 simulate: $(INSTALLED) ## Random lives of a customer's object, each decided by its seed (SEEDS=, FIRST=, or SEED= for one; SHAPED=yes)
 	@$(BIN)/python -m sync_pipelines_tests.simulation $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) \

@@ -40,8 +40,8 @@ from sync_pipelines.together import Together
 from sync_pipelines.vendor_names import fields_elsewhere, vendors_name
 
 
-def ignore(step: str) -> None:
-    """An observer for those who do not watch."""
+def ignore(told: object) -> None:
+    """For those who do not watch."""
 
 
 class Project:
@@ -160,8 +160,7 @@ class Project:
         known = {item.customer_id: item for item in found}
         if declared.customers:
             known = {name: item for name, item in known.items() if declared.covers(name)}
-        missing = [name for name in customers if name not in known]
-        if missing:
+        if missing := [name for name in customers if name not in known]:
             raise ConfigurationError(
                 f"The sync {sync} has no connection of {', '.join(missing)} to {declared.provider}: connect it with "
                 f"`sync-pipelines connect {declared.provider} CUSTOMER`."
@@ -240,11 +239,10 @@ class Project:
     ) -> list[SyncRun]:
         """A test run: load at most `most` records of one object of these customers; their position stays as it is."""
         connections = {item.customer_id: item for item in self.connections(sync, customers)}
-        wanted = [(object_name, customer) for customer in connections]
-        work = self.work(sync, wanted, connections, run_id=run_id, full=True, due_at={})
-        return self._done([replace(item, first=most) for item in work], ignore, lambda run: None)
+        work = self.work(sync, [(object_name, who) for who in connections], connections, run_id=run_id, full=True)
+        return self._done([replace(item, first=most) for item in work], ignore, ignore, ignore)
 
-    def sync_objects(
+    def sync_objects(  # noqa: PLR0913 - what is asked, then who is told
         self,
         sync: str,
         objects: Mapping[str, Sequence[str]],
@@ -254,20 +252,23 @@ class Project:
         observe: Observer = ignore,
         on_done: Callable[[SyncRun], None] = lambda run: None,
         due_at: Mapping[str, datetime] | None = None,
+        on_begun: Callable[[Work], None] = ignore,
     ) -> list[SyncRun]:
         """Sync objects of customers, {object: customers}, all side by side, and store every outcome.
 
         One SyncRun for each object and customer, in the order given. Accounts share the places evenly and objects take
         turns, so that no object and no large account keeps the others waiting for a place. `due_at`: by customer, when
-        this work had been due.
+        this work had been due. `on_begun` is told of each when it gets its place, `on_done` when it is stored.
         """
         self.refuse_unapplied(sync)
         wanted = [(name, customer) for name, customers in objects.items() for customer in customers]
         connections = {item.customer_id: item for item in self.connections(sync, sorted({who for _, who in wanted}))}
         work = self.work(sync, wanted, connections, run_id=run_id, full=full, due_at=due_at or {})
-        return self._done(work, observe, on_done)
+        return self._done(work, observe, on_done, on_begun)
 
-    def _done(self, work: Sequence[Work], observe: Observer, on_done: Callable[[SyncRun], None]) -> list[SyncRun]:
+    def _done(
+        self, work: Sequence[Work], observe: Observer, on_done: Callable[[SyncRun], None], begun: Callable[[Work], None]
+    ) -> list[SyncRun]:
         """Do it, and store every outcome."""
         holds = self.store.budgets.holds([item.connection for item in work], self.budget_terms)
         spending = Spending(self.store.budgets, work, self.budget_terms)
@@ -282,7 +283,7 @@ class Project:
                     self.store.connections.set_account(first_time.pop(run.customer_id), run.account_id)
 
         with kept_sessions(self.session) as sessions:
-            around = self._around(observe, record, sessions, holds, memories)
+            around = replace(self._around(observe, record, sessions, holds, memories), begun=begun)
             try:
                 return sync_side_by_side(work, around, at_once=self.settings.connections_at_once, on_done=on_done)
             finally:

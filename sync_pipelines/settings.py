@@ -61,6 +61,11 @@ class Settings(LogSettings):
     silent_after_seconds: int = Field(
         60, ge=5, description="A run that gives no sign of life for so long is ended as failed, and its work comes back"
     )
+    give_way_after_seconds: int = Field(
+        600,
+        ge=1,
+        description="A customer that is at work for so long makes room at its next checkpoint where others wait",
+    )
     sample_rows: int = Field(
         5, ge=0, le=100, description="Rows of a customer shown with a run in Dagster; 0 keeps rows out of its event log"
     )

@@ -12,9 +12,13 @@ from sync_pipelines.api.pace import place_of
 from sync_pipelines.api.problems import Refused, not_found
 from sync_pipelines.api.query_names import refuse_unknown_names
 from sync_pipelines.project import Project
-from sync_pipelines.store.tokens import ApiToken
+from sync_pipelines.store.tokens import SCOPES, ApiToken
 
-_bearer = HTTPBearer(auto_error=False, description="A token made by `sync-pipelines token new`")
+_ALLOWED = "".join(f"\n- `{name}`: {allows}" for name, allows in SCOPES.items())
+_bearer = HTTPBearer(
+    auto_error=False,
+    description=f"A token made by `sync-pipelines token new`. Its scopes say what it may do:\n{_ALLOWED}",
+)
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="sync_pipelines"'}
 
 

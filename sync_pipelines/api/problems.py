@@ -104,12 +104,13 @@ def _invalid(request: Request, error: Exception) -> JSONResponse:
 def _http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     details = {
+        400: "The body cannot be read: it is not JSON in UTF-8, or is nested too deeply.",
         404: "There is no such page: the paths are in /api/v1/openapi.json.",
         405: "This path does not take this method; the Allow header says which it takes.",
     }
     # The framework's 400 is a body that it could not read: to a caller as wrong as any other wrong request.
     status = 422 if error.status_code == 400 else error.status_code
-    return answer(problem(status, details.get(status, str(error.detail))), error.headers)
+    return answer(problem(status, details.get(error.status_code, str(error.detail))), error.headers)
 
 
 def _sync_error(request: Request, error: Exception) -> JSONResponse:

@@ -41,7 +41,7 @@ def new(
     name: Annotated[str, typer.Argument(help="What it is for, as the audit will name it")],
     scope: Annotated[
         list[str] | None,
-        typer.Option("--scope", help="What it may do; may be repeated. Left out: read all."),
+        typer.Option("--scope", help="What it may do (see `token scopes`); may be repeated. Left out: read all."),
     ] = None,
     customer: Annotated[str | None, typer.Option("--customer", "-c", help="It sees this customer alone.")] = None,
     days: Annotated[int | None, typer.Option(min=1, help="It works for so many days.")] = None,
@@ -58,6 +58,14 @@ def new(
         )
     typer.echo(f"Token {token.id} ({', '.join(token.scopes)}); it is shown this once:", err=True)
     print(secret.reveal())
+
+
+@tokens.command("scopes")
+def scopes() -> None:
+    """What a token may be allowed to do, by scope."""
+    from sync_pipelines.store.tokens import SCOPES
+
+    table("Scopes", ("scope", "what it allows"), SCOPES.items(), whole=("scope",))
 
 
 @tokens.command("list")

@@ -94,8 +94,13 @@ def _message(source: Source, detail: ErrorDetails, path: FieldPath, model: type[
         return str(context["reason"])
     if detail["type"] in _BOUNDS:
         words, key = _BOUNDS[detail["type"]]
-        return f"must be {words} {context[key]:g}"
+        return f"must be {words} {_number(context[key])}"
     return _WHAT_TO_DO.get(detail["type"], detail["msg"][:1].lower() + detail["msg"][1:])
+
+
+def _number(bound: float) -> str:
+    """As people write it: no exponent."""
+    return str(int(bound)) if float(bound).is_integer() else f"{bound:g}"
 
 
 def guessed(written: Any, known: Iterable[str]) -> str:

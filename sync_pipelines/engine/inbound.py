@@ -78,6 +78,8 @@ class Work:
     first: int | None = None
     elsewhere: Callable[[], Collection[str]] = frozenset
     """Fields that the mapping may name for the schemas of other syncs; asked for where one is not in this one's."""
+    at_checkpoint: Callable[[], None] = lambda: None
+    """Called where the next run can go on from; it may raise to leave the rest to that one."""
 
     @property
     def crm_object(self) -> CrmObject:
@@ -133,7 +135,7 @@ def sync_object(
         )
         reread = False
         if work.first is None:
-            known, reread = follow(refill, known, vendor.check_stop, tally, observe)
+            known, reread = follow(refill, known, lambda: _pause(work, vendor), tally, observe)
             log_changes(work, landing, plan, known, tally)
         all_marks = marks, selecting.mark_of(work.declared, plan.custom, work.hash_key)
         checkpoint = begin(work, known, all_marks, vendor, tally.account_id, reread=reread)
@@ -158,6 +160,12 @@ def sync_object(
             read.first_records(known, checkpoint, work.first)
     for notice in vendor.notices:
         tally.notice(notice.message)
+
+
+def _pause(work: Work, vendor: Vendor) -> None:
+    """Something is stored, and the position with it: may this go on?"""
+    vendor.check_stop()
+    work.at_checkpoint()
 
 
 def _tell_without_effect(work: Work, plan: FieldPlan, ruling: Ruling, tally: Tally) -> None:
@@ -261,7 +269,7 @@ class _Read:
                     checkpoint = self._store(step, replace(checkpoint, reading=reading))
                     reading = checkpoint.reading or reading
                     # All pages may have been read ahead, so that no call is left that would heed it.
-                    self.vendor.check_stop()
+                    _pause(self.work, self.vendor)
             if not resumed and total is not None and self.records < total:
                 # Were it resumed, the records that are missing would count as deleted.
                 self._leave_to_the_next_run(checkpoint, reading)

@@ -11,7 +11,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol, TypeAlias
 
@@ -21,7 +21,7 @@ from sync_pipelines.engine.stopping import Stops
 from sync_pipelines.logs import bound, without_known
 from sync_pipelines.model.budget import Hold
 from sync_pipelines.model.destination import Destination, Observer
-from sync_pipelines.model.errors import Reauthorize, SkipObject, Stopped, SyncError, Wait
+from sync_pipelines.model.errors import GaveWay, Reauthorize, SkipObject, Stopped, SyncError, Wait
 from sync_pipelines.model.run import SyncRun
 
 log = logging.getLogger(__name__)
@@ -67,6 +67,8 @@ class Surroundings:
     held: Callable[[Work], Hold | None] = lambda work: None
     memory: Callable[[Work], SchemaMemory | None] = lambda work: None
     """What is remembered of the fields of the work's object."""
+    begun: Callable[[Work], None] = lambda work: None
+    """Told of each work that gets its place."""
     record: Callable[[Sequence[SyncRun]], None] | None = None
     """Stores outcomes, several at a time."""
     let_go: Callable[[Any], None] = _close
@@ -94,6 +96,7 @@ def sync_side_by_side(
 
     def next_one() -> tuple[int, SyncRun]:
         with turns.one() as at, bound(**_fields(work[at])):
+            around.begun(work[at])
             return at, sync_one(work[at], around)
 
     with ThreadPoolExecutor(max_workers=min(at_once, len(work)), thread_name_prefix="sync") as pool:
@@ -140,8 +143,10 @@ def _next_few(ended: _Ended, most: int) -> Iterator[tuple[int, SyncRun]]:
 
 
 def _record(runs: Sequence[SyncRun], around: Surroundings) -> None:
-    if runs and around.record is not None:
-        around.record(runs)
+    """Of what made room before its turn there is nothing to tell."""
+    told = [run for run in runs if not (run.gave_way and run.status == "skipped")]
+    if told and around.record is not None:
+        around.record(told)
 
 
 def _rescue(runs: Sequence[SyncRun], around: Surroundings) -> None:
@@ -199,15 +204,8 @@ class _Turns:
 def sync_one(work: Work, around: Surroundings) -> SyncRun:
     """One connection's object under its lease. Never raises: what went wrong is in the SyncRun."""
     started, tally = datetime.now(UTC), Tally()
-    if work.connection.status == "expired":
-        return _outcome(work, started, tally, "skipped", error=Reauthorize(_reconnect(work)))
-    if around.stops.is_cancelled(work.connection.customer_id):
-        return _outcome(work, started, tally, "cancelled", message=_CANCELLED)
-    if around.stops.is_set():
-        return _outcome(work, started, tally, "skipped", message="The run was cancelled before this connection's turn.")
-    hold = around.held(work)
-    if hold is not None:
-        return _outcome(work, started, tally, "error", error=Wait(hold.reason, until=hold.until))
+    if (left := _left_alone(work, around, started)) is not None:
+        return left
     session: Session | None = None
     try:
         with around.lease(work) as ours:
@@ -218,10 +216,14 @@ def sync_one(work: Work, around: Surroundings) -> SyncRun:
             describe = around.describe(work, session)
             destination = around.destination(work)
             memory = around.memory(work)
-            sync_object(work, session, destination, tally, observe=around.observe, describe=describe, memory=memory)
+            room = replace(work, at_checkpoint=lambda: _give_way(work, around.stops))
+            sync_object(room, session, destination, tally, observe=around.observe, describe=describe, memory=memory)
         return _outcome(work, started, tally, "success", session=session)
     except SkipObject as problem:
         return _outcome(work, started, tally, "skipped", session=session, error=problem)
+    except GaveWay as problem:
+        gave_way = _outcome(work, started, tally, "cancelled", session=session, message=str(problem))
+        return replace(gave_way, retry_at=gave_way.finished_at)
     except Stopped as problem:
         if around.stops.is_cancelled(work.connection.customer_id):
             return _outcome(work, started, tally, "cancelled", session=session, message=_CANCELLED)
@@ -247,6 +249,31 @@ def sync_one(work: Work, around: Surroundings) -> SyncRun:
             around.let_go(session)
 
 
+def _left_alone(work: Work, around: Surroundings, started: datetime) -> SyncRun | None:
+    """What becomes of work that must not begin, None where it may."""
+    tally = Tally()
+    if work.connection.status == "expired":
+        return _outcome(work, started, tally, "skipped", error=Reauthorize(_reconnect(work)))
+    if around.stops.is_cancelled(work.connection.customer_id):
+        return _outcome(work, started, tally, "cancelled", message=_CANCELLED)
+    if around.stops.is_set():
+        return _outcome(work, started, tally, "skipped", message="The run was cancelled before this connection's turn.")
+    if around.stops.gives_way(work.connection.customer_id):
+        return replace(_outcome(work, started, tally, "skipped", message=_NOT_ITS_TURN), retry_at=started)
+    hold = around.held(work)
+    if hold is not None:
+        return _outcome(work, started, tally, "error", error=Wait(hold.reason, until=hold.until))
+    return None
+
+
+def _give_way(work: Work, stops: Stops) -> None:
+    if stops.gives_way(work.connection.customer_id):
+        raise GaveWay(
+            "It made room for others that waited; what was stored stays, and the next run goes on from there."
+        )
+
+
+_NOT_ITS_TURN = "The run ended before its turn, so that others could begin; the next run does it."
 _CANCELLED = "Somebody cancelled it; what was stored stays, and the next run goes on from there."
 
 

@@ -1,4 +1,4 @@
-"""Asking work to stop at its next checkpoint: one customer's, or all of it."""
+"""Asking work to stop: one customer's, or all of it, at once or where it has stored something."""
 
 import threading
 
@@ -11,6 +11,7 @@ class Stops:
         self._all = threading.Event()
         self._of: dict[str, threading.Event] = {}
         self._cancelled: set[str] = set()
+        self._giving_way: set[str] = set()
 
     def of(self, customer_id: str) -> threading.Event:
         """Set when this customer's work is to stop, for whatever reason."""
@@ -38,6 +39,18 @@ class Stops:
         with self._lock:
             self._cancelled.add(customer_id)
         self.of(customer_id).set()
+
+    def give_way(self, customer_id: str) -> None:
+        """Others wait: what of this customer is at work ends where it has next stored something; nothing more begins.
+
+        All of it comes back as soon as there is a place.
+        """
+        with self._lock:
+            self._giving_way.add(customer_id)
+
+    def gives_way(self, customer_id: str) -> bool:
+        with self._lock:
+            return customer_id in self._giving_way
 
     def is_cancelled(self, customer_id: str) -> bool:
         with self._lock:

@@ -18,6 +18,11 @@ _PATTERNS: Final = (
     # Authorization: Bearer abc, in headers as they are sent and as Python or JSON shows them
     (re.compile(r"""(?i)(authorization["']?\s*[:=]\s*["']?)(?:\w+\s+)?[^\s"',}]+"""), rf"\1{MASK}"),
     (re.compile(r"(?i)\b(bearer)(\s+)[A-Za-z0-9._~+/=!:-]{6,}"), rf"\1\2{MASK}"),
+    # X-Api-Key: abc and the like, whoever's
+    (
+        re.compile(r"""(?i)\b(x-[\w-]{0,40}(?:key|token|secret|signature)(?:-v\d)?["']?\s*[:=]\s*["']?)[^\s"',}]+"""),
+        rf"\1{MASK}",
+    ),
     # scheme://user:password@host
     (re.compile(r"(://[^\s/:@?#]*:)[^\s/]+(?=@)"), rf"\1{MASK}"),
     # ?access_token=abc, password='a b' of a DSN, a form
@@ -26,6 +31,11 @@ _PATTERNS: Final = (
     (re.compile(rf"""(?i)(["'](?:{_NAMES})["']\s*:\s*){_VALUE}"""), rf'\1"{MASK}"'),
     # Tokens of our own API
     (re.compile(r"\bsp_[A-Za-z0-9_-]{43}"), f"sp_{MASK}"),
+    # Secrets of endpoints, and HubSpot's tokens of private apps
+    (re.compile(r"\bwhsec_[A-Za-z0-9+/=_-]{16,}"), f"whsec_{MASK}"),
+    (re.compile(r"\bpat-[a-z]{2,3}\d-[0-9A-Za-z-]{8,}"), f"pat-{MASK}"),
+    # Who knows such an address may write to the channel or start the Zap
+    (re.compile(r"""(?i)(https?://hooks\.(?:slack|slack-gov|zapier)\.com/)[^\s"'<>]+"""), rf"\1{MASK}"),
 )
 
 

@@ -4,6 +4,7 @@
     |-- Retry                  try again after a backoff
     |   |-- NetworkError       no answer, cut line, truncated body            error_type "network"
     |   |-- Stopped            the run was told to stop                       error_type "network"
+    |   |   `-- GaveWay        others waited for its place                    error_type "network"
     |   |-- VendorError        5xx, busy, an answer that is not the protocol  error_type "vendor_error"
     |   `-- DestinationBusy    destination gone away or restarting            error_type "destination"
     |-- Wait                   try again at a time that the vendor chose      error_type "rate_limit"
@@ -48,6 +49,10 @@ class Stopped(Retry):
     """The run was told to stop; the next one goes on from the checkpoint."""
 
     error_type = "network"
+
+
+class GaveWay(Stopped):
+    """Others waited for the place; the next run goes on from the checkpoint."""
 
 
 class VendorError(Retry):

@@ -43,7 +43,8 @@ class Rejection:
 @dataclass(frozen=True, kw_only=True)
 class SyncRun:
     """`status`: success, error, cancelled (somebody stopped it at a checkpoint), or skipped (somebody else holds the
-    lease, the connection has expired, or the object is not there).
+    lease, the connection has expired, or the object is not there). What made room for others is cancelled, or skipped
+    where it had not begun, and has a `retry_at`.
 
     `run_id` is shared by all connections and objects of one execution (Dagster's run id there). Times are ours, UTC.
     """
@@ -73,3 +74,8 @@ class SyncRun:
     """Single records, where the sync wants them remembered; not read back with the run."""
     hold: Hold | None = None
     """Until when no call of the account is wanted, where this run met such a time or came near the reserve."""
+
+    @property
+    def gave_way(self) -> bool:
+        """Whether it made room for others, so that it goes on in the next run."""
+        return self.status in ("cancelled", "skipped") and self.retry_at is not None

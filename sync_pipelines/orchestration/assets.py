@@ -8,8 +8,8 @@ import logging
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from uuid import UUID
 
 import dagster as dg
 from dagster import AssetExecutionContext
@@ -19,8 +19,9 @@ from sync_pipelines.model.destination import Table
 from sync_pipelines.model.errors import SyncError
 from sync_pipelines.model.run import SyncRun
 from sync_pipelines.model.sync import Sync, SyncObject
-from sync_pipelines.orchestration.claims import claim_of, kept, refuse_ended_run
+from sync_pipelines.orchestration.claims import claim_of, refuse_ended_run, somebody_waits
 from sync_pipelines.orchestration.events import keep_connected, record_failed_partitions, record_materializations
+from sync_pipelines.orchestration.keeping import Keeping, kept
 from sync_pipelines.orchestration.names import snake, step_name
 from sync_pipelines.orchestration.partitions import connections_of
 from sync_pipelines.orchestration.pulse import pulse
@@ -82,8 +83,9 @@ class Subject:
 class Results:
     """What became of one object in one run, for the `customers` that it was asked for.
 
-    `failures` is customer -> reason, in words for a person; `waiting` are those without any result yet. `shown` is
-    customer -> what its partition showed before. `trouble` is what went wrong when Dagster was `told`.
+    `failures` is customer -> reason, in words for a person; `waiting` are those without any result yet; `overtaken` are
+    those whose newer result another run has told. `shown` is customer -> what its partition showed before. `trouble` is
+    what went wrong when Dagster was `told`.
     """
 
     subject: Subject
@@ -91,6 +93,7 @@ class Results:
     runs: list[SyncRun] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
     waiting: set[str] = field(init=False)
+    overtaken: frozenset[str] = frozenset()
     told: bool = False
     materialized: int = 0
     shown: Mapping[str, str] = field(default_factory=dict)
@@ -122,7 +125,9 @@ class Results:
     @property
     def summary(self) -> str:
         through = sum(run.status == "success" for run in self.runs)
-        return f"{self.subject.spoken}: {through} connections got through, {self.materialized} with something to show."
+        told = f"{self.subject.spoken}: {through} connections got through, {self.materialized} with something to show."
+        later = sum(run.gave_way for run in self.runs)
+        return f"{told} {later} made room for others and come back." if later else told
 
     @property
     def failed(self) -> Failed:
@@ -179,8 +184,11 @@ def run_objects(
     try:
         project = sync_project.open()
         signs = pulse(context.instance, context.run.run_id, silent_after=project.settings.silent_after_seconds)
-        with signs, kept(project, subjects[0].sync.name, claim):
-            attempt(context, project, results, partitions, full=config.full, on_settled=tell, claim=claim)
+        wanted = partial(somebody_waits, context.instance)
+        with signs, kept(project, subjects[0].sync.name, claim, wanted=wanted) as keeping:
+            attempt(context, project, results, partitions, full=config.full, on_settled=tell, keeping=keeping)
+            for each in results:
+                each.overtaken = keeping.overtaken(each.runs)
     except Exception as error:
         cause = error
         for each in results:
@@ -199,13 +207,13 @@ def attempt(
     *,
     full: bool,
     on_settled: Callable[[Results], None],
-    claim: str | None = None,
+    keeping: Keeping,
 ) -> None:
     """Sync those that are connected; who is not is a failure of that one alone. `on_settled`: an object is through."""
     project.store.check_current()
     sync = results[0].subject.sync
     project.store.lifecycle.refuse_archived(sync.name)
-    held = project.store.due.get(UUID(claim)) if claim is not None else None
+    held = keeping.begin(sync)
     connected = {connection.customer_id for connection in project.connections(sync.name)}
     present: dict[str, list[str]] = {}
     for each in results:
@@ -220,7 +228,9 @@ def attempt(
     def take(run: SyncRun) -> None:
         each = by_object[run.object]
         each.take(run)
+        keeping.take(run)
         if not each.waiting:
+            each.overtaken = keeping.overtaken(each.runs)
             on_settled(each)
 
     if present:
@@ -228,7 +238,15 @@ def attempt(
         everybody = dict.fromkeys(customer for customers in present.values() for customer in customers)
         context.instance.add_dynamic_partitions(str(partitions.name), list(everybody))
         due_at = held.due_at if held is not None else {}
-        project.sync_objects(sync.name, present, run_id=context.run.run_id, full=full, due_at=due_at, on_done=take)
+        project.sync_objects(
+            sync.name,
+            present,
+            run_id=context.run.run_id,
+            full=full,
+            due_at=due_at,
+            on_done=take,
+            on_begun=keeping.took_up,
+        )
 
 
 def _having(subject: Subject, customers: Sequence[str]) -> list[str]:
@@ -246,7 +264,7 @@ def _end(context: AssetExecutionContext, results: Sequence[Results], cause: Exce
     trouble = next((each.trouble for each in results if each.trouble is not None), None)
     failed = [each for each in results if each.failures]
     for each in failed:
-        customers = list(each.failed.failures)
+        customers = [customer for customer in each.failed.failures if customer not in each.overtaken]
         unmarked = [customer for customer in customers if each.shown.get(customer) != FAILED]
         record_failed_partitions(context, each.subject.key, unmarked)
     if failed:
@@ -280,7 +298,7 @@ def _tell(
     results.told = True
     try:
         for run in results.runs:
-            if run.status in ("skipped", "cancelled"):
+            if run.status in ("skipped", "cancelled") and not run.gave_way:
                 context.log.warning(f"{run.object} of {run.customer_id} was {run.status}: {run.error_message}")
         if not everything:
             results.shown = shown(context.instance, results.subject.key, results.customers, partitions)
@@ -297,7 +315,7 @@ def _materialize(context: AssetExecutionContext, sync_project: SyncProject, resu
     materialisation clears; and where a person started the run, who sees everything.
     """
     subject = results.subject
-    through = [run for run in results.runs if run.status == "success"]
+    through = [run for run in results.runs if run.status == "success" and run.customer_id not in results.overtaken]
     shown = results.shown
     told = [run for run in through if run.counts.changed or shown.get(run.customer_id) != MATERIALIZED]
     told.sort(key=lambda run: run.counts.changed, reverse=True)

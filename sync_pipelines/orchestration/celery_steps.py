@@ -19,7 +19,8 @@ from dagster_celery.executor import CeleryExecutor, _submit_task
 from dagster_celery.make_app import make_app
 from dagster_celery.tasks import create_task
 
-from sync_pipelines.orchestration.claims import claim_of, kept
+from sync_pipelines.orchestration.claims import claim_of
+from sync_pipelines.orchestration.keeping import kept
 from sync_pipelines.orchestration.names import SYNC_TAG
 from sync_pipelines.orchestration.pulse import pulse
 from sync_pipelines.project import opened

@@ -1,29 +1,20 @@
 """What becomes of claimed work: kept while its run waits or works, closed by what its connections came to."""
 
-import logging
-import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Final
-from uuid import UUID
 
 import dagster as dg
 
 from sync_pipelines.model.run import SyncRun
 from sync_pipelines.model.sync import Sync
 from sync_pipelines.orchestration.names import CLAIM_TAG
-from sync_pipelines.project import Project
+from sync_pipelines.orchestration.underway import objects_claimed
 from sync_pipelines.store import Claim, Outcome, Store
 from sync_pipelines.store.treatment import treatment_of, worst
 
-log = logging.getLogger(__name__)
-
-BEATS: Final = 3
-"""Given for a claim while a run may be silent; it expires after twice that time."""
-WATCH_SECONDS: Final = 5.0
-"""How often a run looks whether somebody wants it stopped."""
+QUEUED_SECONDS: Final = 15.0
+"""A run that waits for longer in Dagster's queue waits for a place."""
 
 ENDED: Final = frozenset({dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED})
 
@@ -36,7 +27,8 @@ NOT_BEGUN: Final = frozenset(
 def close_ended_claims(store: Store, instance: dg.DagsterInstance, sync: Sync) -> None:
     """Close a sync's claims whose runs have ended, however they ended, and keep those whose runs have not begun.
 
-    A claim whose run works is kept by the run itself; one whose run never came to be expires in the store.
+    A claim whose run works is kept by the run itself, which closes it for the customers whose work has ended; one whose
+    run never came to be expires in the store.
     """
     claims = {str(claim.id): claim for claim in store.due.open_claims() if claim.sync == sync.name}
     if not claims:
@@ -50,22 +42,48 @@ def close_ended_claims(store: Store, instance: dg.DagsterInstance, sync: Sync) -
             most = len(sync.objects) * len(claim.customers)
             finished = store.runs.list(run_id=run.run_id, sync=sync.name, limit=most)
             repeat = run.status != dg.DagsterRunStatus.CANCELED
-            outcomes = outcomes_of(claim.customers, objects_claimed(sync, claim), finished, repeat=repeat)
-            store.due.done(claim.id, outcomes)
+            settle(store, sync, claim, claim.customers, finished, repeat=repeat)
         elif run.status in NOT_BEGUN:
             waiting.append(claim.id)
     if waiting:
         store.due.heartbeat(waiting)
 
 
-def objects_claimed(sync: Sync, claim: Claim) -> Callable[[str], Sequence[str]]:
-    """Which objects a claim is for, by customer."""
+def settle(
+    store: Store,
+    sync: Sync,
+    claim: Claim,
+    customers: Sequence[str],
+    finished: Sequence[SyncRun],
+    *,
+    repeat: bool = True,
+) -> None:
+    """Close the claim for these customers, by what their claimed objects came to.
 
-    def of_customer(customer: str) -> Sequence[str]:
-        own = [declared.object for declared in sync.objects_of(customer)]
-        return [name for name in own if claim.is_for(customer, name)]
+    Who made room for others is given back, for what is left to do; unless a person stopped the work.
+    """
+    objects_of = objects_claimed(sync, claim)
+    left = _left(customers, objects_of, finished) if repeat else {}
+    if left:
+        begun = {run.customer_id for run in finished if run.status != "skipped"}
+        store.due.give_back(claim.id, left, begun=begun)
+    if ended := [customer for customer in customers if customer not in left]:
+        store.due.done(claim.id, outcomes_of(ended, objects_of, finished, repeat=repeat))
 
-    return of_customer
+
+def _left(
+    customers: Sequence[str], objects_of: Callable[[str], Sequence[str]], finished: Sequence[SyncRun]
+) -> dict[str, Sequence[str]]:
+    """Of customers who made room the objects that are left to do; none where that is all."""
+    by_work = {(run.customer_id, run.object): run for run in finished}
+    making_room = {run.customer_id for run in finished if run.gave_way}
+    stopped = {run.customer_id for run in finished if run.status == "cancelled" and not run.gave_way}
+    left: dict[str, Sequence[str]] = {}
+    for customer in (who for who in customers if who in making_room - stopped):
+        runs = {name: by_work.get((customer, name)) for name in objects_of(customer)}
+        again = [name for name, run in runs.items() if _must_come_back(run) or (run is not None and run.gave_way)]
+        left[customer] = again if len(again) < len(runs) else ()
+    return left
 
 
 def outcomes_of(
@@ -141,33 +159,8 @@ def refuse_ended_run(context: dg.AssetExecutionContext) -> None:
         )
 
 
-@contextmanager
-def kept(project: Project, sync: str, claim: str | None) -> Iterator[None]:
-    """Keep the claim (if there is one) from expiring, and stop whom somebody wants stopped.
-
-    While we work, or wait for the worker that does.
-    """
-    ended, began = threading.Event(), datetime.now(UTC)
-    every = project.settings.silent_after_seconds / BEATS
-    beat_at = time.monotonic()
-
-    def watch() -> None:
-        nonlocal beat_at
-        while not ended.wait(WATCH_SECONDS):
-            try:
-                for customer in project.store.lifecycle.cancelled(sync, began):
-                    project.stops.cancel(customer)
-                if claim is not None and time.monotonic() >= beat_at:
-                    project.store.due.heartbeat([UUID(claim)])
-                    beat_at = time.monotonic() + every
-            except Exception:
-                # The store may be back for the next look; a claim that expires meanwhile costs a second look, no data.
-                log.warning("The store could not be asked about the work on %s", sync, exc_info=True)
-
-    watching = threading.Thread(target=watch, name="watch", daemon=True)
-    watching.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        watching.join()
+def somebody_waits(instance: dg.DagsterInstance) -> bool:
+    """Whether a run has been in Dagster's queue for longer than it takes to start one: all places are taken."""
+    before = datetime.now(UTC) - timedelta(seconds=QUEUED_SECONDS)
+    waiting = dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED], created_before=before)
+    return bool(instance.get_run_ids(filters=waiting, limit=1))

@@ -1,7 +1,7 @@
 """What is due: when each connection of each sync is next, and who has taken it."""
 
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
@@ -32,8 +32,8 @@ from sync_pipelines.store.planning import SCHEDULING, plan
 from sync_pipelines.store.rescheduling import Outcome, rescheduled
 from sync_pipelines.store.tables import connections, due, planned, sync_states
 
-CLAIM_EXPIRES = timedelta(minutes=15)
-"""After so long without a heartbeat a claim's work is free to be claimed again."""
+CLAIM_EXPIRES = timedelta(minutes=2)
+"""After so long without a heartbeat a claim's work is free to be claimed again, where nobody says otherwise."""
 
 _NEXT = func.least(due.c.scheduled_at, due.c.asked_at, due.c.retry_at)
 
@@ -44,8 +44,8 @@ _RESCHEDULE = text(
         failing_since = new.failing_since, nothing_since = new.nothing_since, error_since = new.error_since,
         error_type = new.error_type, error_message = new.error_message,
         retry_at = new.retry_at, retry_objects = new.retry_objects, retry_full = new.retry_full,
-        claim_id = NULL, claimed_at = NULL, heartbeat_at = NULL, claimed_objects = NULL, claimed_full = false,
-        mended_at = NULL
+        claim_id = NULL, claimed_at = NULL, heartbeat_at = NULL, worked_at = NULL, claimed_objects = NULL,
+        claimed_full = false, mended_at = NULL
     FROM jsonb_to_recordset(:rows) AS new
         (sync text, connection_id bigint, regular_at timestamptz, scheduled_at timestamptz, attempts integer,
          failing_since timestamptz, nothing_since timestamptz, error_since timestamptz, error_type text,
@@ -54,6 +54,18 @@ _RESCHEDULE = text(
     WHERE due.sync = new.sync AND due.connection_id = new.connection_id
     """
 ).bindparams(bindparam("rows", type_=JSONB))
+
+_GIVE_BACK = text(
+    """
+    UPDATE due
+    SET claim_id = :nobodys, heartbeat_at = CAST('epoch' AS timestamptz),
+        claimed_objects = COALESCE(given.objects, claimed_objects),
+        worked_at = CASE WHEN given.begun THEN clock_timestamp() ELSE worked_at END
+    FROM jsonb_to_recordset(:rows) AS given (customer_id text, objects text[], begun boolean)
+    WHERE due.claim_id = :claim AND due.customer_id = given.customer_id
+    """
+).bindparams(bindparam("rows", type_=JSONB))
+"""As a claim of which nobody gave a sign of life, and which no run has."""
 
 _CONNECTIONS_IN_ERROR = text(
     """
@@ -78,7 +90,7 @@ class Claim:
     """Work that was taken: these customers' `objects` of a sync (empty means all of its objects).
 
     `only`: customers of whom fewer objects are wanted than the claim has, and which. `full` asks for a full read. Say
-    `done` for each customer, or `release` what cannot be started.
+    `done` for each customer, or `give_back` what is to be claimed again at once.
     """
 
     id: uuid.UUID
@@ -158,9 +170,10 @@ class Due:
         `sync`: only of this sync. What waits longest comes first. Two that claim at once never get the same. What is
         paused or archived keeps its place and waits.
         """
-        now = now or _now()
         of_sync = true() if sync is None else due.c.sync == sync
         with self._engine.begin() as database:
+            # By the clock that also says when somebody wants work stopped.
+            now = now or database.execute(select(func.clock_timestamp())).scalar_one()
             abandoned = and_(of_sync, due.c.claim_id.is_not(None), due.c.heartbeat_at < now - expires)
             rows = _take(database, abandoned, due.c.heartbeat_at, limit)
             if len(rows) < limit:
@@ -171,9 +184,15 @@ class Due:
                 _begin(database, {claim.sync for claim in claims}, now)
             return claims
 
-    def heartbeat(self, claims: Iterable[uuid.UUID], now: datetime | None = None) -> int:
-        """Keep claims from expiring; how many connections they still hold."""
-        change = update(due).where(due.c.claim_id.in_(list(claims))).values(heartbeat_at=now or _now())
+    def heartbeat(
+        self, claims: Iterable[uuid.UUID], now: datetime | None = None, *, working: Collection[str] = ()
+    ) -> int:
+        """Keep claims from expiring; how many connections they still hold. `working`: customers that are at work."""
+        moment = now or func.clock_timestamp()
+        values: dict[str, Any] = {"heartbeat_at": moment}
+        if working:
+            values["worked_at"] = case((due.c.customer_id == func.any(list(working)), moment), else_=due.c.worked_at)
+        change = update(due).where(due.c.claim_id.in_(list(claims))).values(**values)
         with self._engine.begin() as database:
             return database.execute(change).rowcount
 
@@ -205,11 +224,17 @@ class Due:
                 database.execute(_CONNECTIONS_IN_ERROR, {"connections": moved})
         return len(rows)
 
-    def release(self, claim: uuid.UUID) -> int:
-        """Give back what is left of a claim, so that the same work can be claimed again at once."""
-        change = update(due).where(due.c.claim_id == claim).values(heartbeat_at=datetime.min.replace(tzinfo=UTC))
+    def give_back(self, claim: uuid.UUID, left: Mapping[str, Sequence[str]], *, begun: Collection[str] = ()) -> int:
+        """Let customers of a claim be claimed again at once, for the objects that are left of it (none: all of them).
+
+        How many the claim still held. It holds them no longer. `begun`: who was at work comes behind who was not.
+        """
+        rows = [
+            {"customer_id": customer, "objects": list(objects) or None, "begun": customer in begun}
+            for customer, objects in left.items()
+        ]
         with self._engine.begin() as database:
-            return database.execute(change).rowcount
+            return database.execute(_GIVE_BACK, {"claim": claim, "nobodys": uuid.uuid4(), "rows": rows}).rowcount
 
     def request(
         self,
@@ -294,7 +319,6 @@ def _claim(database: Database, ids: Sequence[int], now: datetime, work: DueKind)
     claim_id = uuid.uuid4()
     values: dict[str, Any] = {
         "claim_id": claim_id,
-        "claimed_at": now,
         "heartbeat_at": now,
         "claimed_objects": list(work.objects) or null(),
         "claimed_full": work.full,
@@ -306,7 +330,8 @@ def _claim(database: Database, ids: Sequence[int], now: datetime, work: DueKind)
         # A retry that joined the regular work of others is for what failed alone.
         values["claimed_objects"] = case((due.c.scheduled_at <= now, null()), else_=due.c.retry_objects)
     if work.kind != "again":
-        values["claimed_due_at"] = _NEXT
+        # Work that nobody finished is still what was taken then, so that a cancel of meanwhile holds.
+        values |= {"claimed_at": now, "worked_at": None, "claimed_due_at": _NEXT}
     if work.kind == "asked":
         values |= {"asked_at": None, "asked_objects": null(), "asked_full": False}
     if work.kind == "retry":
@@ -320,12 +345,15 @@ def _claim(database: Database, ids: Sequence[int], now: datetime, work: DueKind)
             "retry_full": kept,
         }
     change = update(due).where(due.c.sync == work.sync, due.c.connection_id == func.any(list(ids))).values(**values)
-    rows = database.execute(change.returning(due.c.customer_id, due.c.claimed_due_at, due.c.claimed_objects))
-    return _claim_of(claim_id, work.sync, work.full, sorted((tuple(row) for row in rows), key=lambda row: row[0]))
+    columns = ("customer_id", "claimed_due_at", "claimed_objects", "worked_at")
+    rows = database.execute(change.returning(*(due.c[name] for name in columns)))
+    # Who was at work on it before comes behind who never was.
+    ordered = sorted(rows, key=lambda row: (row.worked_at is not None, row.worked_at, row.customer_id))
+    return _claim_of(claim_id, work.sync, work.full, [tuple(row[:3]) for row in ordered])
 
 
 def _claim_of(id: uuid.UUID, sync: str, full: bool, lines: Sequence[tuple[Any, ...]]) -> Claim:
-    """`lines` are customer, since when it was due, and its objects (None for all), by customer."""
+    """`lines` are customer, since when it was due, and its objects (None for all), in the order of the claim."""
     own = {customer: tuple(objects or ()) for customer, _, objects in lines}
     union = tuple(sorted({name for objects in own.values() for name in objects})) if all(own.values()) else ()
     return Claim(

@@ -82,7 +82,7 @@ class Erasing:
         """Ask whoever works for the customer to stop. Without `provider` nothing new begins until it is resumed."""
         now = datetime.now(UTC)
         mine = due.c.customer_id == customer_id
-        values: dict[str, Any] = {"cancel_at": now}
+        values: dict[str, Any] = {"cancel_at": func.clock_timestamp()}
         if provider is None:
             values["paused_at"] = func.coalesce(due.c.paused_at, now)
         else:

@@ -1,5 +1,6 @@
 """What people decide about a sync: pause and resume, cancel, archive and restore."""
 
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -133,7 +134,8 @@ class Lifecycle:
         The work comes back at its regular time. What is not claimed does not move.
         """
         of_them = true() if customers is None else due.c.customer_id == func.any(list(customers))
-        change = update(due).where(due.c.sync == sync, of_them).values(cancel_at=now or _now())
+        # By the clock that also says when work was claimed, read when no claim of it is under way.
+        change = update(due).where(due.c.sync == sync, of_them).values(cancel_at=now or func.clock_timestamp())
         with self._engine.begin() as database:
             rows = database.execute(change.returning(due.c.customer_id, due.c.claim_id)).all()
             _refuse_strangers(sync, customers, [customer for customer, _ in rows])
@@ -143,10 +145,22 @@ class Lifecycle:
         return tuple(stopped)
 
     def cancelled(self, sync: str, since: datetime) -> frozenset[str]:
-        """Customers of whose work somebody asked to stop after `since`."""
+        """Customers of whose work somebody asked to stop after `since`, by the store's clock."""
         query = select(due.c.customer_id).where(due.c.sync == sync, due.c.cancel_at >= since)
         with self._engine.connect() as database:
             return frozenset(database.execute(query).scalars())
+
+    def cancelled_of(self, claim: uuid.UUID) -> frozenset[str]:
+        """Customers of a claim of whose work somebody asked to stop since it was claimed."""
+        query = select(due.c.customer_id).where(due.c.claim_id == claim, due.c.cancel_at >= due.c.claimed_at)
+        with self._engine.connect() as database:
+            return frozenset(database.execute(query).scalars())
+
+    def now(self) -> datetime:
+        """The store's time, by which cancels are dated."""
+        with self._engine.connect() as database:
+            now: datetime = database.execute(select(func.clock_timestamp())).scalar_one()
+        return now
 
     def refuse_archived(self, sync: str) -> None:
         """ConfigurationError when the sync is archived."""

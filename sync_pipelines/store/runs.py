@@ -27,6 +27,18 @@ _ADD = text(
 ).bindparams(bindparam("rows", type_=JSONB))
 """One statement for any number of rows, and no text of its own for each number."""
 
+_OVERTAKEN = text(
+    """
+    SELECT ended.object, ended.customer_id
+    FROM jsonb_to_recordset(:rows) AS ended
+        (sync text, object text, provider text, customer_id text, finished_at timestamptz)
+    JOIN connections ON connections.customer_id = ended.customer_id AND connections.provider = ended.provider
+    JOIN progress ON progress.sync = ended.sync AND progress.object = ended.object
+        AND progress.connection_id = connections.id
+    WHERE GREATEST(progress.last_success_at, progress.last_error_at) > ended.finished_at
+    """
+).bindparams(bindparam("rows", type_=JSONB))
+
 
 @dataclass(frozen=True, kw_only=True)
 class RecordedRun:
@@ -61,6 +73,19 @@ class Runs:
                 "SYNC_PIPELINES_STORE_URL. What was synced is in the destination; the next run goes on from there.",
                 detail=str(error.orig),
             ) from error
+
+    def overtaken(self, finished: Sequence[SyncRun]) -> frozenset[tuple[str, str]]:
+        """Those of these outcomes, as (object, customer), after which the same work got through or failed once more."""
+        rows = [
+            {
+                **{name: getattr(run, name) for name in ("sync", "object", "provider", "customer_id")},
+                "finished_at": run.finished_at.isoformat(),
+            }
+            for run in finished
+        ]
+        with self._engine.connect() as database:
+            found = database.execute(_OVERTAKEN, {"rows": rows}).all()
+        return frozenset((row.object, row.customer_id) for row in found)
 
     def list(
         self,

@@ -174,6 +174,7 @@ due = Table(
     Column("claimed_at", Moment),
     Column("claimed_due_at", Moment, comment="Since when what was claimed had been due"),
     Column("heartbeat_at", Moment),
+    Column("worked_at", Moment, comment="When a run that holds the claim was last at work on this customer"),
     Column("claimed_objects", ARRAY(Text)),
     Column("claimed_full", Boolean, nullable=False, server_default=text("false")),
     PrimaryKeyConstraint("sync", "connection_id"),

@@ -18,18 +18,19 @@ from sync_pipelines.store.tables import api_tokens
 PREFIX: Final = "sp_"
 """Scanners for leaked secrets know a token by it."""
 
-SCOPES: Final = {
-    "syncs:read": "see syncs, their runs and their health",
-    "syncs:run": "trigger, pause, resume and cancel syncs",
-    "syncs:write": "archive and restore syncs",
-    "connections:read": "see connections and customers",
-    "connections:write": "make links to the connect page, test and disconnect connections",
+SCOPES: Final = {  # docs/api.md has the same words
+    "syncs:read": "syncs, their runs, their health, what was asked for, providers and destinations",
+    "syncs:run": "trigger, pause, resume, cancel",
+    "syncs:write": "make, change and delete syncs; archive, restore",
+    "connections:read": "customers and connections",
+    "connections:write": "links to the connect page, test and disconnect",
     "customers:erase": "erase a customer everywhere",
-    "mappings:read": "see mappings and their versions",
-    "mappings:write": "change mappings",
-    "webhooks:read": "see endpoints and what was delivered to them",
-    "webhooks:write": "make, change and remove endpoints, and send again",
-    "logs:read": "see who changed what",
+    "mappings:read": "custom schemas, the fields of an account, mappings, their versions, values that did not fit, "
+    "previews (which show records of the account as the vendor has them)",
+    "mappings:write": "change a mapping, go back to an older one",
+    "webhooks:read": "endpoints, and what was delivered to them",
+    "webhooks:write": "make, change, remove and test endpoints, send again, hooks of Zapier",
+    "logs:read": "what happened, who changed what, and why a value is there",
 }
 
 _USED_EVERY: Final = timedelta(minutes=1)

@@ -3,6 +3,7 @@
 import socket
 import time
 from contextlib import ExitStack
+from pathlib import Path
 
 import httpx
 import pytest
@@ -11,6 +12,7 @@ from sync_pipelines.api.guards import LARGEST_BODY
 from sync_pipelines.api.serving import serve
 from sync_pipelines.api.waiting import MOST_CONNECTIONS, Patience
 from sync_pipelines.model.errors import ConfigurationError
+from sync_pipelines.store.tokens import SCOPES
 from sync_pipelines_tests.api.conftest import PATH
 from sync_pipelines_tests.api.test_access import refused
 
@@ -35,6 +37,12 @@ def test_a_body_that_is_too_large_is_refused_whether_it_says_so_or_not(everythin
         413,
     )
     assert everything.get("/syncs/crm").json()["state"] == "created"
+
+
+@pytest.mark.parametrize("body", [b"[" * 100_000, b'{"reason": "\xff"}'])
+def test_a_body_that_cannot_be_read_is_told_as_such(everything, body):
+    answer = everything.post("/syncs/crm/pause", content=body, headers={"content-type": "application/json"})
+    assert "not JSON in UTF-8, or is nested too deeply" in refused(answer, 422)
 
 
 HOSTILE = (
@@ -256,6 +264,10 @@ def test_alive_and_ready_need_no_token(api):
 def test_the_description_has_examples_and_names_every_problem(api):
     document = httpx.get(f"{api.url}{PATH}/openapi.json", timeout=60).json()
     assert document["components"]["schemas"]["SyncShape"]["properties"]["id"]["examples"] == ["crm"]
+    page = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
+    for scope, allows in SCOPES.items():
+        assert f"- `{scope}`: {allows}" in document["components"]["securitySchemes"]["HTTPBearer"]["description"]
+        assert f"| `{scope}` | {allows} |" in page
     for methods in document["paths"].values():
         for operation in methods.values():
             assert {"401", "403", "429", "503"} <= operation["responses"].keys()

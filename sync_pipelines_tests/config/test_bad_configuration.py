@@ -200,6 +200,7 @@ def test_a_wrong_sync_is_told_with_line_and_field(project_folder, text, expected
             "4: schedule.timezone: is not a known time zone: write an IANA name such as `Europe/Paris` or `UTC`",
         ),
         ("{type: interval, interval_minutes: 0}", "4: schedule.interval_minutes: must be more than 0"),
+        ("{type: interval, interval_minutes: 1e9}", "4: schedule.interval_minutes: must be at most 5270400"),
         (
             "{preset: hourly, at: '6:30'}",
             "4: schedule: has `at`, which goes with `preset: daily` or `preset: weekly`: "

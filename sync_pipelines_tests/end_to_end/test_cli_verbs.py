@@ -20,7 +20,7 @@ VERBS = (
     *("mapping set", "mapping show", "mapping rollback", "mapping suggest", "fields", "failed"),
     *("schema show", "schema changes", "schema accept", "key new", "key rotate", "key list", "verify", "fresh"),
     *("preview", "plan", "apply", "config history", "config show", "config rollback"),
-    *("api", "token new", "token list", "token revoke"),
+    *("api", "token new", "token list", "token revoke", "token scopes"),
 )
 ACCOUNT = {"object": "account", "custom_schema": CUSTOM_SCHEMA}
 

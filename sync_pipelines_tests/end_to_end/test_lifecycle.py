@@ -8,8 +8,8 @@ import pytest
 from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.provider import Tokens
 from sync_pipelines.model.secret import Secret
-from sync_pipelines.orchestration import claims
-from sync_pipelines.orchestration.claims import kept
+from sync_pipelines.orchestration import claims, keeping
+from sync_pipelines.orchestration.keeping import kept
 from sync_pipelines.orchestration.resources import SyncProject
 from sync_pipelines.orchestration.steering import Action, Steering, act, steering_job
 from sync_pipelines_tests.fixtures.place import ACME, BRIGHTWATER, LUMEN
@@ -57,34 +57,36 @@ def test_cancelling_one_customer_leaves_the_others_alone(paged):
 
 
 def test_a_run_hears_of_a_cancel_from_another_process(paged, monkeypatch):
-    monkeypatch.setattr(claims, "WATCH_SECONDS", 0.05)
+    monkeypatch.setattr(keeping, "WATCH_SECONDS", 0.05)
     project = paged.project
     project.plan("crm")
-    with kept(project, "crm", None):
+    with kept(project, "crm", None) as run:
+        run.begin(project.sync("crm"))
         project.store.lifecycle.cancel("crm", [ACME])
         assert project.stops.of(ACME).wait(PATIENCE)
         assert not project.stops.of(BRIGHTWATER).is_set()
 
 
 def test_a_cancel_of_before_the_run_is_not_for_it(paged, monkeypatch):
-    monkeypatch.setattr(claims, "WATCH_SECONDS", 0.05)
+    monkeypatch.setattr(keeping, "WATCH_SECONDS", 0.05)
     project = paged.project
     project.plan("crm")
     project.store.lifecycle.cancel("crm", [ACME], now=datetime.now(UTC) - timedelta(minutes=1))
-    with kept(project, "crm", None):
+    with kept(project, "crm", None) as run:
+        run.begin(project.sync("crm"))
         project.store.lifecycle.cancel("crm", [BRIGHTWATER])
         assert project.stops.of(BRIGHTWATER).wait(PATIENCE)
     assert not project.stops.of(ACME).is_set()
 
 
 def test_a_claim_is_kept_while_its_run_works(paged, monkeypatch):
-    monkeypatch.setattr(claims, "WATCH_SECONDS", 0.05)
+    monkeypatch.setattr(keeping, "WATCH_SECONDS", 0.05)
     project = paged.project
     project.plan("crm")
     (claim,) = project.store.due.claim(datetime.now(UTC))
     beaten = []
     heartbeat = project.store.due.heartbeat
-    monkeypatch.setattr(project.store.due, "heartbeat", lambda ids: beaten.append(heartbeat(ids)))
+    monkeypatch.setattr(project.store.due, "heartbeat", lambda ids, **more: beaten.append(heartbeat(ids, **more)))
     with kept(project, "crm", str(claim.id)):
         deadline = datetime.now(UTC) + timedelta(seconds=PATIENCE)
         while not beaten and datetime.now(UTC) < deadline:

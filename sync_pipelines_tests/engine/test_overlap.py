@@ -82,7 +82,7 @@ class Landing:
         return 0
 
 
-def sync(vendor, landing):
+def sync(vendor, landing, **more):
     """One full read with a chunk for every page."""
     tally = Tally()
     connection = Connection(id=1, customer_id="acme", provider="hubspot", account_id="portal")
@@ -94,6 +94,7 @@ def sync(vendor, landing):
         application_id="app",
         run_id="run",
         chunk_rows=1,
+        **more,
     )
     sync_object(
         work,
@@ -124,6 +125,13 @@ def test_the_next_page_is_asked_for_before_a_chunk_is_stored():
     assert landing.stored == [*([str(number)] for number in range(6)), []]
     assert tally.counts == Counts(read=6, created=6)
     assert is_at_rest(vendor)
+
+
+def test_room_is_made_only_where_something_was_stored_and_more_is_to_come():
+    landing, seen = Landing(lambda number: None), []
+    sync(PagedVendor(range(3)), landing, at_checkpoint=lambda: seen.append(len(landing.stored)))
+    assert seen == [1, 2, 3]
+    assert landing.stored == [["0"], ["1"], ["2"], []]
 
 
 def test_a_destination_that_fails_stops_the_reading():

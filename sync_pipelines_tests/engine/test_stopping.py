@@ -1,5 +1,5 @@
 from sync_pipelines.engine.stopping import Stops
-from sync_pipelines.model.errors import Stopped
+from sync_pipelines.model.errors import GaveWay, Stopped
 from sync_pipelines_tests.engine.test_side_by_side import named, side_by_side, work_of
 
 
@@ -43,6 +43,23 @@ def test_what_is_cancelled_before_or_in_its_turn_is_told_so_and_the_rest_goes_on
     ]
     assert begun == ["contacts a", "contacts b"]
     assert "the next run goes on from there" in runs[0].error_message
+
+
+def test_who_makes_room_ends_at_its_checkpoint_and_begins_nothing_more():
+    stops = Stops()
+
+    def do(item):
+        if item.connection.customer_id == "a":
+            stops.give_way("a")
+            raise GaveWay("It made room.")
+
+    runs = side_by_side(work_of({"contacts": ["a", "b"], "companies": ["a"]}), do, at_once=1, stops=stops)
+    assert [(f"{run.object} {run.customer_id}", run.status, run.error_type, run.gave_way) for run in runs] == [
+        ("contacts a", "cancelled", None, True),
+        ("contacts b", "skipped", "not_found", False),
+        ("companies a", "skipped", None, True),
+    ]
+    assert not stops.of("a").is_set(), "until there nothing is interrupted"
 
 
 def test_the_end_of_the_process_is_not_a_cancelling():

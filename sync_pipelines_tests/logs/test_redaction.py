@@ -23,6 +23,12 @@ FOUND = (
     ("connection failed: host=db password='with a space' dbname=store", "with a space"),
     ('{"access_token": "00Dxx", "instance_url": "https://x"}', "00Dxx"),
     ("{'client_secret': 'sh, it is one', 'grant_type': 'x'}", "sh, it is one"),
+    ("X-Api-Key: 7f3a-not-for-logs\nAccept: */*", "7f3a-not-for-logs"),
+    ("{'x-hubspot-signature-v3': 'aGVsbG8='}", "aGVsbG8="),
+    ("signed with whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
+    ("the app's pat-eu1-0a1b2c3d-4e5f-6789-abcd-ef0123456789 is old", "0a1b2c3d-4e5f-6789-abcd-ef0123456789"),
+    ("POST https://hooks.slack.com/services/T0/B0/hush-hush -> 200", "T0/B0/hush-hush"),
+    ('"https://hooks.zapier.com/hooks/standard/1/abc/"', "standard/1/abc"),
     ("used sp_" + "aB3_-" * 8 + "xyz here", "aB3_-" * 8),
 )
 
@@ -33,6 +39,8 @@ KEPT = (
     "error_code=INVALID_FIELD at row 12:30:45",
     "user@example.com wrote to sales@example.com",
     "Basic fields: id, name",
+    "X-Request-ID: 0a1b2c3d, X-Frame-Options: DENY",
+    "a pat-on-the-back for whsec_ and for pat-na1",
     "column token_count = 5, and decode=fast",
 )
 
@@ -70,5 +78,15 @@ def test_a_secret_that_is_in_use_is_found_wherever_it_stands():
 
 def test_hostile_texts_do_not_hang_it():
     """A hundred thousand characters of whatever a pattern begins with; backtracking would take minutes."""
-    for piece in ("password='", "://a:", "Bearer ", "authorization: ", "'token':", 'secret="'):
+    for piece in (
+        "password='",
+        "://a:",
+        "Bearer ",
+        "authorization: ",
+        "'token':",
+        'secret="',
+        "x-",
+        "x-api-key",
+        "pat-na1-",
+    ):
         assert masked(piece * (100_000 // len(piece)))

@@ -79,9 +79,15 @@ class FakeProject:
         self.launches = 0
         self.raises = None
         self.unapplied = set()
-        lifecycle = SimpleNamespace(refuse_archived=lambda sync: None, cancelled=lambda sync, since: frozenset())
+        lifecycle = SimpleNamespace(
+            refuse_archived=lambda sync: None,
+            cancelled=lambda sync, since: frozenset(),
+            cancelled_of=lambda claim: frozenset(),
+            now=lambda: STARTED,
+        )
         due = SimpleNamespace(get=lambda claim: None)
-        self.store = store or SimpleNamespace(check_current=lambda: None, lifecycle=lifecycle, due=due)
+        runs = SimpleNamespace(overtaken=lambda finished: frozenset())
+        self.store = store or SimpleNamespace(check_current=lambda: None, lifecycle=lifecycle, due=due, runs=runs)
         self.stops = Stops()
         self.closed = 0
 
@@ -101,7 +107,9 @@ class FakeProject:
     def plan(self, name):
         self.store.due.plan([self.configuration.syncs[name]])
 
-    def sync_objects(self, sync, objects, *, run_id, full=False, observe=None, on_done=None, due_at=None):
+    def sync_objects(
+        self, sync, objects, *, run_id, full=False, observe=None, on_done=None, due_at=None, on_begun=None
+    ):
         self.launches += 1
         for name, customers in objects.items():
             call = SimpleNamespace(sync=sync, object=name, customers=list(customers), full=full, run_id=run_id)

@@ -193,24 +193,41 @@ class TestClaiming:
         due.request("crm", objects=["account"], full=True, now=now)
         (first,) = due.claim(now)
 
-        assert due.claim(now + 14 * MINUTE) == []
-        assert due.heartbeat([first.id], now + 14 * MINUTE) == 1
-        assert due.claim(now + 16 * MINUTE) == []
-        (second,) = due.claim(now + 30 * MINUTE)
+        assert due.claim(now + 1.5 * MINUTE) == []
+        assert due.heartbeat([first.id], now + 1.5 * MINUTE) == 1
+        assert due.claim(now + 3 * MINUTE) == []
+        (second,) = due.claim(now + 4 * MINUTE)
 
         assert (second.objects, second.full) == (("account",), True)
         assert due.done(first.id, ok("acme"), now) == 0
         assert due.done(second.id, ok("acme"), now) == 1
 
-    def test_released_work_can_be_claimed_again_at_once(self, due, connect, now):
-        connect("acme")
-        connect("globex")
+    def test_what_is_given_back_can_be_claimed_again_at_once_whoever_was_not_at_work_first(self, due, connect, now):
+        for customer in ("acme", "bolt", "corvo", "dune"):
+            connect(customer)
         due.plan([sync_of()], now=now)
+        due.request("crm", full=True, now=now)
         (claim,) = due.claim(now)
-        due.done(claim.id, ok("acme"), now)
+        due.done(claim.id, ok("dune"), now)
 
-        assert due.release(claim.id) == 1
-        assert [again.customers for again in due.claim(now)] == [("globex",)]
+        left = {"acme": (), "bolt": ("contact",), "corvo": (), "dune": ()}
+        assert due.give_back(claim.id, left, begun={"acme", "bolt"}) == 3
+        assert due.get(claim.id) is None, "its run holds nothing any more"
+        assert due.heartbeat([claim.id], now) == 0
+
+        whole, rest = due.claim(now)
+        assert (whole.customers, whole.objects, whole.full) == (("corvo", "acme"), (), True)
+        assert (rest.customers, rest.objects, rest.full) == (("bolt",), ("contact",), True)
+        assert due.claim(now) == []
+
+    def test_a_cancel_holds_for_what_was_given_back(self, store, due, connect, now):
+        connect()
+        due.plan([sync_of()])
+        (claim,) = due.claim()
+        due.give_back(claim.id, {"acme": ()}, begun={"acme"})
+        assert store.lifecycle.cancel("crm") == ("acme",)
+        (again,) = due.claim()
+        assert store.lifecycle.cancelled_of(again.id) == {"acme"}
 
     def test_a_claim_of_what_is_gone_ends_without_a_trace(self, store, due, connect, now):
         acme = connect()

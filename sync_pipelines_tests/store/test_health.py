@@ -56,10 +56,11 @@ def due(**values):
     return arrange
 
 
-def claimed(heartbeat):
+def claimed(**times):
+    """Due for two hours, claimed ever since, and its run gives signs of life."""
     claim = "11111111-1111-1111-1111-111111111111"
-    times = {"claimed_at": -120, "claimed_due_at": -120, "scheduled_at": -120, "heartbeat_at": heartbeat}
-    return due(claim_id=claim, **times)
+    always = {"claimed_at": -120, "claimed_due_at": -120, "scheduled_at": -120, "heartbeat_at": 0}
+    return due(claim_id=claim, **{**always, **times})
 
 
 def tried(**objects):
@@ -125,8 +126,9 @@ CASES = {
     "asked-late": Case("warning", "It should have started 20 minutes ago", "See that", due(asked_at=-20)),
     "cron-on-time": Case("healthy", arrange=due(scheduled_at=-59), schedule=CRON),
     "cron-late": Case("warning", "It should have started 61 minutes ago", "", due(scheduled_at=-61), CRON),
-    "claimed": Case("healthy", arrange=claimed(heartbeat=-1)),
-    "claimed-dead": Case("warning", "It should have started 120 minutes ago", arrange=claimed(heartbeat=-20)),
+    "claimed": Case("healthy", arrange=claimed(worked_at=-1)),
+    "claimed-waits": Case("warning", "It should have started 120 minutes ago", arrange=claimed()),
+    "claimed-dead": Case("warning", "It should have started 20 minutes ago", arrange=claimed(worked_at=-20)),
     "held": Case("warning", "The account rests until .*: The reserve is for other apps", "Sync less often", held),
     "expired": Case(
         "error",
@@ -303,7 +305,7 @@ def test_who_is_due_and_for_how_long(of):
         *("new", "new-late", "on-time", "late", "asked-late", "cron-on-time", "cron-late", "held", "asked"),
         *("own-hour-late", "own-day-on-time", "own-cron-late", "retry-late"),
     }
-    assert {name for name, each in of.items() if each.claimed} == {"claimed", "claimed-dead"}
+    assert {name for name, each in of.items() if each.claimed} == {"claimed", "claimed-waits", "claimed-dead"}
     for name in ("late", "retry-late"):
         assert of[name].late_seconds == pytest.approx(16 * 60, abs=120)
     assert of["claimed"].late_seconds == of["customer-paused"].late_seconds == of["fine"].late_seconds == 0
