@@ -157,7 +157,9 @@ def test_runs_can_be_narrowed_and_told_in_detail(place, shell):
     shell("sync", "crm")
     assert "vendor_error" in shell("runs", "--status", "error").text
     assert ACME not in shell("runs", "--status", "error").text
-    assert shell("runs", "--sync", "other").text == shell("runs", "--object", "lead").text
+    unknown = shell("runs", "--sync", "other")
+    assert (unknown.code, "There is no sync named other. Known are: crm." in unknown.text) == (2, True)
+    assert shell("runs", "--sync", "crm", "--object", "lead").text == shell("runs", "--object", "lead").text
     short, detailed = shell("runs", "-c", ACME), shell("runs", "-c", ACME, "--details")
     assert "rejected: The record has no id at Id." in detailed.text
     assert "rejected: The record has no id at Id." not in short.text
