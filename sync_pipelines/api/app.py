@@ -95,7 +95,8 @@ def _operation_id(route: APIRoute) -> str:
 
 
 def _document(app: FastAPI) -> dict[str, Any]:
-    """The OpenAPI document, made once. Its own model of a wrong request is replaced by what we answer."""
+    """The OpenAPI document, made once. Its own model of a wrong request is replaced by what we answer; a body that
+    does not come in time is an answer of calls that read one."""
     if app.openapi_schema is None:
         document = get_openapi(
             title=app.title, version=app.version, description=app.description, routes=app.routes, servers=[{"url": "/"}]
@@ -104,6 +105,9 @@ def _document(app: FastAPI) -> dict[str, Any]:
         for name in ("HTTPValidationError", "ValidationError"):
             schemas.pop(name, None)
         schemas |= _schemas_of_problems() | sync_documents.described_documents()
+        for operation in (each for methods in document["paths"].values() for each in methods.values()):
+            if "requestBody" not in operation:
+                del operation["responses"]["408"]
         app.openapi_schema = document
     return app.openapi_schema
 

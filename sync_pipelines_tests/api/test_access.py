@@ -1,6 +1,8 @@
 """Who may call what: every route with no token, a wrong one, an old one, one without the scope, and another's."""
 
 import re
+import socket
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -8,6 +10,8 @@ import pytest
 from fastapi.routing import APIRoute
 
 from sync_pipelines.api.app import create_app
+from sync_pipelines.api.guards import LARGEST_BODY
+from sync_pipelines.api.waiting import Patience
 from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.store.tokens import SCOPES
 from sync_pipelines_tests.api.conftest import PATH
@@ -124,7 +128,8 @@ def test_the_table_has_every_route(api):
     assert set(SCOPE_OF.values()) == SCOPES.keys()
     for methods in routes.values():
         for described in methods.values():
-            assert {"401", "403", "408", "413", "422", "429", "503"} <= described["responses"].keys()
+            assert {"401", "403", "413", "422", "429", "503"} <= described["responses"].keys()
+            assert ("408" in described["responses"]) is ("requestBody" in described)
 
 
 def test_without_a_token_that_works_nothing_is_answered(api):
@@ -159,6 +164,38 @@ def test_every_route_keeps_the_pace_and_says_when_the_store_is_away(place, serve
             connection.execute("ALTER TABLE api_tokens RENAME TO moved_away")
         for method, path in SCOPE_OF:
             refused(call(client, method, path), 503)
+
+
+def test_every_route_refuses_a_body_that_is_too_large_or_does_not_come(place, served):
+    place.write_sync()
+    api = served(patience=Patience(head=60, body=0.5))
+    host, port = api.url.removeprefix("http://").split(":")
+    _, token = api.token()
+    reading = create_app(place.project).openapi()["paths"]
+
+    def begun(opened, method, path, length):
+        route = PATH + re.sub(r"\{\w+\}", "1", path)
+        each = opened.enter_context(socket.create_connection((host, int(port)), timeout=60))
+        each.sendall(
+            f"{method} {route} HTTP/1.1\r\nHost: here\r\nConnection: close\r\nContent-Type: application/json\r\n"
+            f"Authorization: Bearer {token.reveal()}\r\nContent-Length: {length}\r\n\r\n{{".encode()
+        )
+        return each
+
+    with ExitStack() as opened:
+        slow = {
+            (method, path): begun(opened, method, path, 100)
+            for method, path in SCOPE_OF
+            if "requestBody" in reading[PATH + path][method.lower()]
+        }
+        large = {(method, path): begun(opened, method, path, LARGEST_BODY + 1) for method, path in SCOPE_OF}
+        assert len(slow) > 10
+        for status, calls in ((408, slow), (413, large)):
+            for route, each in calls.items():
+                answer = b"".join(iter(lambda each=each: each.recv(10_000), b""))
+                assert answer.startswith(b"HTTP/1.1 %d " % status), (route, answer)
+                assert b"application/problem+json" in answer
+    assert place.project.store.requests.page() == []
 
 
 def test_a_token_without_the_scope_is_told_which_it_needs(api):
