@@ -14,6 +14,7 @@ from pydantic import Field
 
 from sync_pipelines.config.problems import did_you_mean, listed
 from sync_pipelines.engine.casting import Misfit
+from sync_pipelines.engine.transforms.bounds import QUICK_WORK
 from sync_pipelines.engine.transforms.registry import (
     UNSTORABLE,
     Example,
@@ -23,7 +24,6 @@ from sync_pipelines.engine.transforms.registry import (
     Step,
     add,
     is_storable,
-    step_of_many,
 )
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 LONGEST_SOURCE: Final = 2_000
 """Characters."""
+WORK_OF_A_TEMPLATES_CHARACTER: Final = 5
+"""In the units of all other transforms: a rendering does little at a time."""
 MOST_BRACKETS: Final = 20
 """Inside each other."""
 MOST_BLANKS: Final = 100
@@ -51,15 +53,15 @@ class _Template(Options):
 def _template(options: _Template, given: Given) -> Step:
     from liquid.exceptions import LiquidError  # noqa: PLC0415 - its import takes long; only where a template is used
 
-    from sync_pipelines.engine.transforms.rendering import RENDERING_ERRORS, rendered  # noqa: PLC0415
+    from sync_pipelines.engine.transforms.rendering import MOST_WORK, RENDERING_ERRORS, rendered  # noqa: PLC0415
 
     parsed = parse_template(options.template, given.names)
     parts = options.template.count("{{") + options.template.count("{%")
     ways = [(name, name.split(".")) for name in given.names]
 
-    def make(*values: Any) -> str | None:
+    def render(values: Sequence[Any], left: list[int]) -> str | None:
         try:
-            text = rendered(parsed, parts, _variables(ways, values))[0]
+            text = rendered(parsed, parts, _variables(ways, values), left)
         except Misfit:
             raise
         except LiquidError as problem:
@@ -70,7 +72,22 @@ def _template(options: _Template, given: Given) -> Step:
             raise Misfit(f"makes the template give what {UNSTORABLE}")
         return text or None
 
-    return step_of_many(make)
+    def counted(allowed: int, values: Sequence[Any]) -> tuple[Any, int]:
+        most = min(MOST_WORK, allowed // WORK_OF_A_TEMPLATES_CHARACTER)
+        left = [most]
+        try:
+            made: Any = render(values, left)
+        except Misfit as misfit:
+            made = misfit
+        return made, allowed - WORK_OF_A_TEMPLATES_CHARACTER * (most - left[0])
+
+    few = QUICK_WORK // WORK_OF_A_TEMPLATES_CHARACTER
+    return Step(
+        lambda *values: render(values, [MOST_WORK]),
+        lambda columns: [render(values, [few]) for values in zip(*columns, strict=True)],
+        work=QUICK_WORK,
+        counted=counted,
+    )
 
 
 def _variables(ways: Sequence[tuple[str, list[str]]], values: Sequence[Any]) -> Mapping[str, Any]:
