@@ -327,8 +327,21 @@ def _error(source: Source, values: Sequence[Any], made: Any, misfit: Misfit) -> 
     if source.transforms.personal:
         return {"field": source.told, "value": None, "reason": "The value does not fit; it is personal and not shown."}
     vendors = values[0] if len(values) == 1 else list(values)
-    value = None if vendors is None else to_text(vendors)[:KEPT_TEXT]
+    value = None if vendors is None else _beginning(vendors)
     return {"field": source.told, "value": value, "reason": f"The value {misfit}."}
+
+
+def _beginning(value: Any) -> str:
+    """What is kept of a value's text, without making all of the text."""
+    if type(value) is not list:
+        return to_text(value[:KEPT_TEXT] if type(value) is str else value)[:KEPT_TEXT]
+    parts, size = [], 0
+    for each in value:
+        parts.append(each[:KEPT_TEXT] if type(each) is str or type(each) is list else each)
+        size += size_of(parts[-1], KEPT_TEXT)
+        if size > KEPT_TEXT:
+            break
+    return to_text(parts)[:KEPT_TEXT]
 
 
 def _must_have(column: str, source: str, values: Sequence[Any], errors: dict[int, dict[str, Any]]) -> None:

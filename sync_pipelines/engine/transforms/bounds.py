@@ -24,7 +24,10 @@ WORK_OF_MADE: Final = 2
 QUICK_WORK: Final = 20_000
 """What a single expression or template may take where the work of a whole block is not counted row by row."""
 
-_SIZE_OF_A_NUMBER: Final = 20
+_SIZE_OF_A_NUMBER: Final = 100
+_SIZE_OF_THE_LONGEST: Final = 1_200
+"""Of numbers; see casting.LARGEST_EXPONENT."""
+_BITS_OF_A_DIGIT: Final = 3
 SIZE_OF_AN_ITEM: Final = 8
 _NEVER: Final = 1 << 62
 _LITTLE: Final = 2_000
@@ -57,11 +60,13 @@ def size_of(value: Any, most: int = _NEVER) -> int:
     if value is None:
         return 0
     if type(value) is not list and type(value) is not dict:
-        return _SIZE_OF_A_NUMBER
+        return _size_of_number(value)
     size, waiting = 0, [value]
     while waiting and size <= most:
         inner = waiting.pop()
         size += SIZE_OF_AN_ITEM * len(inner)
+        if size > most:
+            break
         if type(inner) is dict:
             size += sum(map(len, inner))
         for each in inner.values() if type(inner) is dict else inner:
@@ -70,8 +75,17 @@ def size_of(value: Any, most: int = _NEVER) -> int:
             elif type(each) is list or type(each) is dict:
                 waiting.append(each)
             elif each is not None:
-                size += _SIZE_OF_A_NUMBER
+                size += _size_of_number(each)
     return size
+
+
+def _size_of_number(value: Any) -> int:
+    """None of 0 and false, as of empty texts. Of others that are not whole, few have more digits than this."""
+    return value.bit_length() // _BITS_OF_A_DIGIT if type(value) is int else _SIZE_OF_A_NUMBER if value else 0
+
+
+def _size_if_free(value: Any) -> int:
+    return size_of(value, FREE_WORK)
 
 
 def largest(values: Sequence[Any]) -> int:
@@ -79,5 +93,5 @@ def largest(values: Sequence[Any]) -> int:
     try:
         together = len("".join(filter(None, values)))
     except TypeError:
-        return _SIZE_OF_A_NUMBER if set(map(type, values)) <= _NUMBERS else max(map(size_of, values))
+        return _SIZE_OF_THE_LONGEST if set(map(type, values)) <= _NUMBERS else max(map(_size_if_free, values))
     return together if together <= _LITTLE else max(map(len, filter(None, values)))

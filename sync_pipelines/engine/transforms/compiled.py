@@ -82,7 +82,7 @@ class Compiled:
         for step in self.steps:
             rows = _those_that_may(step, made, rest, allowed)
             for row, result in zip(rows, _made_of(step, rows, made, rest), strict=True):
-                size = WORK_OF_MADE * size_of(result, rest[row])
+                size = 0 if isinstance(result, Misfit) else WORK_OF_MADE * size_of(result, rest[row])
                 result = too_much(allowed[row]) if size > rest[row] or _by_record(result, allowed[row]) else result
                 made[row] = result if isinstance(result, Misfit) else (result,)
                 rest[row] -= min(size, rest[row])
@@ -161,8 +161,7 @@ def compile_transforms(
     personal = False
     for number, transform in enumerate(transforms, 1):
         kind = kind_named(transform.name)
-        given = Given(names if number == 1 else (VALUE,), hash_key)
-        step = _made(kind, transform, given, number)
+        step = _made(kind, transform, _given(sources, number, hash_key), number)
         steps += [step] if transform.name != "none" else []
         personal = personal or kind.personal
     return Compiled(tuple(steps), personal)
@@ -177,6 +176,12 @@ def check_transforms(
 ) -> None:
     """ConfigurationError, saying what to do, unless these transforms can be applied and give what the column holds."""
     compile_transforms(transforms, sources, hash_key=hash_key)
+    for number, transform in enumerate(transforms, 1):
+        kind = kind_named(transform.name)
+        try:
+            kind.check(kind.options.model_validate(_exact(transform.options)), _given(sources, number, hash_key))
+        except ValueError as mistake:
+            raise ConfigurationError(f"Transform {number}, {kind.name}: {mistake}.") from None
     working = effective(transforms)
     if not working:
         return
@@ -224,6 +229,11 @@ def _names(sources: int | Sequence[str]) -> tuple[str, ...]:
     if not isinstance(sources, int):
         return tuple(sources)
     return (VALUE,) if sources == 1 else tuple(f"{VALUE}_{number}" for number in range(1, sources + 1))
+
+
+def _given(sources: int | Sequence[str], number: int, hash_key: Secret | None) -> Given:
+    """Of the transform of this number."""
+    return Given(_names(sources) if number == 1 else (VALUE,), hash_key)
 
 
 def _made(kind: Kind, transform: Transform, given: Given, number: int) -> Step:

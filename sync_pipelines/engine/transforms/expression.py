@@ -44,6 +44,7 @@ Row: TypeAlias = list[Any]
 Closure: TypeAlias = Callable[[Row], Any]
 
 _TOO_MUCH: Final = f"takes more work than {MOST_WORK} characters"
+_TOO_LARGE: Final = f"leads to a list of more than {LONGEST_TEXT} characters"
 _CONSTANTS: Final = {"true": True, "false": False, "null": None, "none": None}
 _NUMBERS: Final = (int, Decimal)
 _NESTED: Final = (list, dict)
@@ -96,6 +97,8 @@ class Expression:
         row = [*values, most - self.work]
         try:
             made = self.run(row)
+            if type(made) in _NESTED and size_of(made, LONGEST_TEXT) > LONGEST_TEXT and not _is_given(made, values):
+                raise Misfit(_TOO_LARGE)
         except Misfit as misfit:
             made = misfit
         return made, allowed - most + row[-1]
@@ -106,6 +109,10 @@ class Expression:
             return self._run(row)
         except (ArithmeticError, TypeError, LookupError, RecursionError) as problem:
             raise Misfit(f"makes the expression fail: {problem}"[:500]) from None
+
+
+def _is_given(made: Any, values: Sequence[Any]) -> bool:
+    return any(made is value for value in values)
 
 
 def _parsed(source: str) -> ast.expr:
@@ -319,7 +326,7 @@ class _Compiler:
                 if type(value) is str:
                     work += len(value)
                 elif type(value) in _NESTED:
-                    work += size_of(value, MOST_WORK)
+                    work += size_of(value, row[-1])
                 elif value is None and not nulls:
                     return None
             _work(row, work)
@@ -356,6 +363,8 @@ def _bounded_constant(value: arithmetic.Number) -> None:
 
 def _work(row: Row, amount: int) -> None:
     if amount > row[-1]:
+        # To find that out was work too.
+        row[-1] = 0
         raise TooMuch(_TOO_MUCH)
     row[-1] -= amount
 

@@ -85,7 +85,8 @@ class Kind:
     """A named transform. `gives`: the column types that its results fit; None where that depends on the options.
 
     `never`: types of the vendor's fields of which it can make nothing. `many`: takes several sources. `personal`: its
-    sources' values must not be told in errors. `mark` changes with what else decides the results.
+    sources' values must not be told in errors. `mark` changes with what else decides the results. `check` is asked
+    before a rule is saved, and raises ValueError for what can be made but would fail for every record.
     """
 
     name: str
@@ -98,6 +99,7 @@ class Kind:
     personal: bool
     mark: Callable[[Secret | None], str] = lambda hash_key: ""
     never: frozenset[str] = frozenset()
+    check: Callable[[Any, Given], None] = lambda options, given: None
 
 
 KINDS: Final[dict[str, Kind]] = {}

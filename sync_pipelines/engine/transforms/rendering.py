@@ -55,6 +55,7 @@ class _Counting(RenderContext):
 
     def spend(self, work: int) -> None:
         if work > self.left[0]:
+            self.left[0] = 0
             raise TooMuch("takes more work in the template than is allowed")
         self.left[0] -= work
 

@@ -6,7 +6,7 @@ one rendering, which is counted.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,8 +28,6 @@ from sync_pipelines.engine.transforms.registry import (
 
 if TYPE_CHECKING:
     from liquid import BoundTemplate, Environment
-    from liquid.ast import Node
-    from liquid.expression import Expression
 
 LONGEST_SOURCE: Final = 2_000
 """Characters."""
@@ -90,6 +88,12 @@ def _template(options: _Template, given: Given) -> Step:
     )
 
 
+def _check(options: _Template, given: Given) -> None:
+    from sync_pipelines.engine.transforms.template_check import refuse_what_never_works  # noqa: PLC0415
+
+    refuse_what_never_works(parse_template(options.template, given.names))
+
+
 def _variables(ways: Sequence[tuple[str, list[str]]], values: Sequence[Any]) -> Mapping[str, Any]:
     """By name, nested for Owner.Name; all of them also in `row`; a single one also as `value`."""
     from sync_pipelines.engine.transforms.filters import shown  # noqa: PLC0415
@@ -114,13 +118,14 @@ def parse_template(source: str, names: Sequence[str]) -> "BoundTemplate":
     from liquid.exceptions import LiquidError  # noqa: PLC0415
 
     from sync_pipelines.engine.transforms.filters import FILTERS  # noqa: PLC0415
+    from sync_pipelines.engine.transforms.template_check import refuse_ranges  # noqa: PLC0415
 
     if not is_storable(source):
         raise ValueError(f"the template {UNSTORABLE}")
     _check_source(source)
     try:
         template = environment().from_string(source)
-        _check_parts(template)
+        refuse_ranges(template)
         found = template.analyze()
     except LiquidError as problem:
         raise ValueError(f"the template cannot be read: {problem.message}") from None
@@ -174,28 +179,6 @@ def environment() -> "Environment":
     return limited_environment(TAGS)
 
 
-def _check_parts(template: "BoundTemplate") -> None:
-    from liquid.builtin.expressions.primitive import RangeLiteral  # noqa: PLC0415
-
-    for expression in _expressions(template, template.nodes):
-        if isinstance(expression, RangeLiteral):
-            raise ValueError("the template has a range such as (1..5), which is not allowed: loop over a list")
-
-
-def _expressions(template: "BoundTemplate", nodes: Sequence["Node"]) -> Iterator["Expression"]:
-    from liquid import RenderContext  # noqa: PLC0415
-
-    nothing, waiting = RenderContext(template), list(nodes)
-    while waiting:
-        node = waiting.pop()
-        waiting += node.children(nothing)
-        inner = list(node.expressions())
-        while inner:
-            expression = inner.pop()
-            inner += expression.children()
-            yield expression
-
-
 add(
     Kind(
         name="template",
@@ -215,5 +198,6 @@ add(
         many=True,
         gives=None,
         personal=False,
+        check=_check,
     )
 )

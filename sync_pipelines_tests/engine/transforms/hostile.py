@@ -6,15 +6,23 @@
 import json
 import resource
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
+from sync_pipelines.config.rules import rule_from
 from sync_pipelines.engine.casting import LARGEST_EXPONENT, Misfit, to_text
+from sync_pipelines.engine.mapping import ADDITIONAL, RecordMapper
 from sync_pipelines.engine.transforms import compile_transforms
+from sync_pipelines.engine.transforms.bounds import FREE_WORK, MOST_WORK_OF_RECORD, WORK_OF_MADE
 from sync_pipelines.engine.transforms.functions import LONGEST_TEXT
+from sync_pipelines.model.common_model import Column
+from sync_pipelines.model.destination import ROW_HEAD
 from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.mapping import Transform
+from sync_pipelines.model.provider import CrmObject, ObjectSchema, RecordShape, VendorField
+from sync_pipelines_tests.engine.transforms.hostile_chains import MAPPINGS
 from sync_pipelines_tests.engine.transforms.hostile_sources import (
     BOUNDED_EXPRESSIONS,
     BOUNDED_TEMPLATES,
@@ -62,11 +70,14 @@ def cases() -> list[Case]:
         ("template", BOUNDED_TEMPLATES, BOUNDED),
     )
     found = [Case(kind, source, expected) for kind, sources, expected in groups for source in sources]
+    found += [Case("mapping", json.dumps(mapping), BOUNDED) for mapping in MAPPINGS]
     return list({(case.kind, case.source): case for case in found}.values())
 
 
 def outcome(case: Case) -> str:
     """refused when it is saved; bounded when its result is small or a Misfit; else what it was."""
+    if case.kind == "mapping":
+        return _outcome_of_mapping(*json.loads(case.source))
     option = "expression" if case.kind == "custom" else case.kind
     try:
         compiled = compile_transforms([Transform(name=case.kind, options={option: case.source})], tuple(VALUES))
@@ -77,6 +88,25 @@ def outcome(case: Case) -> str:
     except Misfit:
         return BOUNDED
     return BOUNDED if _is_small(result) else f"a result that is too large: {str(result)[:50]}"
+
+
+def mapper_of(rules: Mapping[str, object]) -> RecordMapper:
+    """Of additional fields with these rules, and of records whose fields are VALUES."""
+    schema = ObjectSchema(fields=tuple(VendorField(name=name) for name in VALUES))
+    crm_object = CrmObject(name="Contact", shape=RecordShape(id=("id",)))
+    additional = {name: rule_from(rule) for name, rule in rules.items()}
+    columns = (Column("id", "text"), Column(ADDITIONAL, "jsonb"))
+    return RecordMapper(crm_object, schema, columns, common=False, additional=additional)
+
+
+def _outcome_of_mapping(transform: list[object], sources: str, fields: int) -> str:
+    rules = {f"field {number}": {"sources": sources.split(), "transform": transform} for number in range(fields)}
+    texts = [to_text({"id": str(number), **VALUES}).encode() for number in range(3)]
+    made = mapper_of(rules)(texts, [0, 0, 0]).columns
+    most = (MOST_WORK_OF_RECORD + fields * FREE_WORK) // WORK_OF_MADE
+    if list(made[ROW_HEAD]) != ["0", "1", "2"]:
+        return "another column changed"
+    return BOUNDED if all(len(text) <= most for text in made[ROW_HEAD + 1]) else "a row that is too large"
 
 
 def _is_small(result: object) -> bool:
