@@ -10,7 +10,7 @@ from sync_pipelines_tests.fixtures.place import ACME
 SCHEMA = {"version": 1, "fields": ["tier", "region"], "allow_additional_fields": True}
 LARGE = {"source": "Name", "transform": [{"name": "custom", "expression": "[" + ", ".join(["value"] * 190) + "]"}] * 2}
 """What it makes is 36,100 times what it is given."""
-WORK = {"source": "Name", "transform": [{"name": "custom", "expression": f"[{', '.join(['1 + 1'] * 99)}][0] // 2"}] * 5}
+WORK = {"source": "Name", "transform": [{"name": "custom", "expression": f"[{', '.join(['1 + 1'] * 95)}][0] // 2"}] * 5}
 """It takes much and makes little."""
 
 

@@ -6,14 +6,14 @@
 import json
 import resource
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
 from sync_pipelines.config.rules import rule_from
 from sync_pipelines.engine.casting import LARGEST_EXPONENT, Misfit, to_text
-from sync_pipelines.engine.mapping import ADDITIONAL, RecordMapper
+from sync_pipelines.engine.mapping import ADDITIONAL, Mapped, RecordMapper
 from sync_pipelines.engine.transforms import compile_transforms
 from sync_pipelines.engine.transforms.bounds import FREE_WORK, MOST_WORK_OF_RECORD, WORK_OF_MADE
 from sync_pipelines.engine.transforms.functions import LONGEST_TEXT
@@ -36,6 +36,7 @@ from sync_pipelines_tests.engine.transforms.hostile_sources import (
 REFUSED, BOUNDED = "refused", "bounded"
 MEMORY = 300 * 1024 * 1024
 """Bytes that all of them together may take beyond what the program takes before."""
+RECORDS = 3
 CPU_SECONDS = 120
 """Ends the program where one of them would go on forever."""
 
@@ -77,7 +78,7 @@ def cases() -> list[Case]:
 def outcome(case: Case) -> str:
     """refused when it is saved; bounded when its result is small or a Misfit; else what it was."""
     if case.kind == "mapping":
-        return _outcome_of_mapping(*json.loads(case.source))
+        return _outcome_of_mapping(case)
     option = "expression" if case.kind == "custom" else case.kind
     try:
         compiled = compile_transforms([Transform(name=case.kind, options={option: case.source})], tuple(VALUES))
@@ -99,14 +100,22 @@ def mapper_of(rules: Mapping[str, object]) -> RecordMapper:
     return RecordMapper(crm_object, schema, columns, common=False, additional=additional)
 
 
-def _outcome_of_mapping(transform: list[object], sources: str, fields: int) -> str:
-    rules = {f"field {number}": {"sources": sources.split(), "transform": transform} for number in range(fields)}
-    texts = [to_text({"id": str(number), **VALUES}).encode() for number in range(3)]
-    made = mapper_of(rules)(texts, [0, 0, 0]).columns
-    most = (MOST_WORK_OF_RECORD + fields * FREE_WORK) // WORK_OF_MADE
-    if list(made[ROW_HEAD]) != ["0", "1", "2"]:
+def mapping_of(case: Case) -> tuple[Callable[[], Mapped], int]:
+    """A function that maps so many records by a mapping, which is compiled before."""
+    transform, sources, fields = json.loads(case.source)
+    mapper = mapper_of({f"f{number}": {"sources": sources.split(), "transform": transform} for number in range(fields)})
+    texts = [to_text({"id": str(number), **VALUES}).encode() for number in range(RECORDS)]
+    return lambda: mapper(texts, [0] * len(texts)), len(texts)
+
+
+def _outcome_of_mapping(case: Case) -> str:
+    mapped, _ = mapping_of(case)
+    ids, rows = mapped().columns[ROW_HEAD:]
+    if list(ids) != [str(number) for number in range(RECORDS)]:
         return "another column changed"
-    return BOUNDED if all(len(text) <= most for text in made[ROW_HEAD + 1]) else "a row that is too large"
+    fields = json.loads(case.source)[-1]
+    most = (MOST_WORK_OF_RECORD + fields * FREE_WORK) // WORK_OF_MADE
+    return BOUNDED if all(len(text) <= most for text in rows) else "a row that is too large"
 
 
 def _is_small(result: object) -> bool:
