@@ -64,10 +64,6 @@ class Erasure:
     digest: str | None
     final_digest: str | None
 
-    def of(self, customer_id: str) -> bool:
-        """Whether it is the receipt of this customer."""
-        return self.customer_hash == _hash(self.salt, customer_id)
-
 
 _COLUMNS = [erasures.c[name] for name in Erasure.__dataclass_fields__]
 
@@ -203,11 +199,17 @@ class Erasing:
         with self._engine.connect() as database:
             return [_erasure(row) for row in database.execute(query.order_by(erasures.c.id)).mappings()]
 
-    def list(self) -> list[Erasure]:
-        """All receipts, newest first."""
+    def page(self, *, customer_id: str | None = None, before: int | None = None, limit: int = 50) -> Sequence[Erasure]:
+        """Receipts, newest first: at most `limit`, of one customer where it is given, of lower ids than `before`."""
+        query = select(*_COLUMNS).order_by(erasures.c.id.desc()).limit(limit)
+        if customer_id is not None:
+            # A receipt does not say whose it is: each has a salt of its own.
+            salted = func.sha256(func.convert_to(erasures.c.salt.concat(customer_id), "UTF8"))
+            query = query.where(erasures.c.customer_hash == func.encode(salted, "hex"))
+        if before is not None:
+            query = query.where(erasures.c.id < before)
         with self._engine.connect() as database:
-            rows = database.execute(select(*_COLUMNS).order_by(erasures.c.id.desc())).mappings()
-            return [_erasure(row) for row in rows]
+            return [_erasure(row) for row in database.execute(query).mappings()]
 
 
 def whose(table: Table, customer_id: str) -> ColumnElement[bool] | None:

@@ -30,7 +30,7 @@ SCOPES: Final = {  # docs/api.md has the same words
     "mappings:write": "change a mapping, go back to an older one",
     "webhooks:read": "endpoints, and what was delivered to them",
     "webhooks:write": "make, change, remove and test endpoints, send again, hooks of Zapier",
-    "logs:read": "what happened, who changed what, and why a value is there",
+    "logs:read": "what happened, who changed what, why a value is there, and receipts of erasing",
 }
 
 _USED_EVERY: Final = timedelta(minutes=1)

@@ -35,6 +35,7 @@ SCOPE_OF = {
     ("GET", "/customers"): "connections:read",
     ("GET", "/customers/{customer_id}"): "connections:read",
     ("DELETE", "/customers/{customer_id}"): "customers:erase",
+    ("GET", "/erasures"): "logs:read",
     ("POST", "/connect-sessions"): "connections:write",
     ("GET", "/connections"): "connections:read",
     ("GET", "/connections/{customer_id}/{provider}"): "connections:read",
@@ -83,6 +84,7 @@ FOR_ALL_ONLY = {
     ("GET", "/health"),
     ("GET", "/health/events"),
     ("GET", "/logs/audit"),
+    ("GET", "/erasures"),
 }
 
 

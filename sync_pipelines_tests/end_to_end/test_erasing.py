@@ -182,13 +182,13 @@ def test_nothing_is_left_of_a_customer_and_nobody_else_loses_anything(full, tmp_
     # Requests and entries about both stay, without the one who is gone.
     assert stored == before[1]
     project.store.erasing.finish(int(receipt["id"]), dagster={"partitions": 1})
-    (kept,) = project.store.erasing.list()
+    (kept,) = project.store.erasing.page()
     assert (receipt["digest"], receipt["final_digest"]) == (kept.digest, None)
     assert digest_of(kept) == kept.final_digest != kept.digest
     first = {name: counts for name, counts in kept.removed.items() if name != "dagster"}
     assert digest_of(replace(kept, removed=first)) == kept.digest
-    assert kept.of(ACME)
-    assert not kept.of(BRIGHTWATER)
+    assert project.store.erasing.page(customer_id=ACME) == [kept]
+    assert project.store.erasing.page(customer_id=BRIGHTWATER) == []
     assert dump(full, ACME, "store", ["public"]).keys() <= STAYS - {"erasures"}
 
     again = tokens_of(full.control.new_tokens(ACME))
@@ -234,7 +234,7 @@ def test_a_run_that_goes_on_is_waited_for_and_asked_to_stop(full):
     assert (left["ended"], ended["ended"]) == (False, True)
     assert "take the app away in Salesforce's own settings" in left["message"]
     assert not store_holds_credentials(full)
-    assert [each.id for each in project.store.erasing.list()] == [receipt.id]
+    assert [each.id for each in project.store.erasing.page()] == [receipt.id]
 
 
 def test_a_destination_that_cannot_be_asked_leaves_the_customer_to_be_erased(full):
@@ -252,7 +252,7 @@ def test_a_destination_that_cannot_be_asked_leaves_the_customer_to_be_erased(ful
         assert (answer.status_code, answer.json()["error_type"]) == (502, "destination")
         assert "nobody_here" in answer.json()["detail"]
         assert httpx.delete(f"{url}/api/v1/customers/a%20%00b", headers=headers).status_code == 422
-    (begun,) = project.store.erasing.list()
+    (begun,) = project.store.erasing.page()
     assert begun.finished_at is None
     assert [each["ended"] for each in begun.access.values()] == [True, True], "it does not wait for what is broken"
     broken.unlink()
@@ -300,7 +300,7 @@ def test_killed_half_way_it_finishes_when_it_is_repeated(full, command_line, mon
     assert {each["ended"] for each in receipt["access"]} == {True}
     assert receipt["removed"]["store"]["runs"] == held["store"]["runs"]
     assert remains(full.project, ACME) == {}
-    assert len(full.project.store.erasing.list()) == 1
+    assert len(full.project.store.erasing.page()) == 1
 
 
 def test_a_bucket_that_keeps_old_versions_keeps_none_of_the_customer(place, bucket):
