@@ -15,21 +15,8 @@ from sync_pipelines.store.sealing import new_key
 from sync_pipelines_tests.fixtures.place import ACME, CUSTOM_SCHEMA, KESTREL, LUMEN, QUILL
 
 VERBS = (
-    *(
-        "sync",
-        "trigger",
-        "runs",
-        "connect",
-        "connections",
-        "disconnect",
-        "erase",
-        "erasures",
-        "demo",
-        "dev",
-        "sandbox",
-        "check",
-        "migrate",
-    ),
+    *("sync", "trigger", "runs", "connect", "connections", "disconnect", "demo", "dev", "sandbox", "check", "migrate"),
+    *("erase", "erasures"),
     *("state", "pause", "resume", "cancel", "archive", "restore"),
     *("mapping set", "mapping show", "mapping rollback", "mapping suggest", "fields", "failed"),
     *("schema show", "schema changes", "schema accept", "key new", "key rotate", "key list", "verify", "fresh"),
