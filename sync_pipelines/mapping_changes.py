@@ -11,6 +11,7 @@ from sync_pipelines.engine.exposure import exposed
 from sync_pipelines.engine.layout import ADDITIONAL_COLUMN, AccountFields, resolve_mapping, schema_columns, unused_rules
 from sync_pipelines.engine.mapping_check import check_mapping, check_unasked
 from sync_pipelines.engine.selecting import asked_for
+from sync_pipelines.engine.suggesting import Suggestion, suggest
 from sync_pipelines.model.connection import Connection
 from sync_pipelines.model.errors import ConfigurationError, SyncError
 from sync_pipelines.model.mapping import FieldRule, Mapping, SchemaField
@@ -229,11 +230,12 @@ def _rows(project: Project, sync: Sync, item: SyncObject, customer: str) -> int 
     return stock.live
 
 
-def unmapped_fields(
+def suggestions_for(
     project: Project, connection: Connection, object_name: str, schema: ObjectSchema
-) -> tuple[str, list[SchemaField]]:
-    """The object's name as the sync gives it, and the schemas' fields that neither customer nor developer has mapped,
-    nor the account has by the same name."""
+) -> tuple[str, dict[str, list[Suggestion]]]:
+    """The object's name as the sync gives it, and what may be meant by the schemas' fields that neither customer nor
+    developer has mapped, nor the account (`schema`) has by the same name. ConfigurationError where nothing is mapped.
+    """
     declared = mappable_objects(project, connection.customer_id, connection.provider, object_name)
     name = declared[0][1].object
     known = project.store.mappings.current(connection.customer_id, connection.provider, name)
@@ -243,4 +245,4 @@ def unmapped_fields(
         for field in item.custom_schema.fields if item.custom_schema else ():
             if rules[field.name] is None:
                 found.setdefault(field.name, field)
-    return name, list(found.values())
+    return name, suggest(found.values(), schema)

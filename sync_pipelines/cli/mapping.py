@@ -104,16 +104,14 @@ def suggest(
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """For fields that nobody has mapped: which of the account's fields may be meant, by name, label and type."""
-    from sync_pipelines.engine.suggesting import suggest as suggestions
-    from sync_pipelines.mapping_changes import unmapped_fields
+    from sync_pipelines.mapping_changes import suggestions_for
     from sync_pipelines.model.mapping import FieldRule
     from sync_pipelines.project import opened
 
     with opened(with_store=True) as project:
         connection = project.store.connections.get(customer, provider)
         schema = project.describe(connection, object_name)
-        name, unmapped = unmapped_fields(project, connection, object_name, schema)
-        found = suggestions(unmapped, schema)
+        name, found = suggestions_for(project, connection, object_name, schema)
         if as_json:
             print_json({field: [_suggestion(one) for one in several] for field, several in found.items()})
         else:

@@ -25,8 +25,8 @@ SCOPES: Final = {  # docs/api.md has the same words
     "connections:read": "customers and connections",
     "connections:write": "links to the connect page, test and disconnect",
     "customers:erase": "erase a customer everywhere",
-    "mappings:read": "custom schemas, the fields of an account, mappings, their versions, values that did not fit, "
-    "previews (which show records of the account as the vendor has them)",
+    "mappings:read": "custom schemas, the fields of an account, mappings, their versions, suggestions, values that did "
+    "not fit, previews (which show records of the account as the vendor has them)",
     "mappings:write": "change a mapping, go back to an older one",
     "webhooks:read": "endpoints, and what was delivered to them",
     "webhooks:write": "make, change, remove and test endpoints, send again, hooks of Zapier",

@@ -44,6 +44,7 @@ SCOPE_OF = {
     ("GET", "/connections/{customer_id}/{provider}/objects/{object}/fields"): "mappings:read",
     ("GET", "/connections/{customer_id}/{provider}/objects/{object}/mapping"): "mappings:read",
     ("GET", "/connections/{customer_id}/{provider}/objects/{object}/mapping/versions"): "mappings:read",
+    ("GET", "/connections/{customer_id}/{provider}/objects/{object}/mapping/suggestions"): "mappings:read",
     ("PUT", "/connections/{customer_id}/{provider}/objects/{object}/mapping"): "mappings:write",
     ("POST", "/connections/{customer_id}/{provider}/objects/{object}/mapping/rollback"): "mappings:write",
     ("GET", "/connections/{customer_id}/{provider}/objects/{object}/failed"): "mappings:read",

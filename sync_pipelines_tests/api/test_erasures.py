@@ -2,15 +2,11 @@
 
 import json
 
-from typer.testing import CliRunner
-
-from sync_pipelines.cli import app
-from sync_pipelines.settings import DEVELOPMENT_KEY
 from sync_pipelines_tests.api.test_access import refused
 from sync_pipelines_tests.fixtures.place import ACME, BRIGHTWATER
 
 
-def test_receipts_are_found_by_who_knows_the_customer_and_name_nobody(everything, api, monkeypatch, tmp_path):
+def test_receipts_are_found_by_who_knows_the_customer_and_name_nobody(everything, api, command_line):
     assert everything.get("/erasures").json() == {"items": [], "next_cursor": None}
     acme = everything.delete(f"/customers/{ACME}").json()
     brightwater = everything.delete(f"/customers/{BRIGHTWATER}").json()
@@ -34,18 +30,12 @@ def test_receipts_are_found_by_who_knows_the_customer_and_name_nobody(everything
         (_, first) = everything.get("/erasures", params={"customer_id": ACME}).json()["items"]
         assert (first["digest"], first["final_digest"] is None) == (acme["digest"], part is None)
 
-    monkeypatch.setenv("SYNC_PIPELINES_ENVIRONMENT", "development")
-    monkeypatch.setenv("SYNC_PIPELINES_STORE_URL", api.place.store.url())
-    monkeypatch.setenv("SYNC_PIPELINES_ENCRYPTION_KEYS", DEVELOPMENT_KEY)
-    monkeypatch.setenv("SYNC_PIPELINES_SYNCS_DIR", str(api.place.folder))
-    for name, value in api.place.environ.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.chdir(tmp_path)
+    run = command_line.at(api.place)
 
     def said(*line):
-        done = CliRunner().invoke(app, ["erasures", *line])
-        assert done.exit_code == 0, done.output
-        return done.output
+        done = run("erasures", *line)
+        assert done.code == 0, done.text
+        return done.out
 
     table = said("--customer", ACME)
     assert [each in table for each in (again["digest"][:12], first["final_digest"][:12])] == [True, True]
