@@ -42,7 +42,7 @@ class ColumnChange:
 class Effect:
     """What a change does to one sync's copy of the object.
 
-    `rows`: how many of the customer's there are made anew; None where the destination did not answer.
+    `rows`: how many of the customer's there are made anew, deleted ones too; None where the destination did not answer.
     `source`: where the new values come from.
     """
 
@@ -226,7 +226,7 @@ def _rows(project: Project, sync: Sync, item: SyncObject, customer: str) -> int 
         (stock,) = destination.stocks([scope], project.table(sync.name, item.object), timedelta())
     except SyncError:
         return None
-    return stock.live
+    return stock.live + stock.marked
 
 
 def unmapped_fields(

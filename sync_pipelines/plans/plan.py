@@ -10,7 +10,7 @@ import msgspec
 from sync_pipelines.config.snapshot import digest_of
 from sync_pipelines.model.errors import ConfigurationError
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 
 _NO_TIME: Final = datetime(1, 1, 1, tzinfo=UTC)
 
@@ -82,6 +82,7 @@ class ScheduleChange:
 class Read:
     """Customers whose object is read in full or made anew of what is stored (`remap`: `columns` only).
 
+    `left`: columns that are not filled any more; of their rows only the notes of what did not fit in them go.
     `caused`: by this change. Others wait already, because of a mapping or a change that runs have met.
     `sure`: only the account could say more, where this is False it may turn out to be less. `rows`: as stored now.
     """
@@ -92,6 +93,7 @@ class Read:
     kind: str
     customers: tuple[str, ...]
     columns: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
     caused: bool = True
     sure: bool = True
     rows: int | None = None
@@ -99,7 +101,10 @@ class Read:
 
 @dataclass(frozen=True, kw_only=True)
 class Stays:
-    """What nobody writes any more and what is left as it is. `columns` empty: all of the rows."""
+    """What nobody writes any more and what is left as it is. `columns` empty: all of the rows.
+
+    `rows`: all that the customers have in the table; None where it cannot be asked.
+    """
 
     what: str
     table: str

@@ -61,13 +61,15 @@ def _read(
     columns: tuple[str, ...] = (),
     sure: bool = True,
 ) -> Read:
+    filled = {column.name for column in target.table.columns}
     return Read(
         sync=target.sync.name,
         object=target.declared.object,
         table=target.table.name,
         kind=kind,
         customers=tuple(sorted(customers)),
-        columns=columns,
+        columns=tuple(name for name in columns if name in filled),
+        left=tuple(name for name in columns if name not in filled),
         caused=caused,
         sure=sure,
         rows=None if kind == FIRST_READ else world.rows_of(target, customers),

@@ -64,7 +64,9 @@ def _read(read: Read) -> str:
     if read.kind == FIRST_READ:
         what = "is read for the first time"
     elif read.kind == REMAP:
-        what = f"has {', '.join(read.columns)} made anew of stored records"
+        parts = [f"has {', '.join(read.columns)} made anew of stored records"] if read.columns else []
+        parts += [f"does not fill {', '.join(read.left)} any more"] if read.left else []
+        what = " and ".join(parts)
     rows = "" if read.rows is None else f", {read.rows:,} row(s)"
     text = f"{read.sync} {read.object} {what} for {len(read.customers):,} customer(s){rows}"
     if not read.caused:

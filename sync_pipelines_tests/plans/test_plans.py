@@ -128,8 +128,14 @@ def test_every_change_does_what_its_plan_says(settled):
 
 def test_columns_that_nobody_fills_any_more_stay_and_are_told(settled):
     settled.write_sync(objects=[contact(SIZE)], schedule=EVERY_HOUR)
-    (stays,) = planned(settled).stays
+    plan, rows = planned(settled), len(settled.rows("crm_contact"))
+    (stays,) = plan.stays
     assert (stays.what, stays.table, stays.columns) == ("columns", "warehouse crm_contact", ("phone_text",))
+    assert (stays.customers, stays.rows) == (2, rows)
+    (read,) = plan.reads
+    assert (read.kind, read.columns, read.left) == ("remap", (), ("phone_text",))
+    (sentence,) = [each for each in summary(plan) if "phone_text" in each and each.startswith("crm contact")]
+    assert sentence == f"crm contact does not fill phone_text any more for 2 customer(s), {rows:,} row(s)"
     before = {row["id"]: row["phone_text"] for row in settled.rows("crm_contact")}
     applied(settled, planned(settled))
     assert {row["id"]: row["phone_text"] for row in settled.rows("crm_contact")} == before

@@ -129,6 +129,7 @@ def test_every_change_of_files_does_what_its_plan_says(settled_files, unhurried)
     plan = planned(place)
     (columns,) = plan.stays
     assert (columns.what, columns.table, columns.columns) == ("columns", "lake crm_contact", ("phone_text",))
+    assert (columns.customers, columns.rows) == (2, sum(stored.values()))
     marked = sum(
         entry["is_deleted"] for table in ("crm_contact", "crm_account") for entry in latest(settled_files, table)
     )
