@@ -21,6 +21,12 @@ CREATE, ALTER, BLOCKED = "create", "alter", "blocked"
 
 FIRST_READ, FULL_READ, REMAP = "first read", "full read", "remap"
 
+MIRRORING, LEAVING, LINKS, BRAKE = "mirror", "filter", "associations", "delete_brake"
+"""The setting because of which rows go."""
+
+NEXT_RUN, NEXT_FULL_READ, WHEN_ASKED = "next run", "next full read", "full read that is asked for"
+"""`full read that is asked for`: none comes by itself."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class FieldDifference:
@@ -114,6 +120,27 @@ class Stays:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Removal:
+    """Rows that runs take away, or mark as deleted, because of a change.
+
+    `fate`: DELETE or MARK of model.filter. `why` and `by` (which run does it): of those above. `known`: rows that go
+    unless the account has their records again. `most`: never more than these, those known included; only the accounts
+    can tell how many. `caused`: see Read.
+    """
+
+    sync: str
+    object: str
+    table: str
+    customers: tuple[str, ...]
+    fate: str
+    why: tuple[str, ...]
+    by: str
+    caused: bool = True
+    known: int = 0
+    most: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Basis:
     """What a plan rests on, each part as a digest: if one is another, the plan is of another world.
 
@@ -140,6 +167,7 @@ class Plan:
     tables: tuple[TableChange, ...] = ()
     schedules: tuple[ScheduleChange, ...] = ()
     reads: tuple[Read, ...] = ()
+    removals: tuple[Removal, ...] = ()
     stays: tuple[Stays, ...] = ()
     problems: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
@@ -166,6 +194,7 @@ class Plan:
             notices=(),
             tables=tuple(replace(each, rows=None) for each in self.tables),
             reads=tuple(replace(each, rows=None) for each in self.reads),
+            removals=tuple(replace(each, known=0, most=0) for each in self.removals),
             stays=tuple(replace(each, rows=None, customers=None) for each in self.stays),
         )
         return digest_of(still)

@@ -197,14 +197,6 @@ def test_a_schedule_change_tells_old_and_new_and_whom_it_concerns(settled):
     assert place.project.store.configurations.planned()["crm"]["cron"] == "0 5 * * *"
 
 
-def test_a_mode_that_removes_rows_says_how_many(settled):
-    place = settled
-    marked = sum(row["is_deleted"] for row in place.rows("crm_contact"))
-    assert marked > 0
-    place.write_sync(objects=[CONTACT], schedule=EVERY_HOUR, mode="mirror")
-    assert any(f"mirror removes {marked:,} row(s)" in notice for notice in planned(place).notices)
-
-
 def test_a_saved_mapping_that_no_run_has_met_yet_waits_and_is_no_change(settled):
     settled.map(ACME, "salesforce", "contact", size="NumberOfEmployees__c")
     plan = planned(settled)
