@@ -21,8 +21,8 @@ CREATE, ALTER, BLOCKED = "create", "alter", "blocked"
 
 FIRST_READ, FULL_READ, REMAP = "first read", "full read", "remap"
 
-MIRRORING, LEAVING, LINKS, BRAKE = "mirror", "filter", "associations", "delete_brake"
-"""The setting because of which rows go."""
+MIRRORING, FOLLOWING, LEAVING, LINKS, BRAKE = "mirror", "mode", "filter", "associations", "delete_brake"
+"""The setting because of which rows go. `mode`: rows that were only added follow their records from now on."""
 
 NEXT_RUN, NEXT_FULL_READ, WHEN_ASKED = "next run", "next full read", "full read that is asked for"
 """`full read that is asked for`: none comes by itself."""

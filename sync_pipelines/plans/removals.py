@@ -13,6 +13,7 @@ from sync_pipelines.model.sync import APPEND, FULL_REFRESH, MIRROR, UPSERT, Sync
 from sync_pipelines.plans.plan import (
     BRAKE,
     FIRST_READ,
+    FOLLOWING,
     LEAVING,
     LINKS,
     MIRRORING,
@@ -42,7 +43,8 @@ def _of_target(world: World, target: Target, reads: Reads) -> Iterator[Removal]:
         if (read.sync, read.object) == key and read.kind != REMAP
         for customer in read.customers
     }
-    settings, touched = _settings(world, target), is_touched(world, target)
+    settings = _settings(world, target)
+    touched = is_touched(world, target) or (world.in_effect is not None and bool(settings))
     alike: dict[tuple[str, tuple[str, ...], str, bool], list[str]] = {}
     for customer in customers_of(world, target):
         read, declared = rereads.get(customer), target.sync.object_of(customer, target.declared)
@@ -73,13 +75,15 @@ def _settings(world: World, target: Target) -> frozenset[str]:
     before = world.before["syncs"].get(target.sync.name)
     if before is None:
         # Runs use what is written, so that they do it whether it is applied or not.
-        return frozenset({MIRRORING} if world.in_effect is None else ())
+        return frozenset({MIRRORING} if world.in_effect is None and _mirrors(target) else ())
     after = world.after["syncs"][target.sync.name]
     old: Mapping[str, Any] = before["objects"].get(target.declared.object, {})
     new: Mapping[str, Any] = after["objects"][target.declared.object]
     found = set()
-    if before.get("mode", UPSERT) != MIRROR or _differ(before, after) or _differ(old, new):
+    if _mirrors(target) and (before.get("mode") != MIRROR or _differ(before, after) or _differ(old, new)):
         found.add(MIRRORING)
+    if before.get("mode") == APPEND and target.sync.mode == UPSERT:
+        found.add(FOLLOWING)
     if before.get("delete_brake", Sync.delete_brake) < target.sync.delete_brake:
         found.add(BRAKE)
     kept, was = set(target.declared.associated), set(old.get("associated", ()))
@@ -88,6 +92,11 @@ def _settings(world: World, target: Target) -> frozenset[str]:
     if target.declared.object in before["objects"] and not more:
         found.add(LINKS)
     return frozenset(found)
+
+
+def _mirrors(target: Target) -> bool:
+    """Links go in any mode."""
+    return target.sync.mode == MIRROR and not target.declared.is_associations
 
 
 def _differ(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
@@ -100,26 +109,17 @@ def _leavers(sync: Sync, declared: SyncObject, read: Read | None, *, rechosen: b
     fate = sync.leavers_of(declared) if rechosen else KEEP
     if read is not None and read.kind == FIRST_READ and (declared.filter or declared.history):
         # Rows of another sync's time: the vendor may be asked for chosen records only, and the others count as gone.
-        fate = DELETE if DELETE in (sync.leavers_of(declared), _fate_of_missing(sync)) else MARK
+        fate = DELETE if sync.mode == MIRROR or sync.leavers_of(declared) == DELETE else MARK
     return fate
 
 
-def _fate_of_missing(sync: Sync) -> str:
-    return DELETE if sync.mode == MIRROR else MARK
-
-
 def _why(target: Target, settings: frozenset[str], read: Read | None, leavers: str) -> tuple[str, ...]:
-    mirrors = target.sync.mode == MIRROR and not target.declared.is_associations
     found = []
-    if mirrors and (MIRRORING in settings or leavers != KEEP or (read is not None and read.caused)):
+    if MIRRORING in settings or (_mirrors(target) and (leavers != KEEP or (read is not None and read.caused))):
         found.append(MIRRORING)
     if leavers != KEEP:
         found.append(LEAVING)
-    if LINKS in settings:
-        found.append(LINKS)
-    if BRAKE in settings:
-        found.append(BRAKE)
-    return tuple(found)
+    return (*found, *(each for each in (FOLLOWING, LINKS, BRAKE) if each in settings))
 
 
 def _fate(target: Target, leavers: str) -> str:

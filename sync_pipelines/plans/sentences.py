@@ -9,6 +9,7 @@ from sync_pipelines.plans.plan import (
     CHANGED,
     CREATE,
     FIRST_READ,
+    FOLLOWING,
     LEAVING,
     LINKS,
     MIRRORING,
@@ -26,6 +27,7 @@ MOST_FIELDS: Final = 5
 
 _OF_WHICH: Final = {
     MIRRORING: "whose records are gone by then",
+    FOLLOWING: "whose records are gone by then",
     LEAVING: "whose records do not fit filter or history",
     LINKS: "that lead to objects which are not asked for any more",
     BRAKE: "which the new delete_brake lets a full read take away",

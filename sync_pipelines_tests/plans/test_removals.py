@@ -2,7 +2,7 @@
 
 import pytest
 
-from sync_pipelines.plans.plan import BRAKE, LEAVING, LINKS, MIRRORING, NEXT_FULL_READ, NEXT_RUN, WHEN_ASKED
+from sync_pipelines.plans.plan import BRAKE, FOLLOWING, LEAVING, LINKS, MIRRORING, NEXT_FULL_READ, NEXT_RUN, WHEN_ASKED
 from sync_pipelines.plans.sentences import removals
 from sync_pipelines_tests.fixtures.place import ACME, BRIGHTWATER
 from sync_pipelines_tests.plans.conftest import CONTACT
@@ -140,6 +140,7 @@ def test_a_sync_of_another_name_and_a_higher_brake_tell_what_they_may_take(settl
     told = only(planned(place).removals)
     live = [len(ids - gone) for ids, gone in (stock(place, customer) for customer in BOTH)]
     assert (told.fate, told.why, told.most) == ("mark", (BRAKE,), sum(int(0.9 * rows) for rows in live))
+    assert (told.caused, told.by) == (True, WHEN_ASKED)
     write(place, delete_brake=0.1)
     assert not planned(place).removals
     write(place, customers=[BRIGHTWATER])
@@ -156,6 +157,29 @@ def test_a_sync_of_another_name_and_a_higher_brake_tell_what_they_may_take(settl
     run(place, *BOTH, name="people")
     after, _ = stock(place, *BOTH)
     assert marked < before - after
+
+
+def test_rows_that_were_only_added_follow_their_records_in_another_mode(unhurried):
+    place = unhurried
+    write(place, mode="append")
+    place.connect(ACME)
+    applied(place, planned(place))
+    run(place, ACME)
+    before, marked = stock(place, ACME)
+    gone = {(ACME, id) for id in sorted(id for _, id in before)[:3]}
+    for _, id in gone:
+        place.control.record(ACME, "Contact", operation="purge", id=id)
+    write(place, mode="upsert")
+    plan = planned(place)
+    told = only(plan.removals)
+    assert (told.fate, told.why, told.known, told.most) == ("mark", (FOLLOWING,), 0, len(before))
+    assert not marked
+    write(place, mode="mirror")
+    assert (only(planned(place).removals).fate, only(planned(place).removals).known) == ("delete", 0)
+    write(place, mode="upsert")
+    applied(place, plan)
+    run(place, ACME, full=True)
+    assert stock(place, ACME)[1] >= gone
 
 
 def test_links_to_objects_that_are_not_asked_for_any_more_go(settled):
