@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from sync_pipelines.model.errors import (
-    ConfigurationError,
     ExpiredToken,
     InvalidField,
     ProtocolError,
     Reauthorize,
+    SetupError,
     SkipObject,
     SyncError,
     VendorError,
@@ -111,7 +111,7 @@ def _token_refusal(response: Response, *, of_customer: bool) -> SyncError | None
             detail=code,
         )
     if code in REFUSED_APP:
-        return ConfigurationError(
+        return SetupError(
             "Salesforce refuses the connected app: check the provider's client id, client secret and callback URL.",
             detail=code,
         )
