@@ -39,7 +39,7 @@ REFUSED_APP: Final = frozenset(
 
 
 def usage(headers: Mapping[str, str]) -> tuple[int, int] | None:
-    """Calls used and allowed in the rolling 24 hours, from Sforce-Limit-Info: the organisation's, or our app's own where
+    """Calls used and allowed in the rolling 24 hours, from Sforce-Limit-Info: the org's, or our app's own where
     fewer of those are left."""
     told = _USAGE.findall(headers.get("sforce-limit-info", ""))
     counts = [(int(used), int(allowed)) for used, allowed in told]
