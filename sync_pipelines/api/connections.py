@@ -143,7 +143,7 @@ def get_connection(
     return ConnectionShape.of(connection_of(project, caller, customer_id, provider))
 
 
-@router.post("/connections/{customer_id}/{provider}/test", responses=answers(404, 502))
+@router.post("/connections/{customer_id}/{provider}/test", responses=answers(404, 409, 502))
 def test_connection(
     customer_id: TheCustomer, provider: TheProvider, project: TheProject, caller: ConnectionsWriter
 ) -> Tested:

@@ -134,7 +134,7 @@ Check = Annotated[bool, Query(description="Ask the account whether the fields ex
 IfMatch = Annotated[Text | None, Header(description="The ETag that was read: refused when the mapping has moved on")]
 
 
-@router.get("/fields", responses=answers(404, 502))
+@router.get("/fields", responses=answers(404, 409, 502))
 def list_fields(
     customer_id: TheCustomer, provider: TheProvider, object: TheObject, project: TheProject, caller: MappingsReader
 ) -> Listed[FieldShape]:
@@ -178,7 +178,7 @@ def list_versions(
     return Listed(items=[_shape(each, connection, declared.object) for each in history])
 
 
-@router.put("/mapping", responses=answers(404, 412, 502))
+@router.put("/mapping", responses=answers(404, 409, 412, 502))
 def put_mapping(  # noqa: PLR0913 - the path has three
     customer_id: TheCustomer,
     provider: TheProvider,
@@ -196,7 +196,7 @@ def put_mapping(  # noqa: PLR0913 - the path has three
     return _change(project, caller, connection, declared, rules, _Terms(check, dry_run, if_match, "map"))
 
 
-@router.post("/mapping/rollback", responses=answers(404, 412, 502))
+@router.post("/mapping/rollback", responses=answers(404, 409, 412, 502))
 def roll_back(  # noqa: PLR0913 - the path has three
     customer_id: TheCustomer,
     provider: TheProvider,

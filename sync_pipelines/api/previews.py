@@ -85,7 +85,7 @@ class PreviewShape(Shape):
 @router.post(
     "/connections/{customer_id}/{provider}/objects/{object}/preview",
     response_model=PreviewShape,
-    responses=answers(404, 502),
+    responses=answers(404, 409, 502),
 )
 def preview_object(
     customer_id: TheCustomer,
