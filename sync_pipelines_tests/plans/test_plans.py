@@ -304,7 +304,7 @@ def test_a_plan_asks_the_store_and_the_destination_as_often_for_many_connections
         return usual(connection, query, *rest, **options)
 
     monkeypatch.setattr(psycopg.Connection, "execute", execute)
-    place.write_sync(objects=[contact(PHONE, SIZE, TITLE)], schedule=EVERY_HOUR)
+    place.write_sync(objects=[contact(PHONE, SIZE, TITLE, filter=NAMED)], schedule=EVERY_HOUR, mode="mirror")
     few = (len(statements), len(sent))
     planned(place)
     few = (len(statements) - few[0], len(sent) - few[1])
@@ -322,5 +322,6 @@ def test_a_plan_asks_the_store_and_the_destination_as_often_for_many_connections
     del statements[:], sent[:]
     plan = planned(place)
     assert sum(len(each.customers) for each in plan.reads) == 3002
+    assert sum(len(each.customers) for each in plan.removals) == 3002
     assert (len(statements), len([each for each in sent if "SELECT 1" not in str(each)])) <= few
     assert configuration_versions.name in " ".join(statements)
