@@ -54,6 +54,7 @@ class PreviewFieldShape(Shape):
     before: dict[str, Any] = Field(description="The vendor's values; a field that the record does not have is left out")
     after: Any = Field(description="What the column will hold")
     problem: str | None = Field(description="Why the value does not fit; the column is null then")
+    parts: list["PreviewFieldShape"] = Field(description="The additional fields one by one, in the column of them all")
 
 
 class PreviewRecordShape(Shape):
@@ -84,7 +85,7 @@ class PreviewShape(Shape):
 @router.post(
     "/connections/{customer_id}/{provider}/objects/{object}/preview",
     response_model=PreviewShape,
-    responses=answers(404, 502),
+    responses=answers(404, 409, 502),
 )
 def preview_object(
     customer_id: TheCustomer,

@@ -1,6 +1,7 @@
 """The long-lived process beside Dagster, and what vendors tell by themselves."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,9 +16,20 @@ def register(app: typer.Typer) -> None:
     app.add_typer(incoming, name="incoming")
 
 
-def live() -> None:
+def live(
+    sign: Annotated[
+        Path | None,
+        typer.Option(
+            "--sign-of-life",
+            metavar="FILE",
+            help="Touched every ten seconds as long as all of it goes on, for health checks that look at its age.",
+        ),
+    ] = None,
+) -> None:
     """Apply what vendors tell by webhook, within seconds, and tell endpoints what happened here. Stays up until Ctrl-C
     or SIGTERM; several may run."""
+    if sign is not None and not sign.parent.is_dir():
+        raise typer.BadParameter(f"There is no folder {sign.parent}.", param_hint="--sign-of-life")
     from sync_pipelines.cli.local import stopped_by_signals
     from sync_pipelines.live.running import running
     from sync_pipelines.logs import configure_server
@@ -25,7 +37,7 @@ def live() -> None:
     from sync_pipelines.settings import read_log_settings
 
     configure_server(read_log_settings())
-    with opened(with_store=True) as project, stopped_by_signals() as stop, running(project) as names:
+    with opened(with_store=True) as project, stopped_by_signals() as stop, running(project, sign) as names:
         say(f"Live     {', '.join(names)}; Ctrl-C ends it")
         stop.wait()
 

@@ -69,7 +69,8 @@ def _show(found: "Preview") -> None:
         say(notice, style="yellow")
     judged = [each.verdict.kept for each in found.records if each.verdict is not None]
     chosen = f"{sum(judged)} of them chosen by the filter, " if judged else ""
-    misfits = sum(field.problem is not None for each in found.records for field in each.fields)
+    lines = (line for each in found.records for field in each.fields for line in _lines(field, None))
+    misfits = sum(line.problem is not None for line in lines)
     say(
         f"{len(found.records)} record(s) for {found.table}, {chosen}{misfits} value(s) that do not fit, "
         f"{found.calls} call(s) of the account's budget. Nothing was written."
@@ -82,8 +83,8 @@ def _show_record(found: "Preview", record: "PreviewRecord", saved: "PreviewRecor
     if record.verdict is not None and not record.verdict.kept:
         left = "; ".join(record.verdict.unmet)
         say(f"{found.customer_id}, {found.object} {record.id} is left out: it does not meet {left}", style="yellow")
-    now = {field.column: field.after for field in saved.fields} if saved is not None else None
-    fields = [field for field in record.fields if _is_worth_a_line(field, now)]
+    now = {line.column: line.after for field in saved.fields for line in _split(field)} if saved is not None else None
+    fields = [field for each in record.fields for field in _lines(each, now)]
     if not fields:
         return
     columns = ("field", "vendor field", "before", *(("now",) if now is not None else ()), "after", "problem")
@@ -102,6 +103,19 @@ def _show_record(found: "Preview", record: "PreviewRecord", saved: "PreviewRecor
             for field in fields
         ),
     )
+
+
+def _split(field: "PreviewField") -> "list[PreviewField]":
+    """A field, or the additional ones each by its own name."""
+    from dataclasses import replace
+
+    return [replace(part, column=f"{field.column}.{part.column}") for part in field.parts] or [field]
+
+
+def _lines(field: "PreviewField", now: dict[str, Any] | None) -> "list[PreviewField]":
+    lines = [line for line in _split(field) if _is_worth_a_line(line, now)]
+    # What is wrong with all of them together.
+    return [field] if field.problem and not any(line.problem for line in lines) else lines
 
 
 def _is_worth_a_line(field: "PreviewField", now: dict[str, Any] | None) -> bool:

@@ -38,10 +38,12 @@ def sync(
         typer.Option(min=1, max=10_000, help="A test run: load at most so many records of each object, delete none."),
     ] = None,
 ) -> None:
-    """Run a sync now, in this process, and show what became of every customer. Exit code 1 if one failed.
+    """Run a sync now, in this process, and show what became of every customer. Exit code 1 if one failed or was
+    cancelled.
 
-    Ctrl-C stops it, `sync-pipelines cancel` does not; what was stored stays.
+    Ctrl-C stops it, and `sync-pipelines cancel` elsewhere; what was stored stays.
     """
+    from sync_pipelines.heeding import cancels_heeded
     from sync_pipelines.project import opened
 
     if first is not None and full:
@@ -57,7 +59,7 @@ def sync(
         _say_paused(project.store, name, customers)
         run_id = uuid.uuid4().hex
         finished: list[SyncRun] = []
-        with console.status("") as status:
+        with console.status("") as status, cancels_heeded(project, name):
             for item in wanted:
                 having = [each for each in customers if item in (o.object for o in declared.objects_of(each))]
                 status.update(f"{name}: {item} of {len(having)} customer(s) ...")
@@ -71,7 +73,7 @@ def sync(
             f"A test run of at most {first:,} records of each object; the position stays, so the next run does what it "
             "would have done anyway."
         )
-    if any(run.status == "error" for run in finished):
+    if any(run.status in ("error", "cancelled") for run in finished):
         raise typer.Exit(1)
 
 

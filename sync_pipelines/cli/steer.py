@@ -87,18 +87,18 @@ def resume(
 
 
 def cancel(name: Name, customer: Customers = None) -> None:
-    """Stop what Dagster runs of a sync at its next checkpoint.
+    """Stop what is run of a sync, by Dagster or at a terminal, at its next checkpoint.
 
     Nothing is lost: it goes on from there at its regular time.
     """
     from sync_pipelines.project import opened
 
     with opened(with_store=True) as project:
-        project.sync(name)
+        project.plan(name)
         stopping = project.store.lifecycle.cancel(name, customer, actor=whoami())
     say(
-        f"{name}: {len(stopping)} customer(s) are asked to stop; a run looks every few seconds. What "
-        "`sync-pipelines sync` does at a terminal is stopped there, with Ctrl-C."
+        f"{name}: {len(stopping)} customer(s) are asked to stop; a run looks every few seconds, and so does "
+        "`sync-pipelines sync` at a terminal."
     )
 
 

@@ -12,7 +12,7 @@ import msgspec
 from sync_pipelines.engine.casting import json_number
 from sync_pipelines.engine.cleaning import NotARecord, decode_record
 from sync_pipelines.engine.extracting import Path, at_path
-from sync_pipelines.engine.layout import FieldPlan, is_common
+from sync_pipelines.engine.layout import ADDITIONAL_COLUMN, FieldPlan, is_common
 from sync_pipelines.engine.mapping import RecordMapper
 from sync_pipelines.engine.rules import Source
 from sync_pipelines.engine.verdicts import Verdict
@@ -33,7 +33,7 @@ class PreviewField:
 
     `sources`: the vendor's fields. `transforms`: their names, in order. `before`: the vendor's values by field, as JSON
     values; a field that the record does not have is left out. `after`: what the column will hold. `problem`: why the
-    value does not fit; the column is null then.
+    value does not fit; the column is null then. `parts`: the additional fields one by one, in their column.
     """
 
     column: str
@@ -43,6 +43,7 @@ class PreviewField:
     before: Mapping[str, Any]
     after: Any
     problem: str | None = None
+    parts: tuple["PreviewField", ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,10 +81,24 @@ def preview_records(
         additional=plan.additional,
         hash_key=hash_key,
     )
-    return [_record(text, mapper, crm_object.shape, table, plan) for text in records]
+    # Alone, each tells its own problem.
+    alone = {
+        name: RecordMapper(
+            crm_object, schema, (ADDITIONAL_COLUMN,), common=False, additional={name: rule}, hash_key=hash_key
+        )
+        for name, rule in plan.additional.items()
+    }
+    return [_record(text, mapper, alone, crm_object.shape, table, plan) for text in records]
 
 
-def _record(text: bytes, mapper: RecordMapper, shape: RecordShape, table: Table, plan: FieldPlan) -> PreviewRecord:
+def _record(
+    text: bytes,
+    mapper: RecordMapper,
+    alone: Mapping[str, RecordMapper],
+    shape: RecordShape,
+    table: Table,
+    plan: FieldPlan,
+) -> PreviewRecord:
     try:
         record, _, _ = decode_record(text)
         mapped = mapper([text], [0], carefully=True)
@@ -106,11 +121,35 @@ def _record(text: bytes, mapper: RecordMapper, shape: RecordShape, table: Table,
                 before=_before(record, mapper.sources.get(column.name, ()), shape),
                 after=_shown(column, value),
                 problem=_problem(column, mapper.sources.get(column.name, ()), errors, shape, plan),
+                parts=_parts(text, record, alone, shape, plan) if column.name == ADDITIONAL_COLUMN.name else (),
             )
         )
     found = at_path(record, shape.id)
     whole = errors.get(RAW, {}).get("reason")
     return PreviewRecord(id=None if found is None else str(found), fields=tuple(fields), problem=whole or _no_id(found))
+
+
+def _parts(
+    text: bytes, record: Mapping[str, Any], alone: Mapping[str, RecordMapper], shape: RecordShape, plan: FieldPlan
+) -> tuple[PreviewField, ...]:
+    parts = []
+    for name, mapper in alone.items():
+        made = mapper([text], [0], carefully=True).columns
+        found = msgspec.json.decode(made[1][0] or b"{}").get(ADDITIONAL_COLUMN.name)
+        errors = {ADDITIONAL_COLUMN.name: {"reason": found["reason"].removeprefix(f"{name}: ")}} if found else {}
+        sources = mapper.sources[ADDITIONAL_COLUMN.name]
+        parts.append(
+            PreviewField(
+                column=name,
+                type=ADDITIONAL_COLUMN.type,
+                sources=_named(sources, shape),
+                transforms=tuple(step.name for step in plan.additional[name].transforms),
+                before=_before(record, sources, shape),
+                after=_decode(made[ROW_HEAD][0])[name],
+                problem=_problem(ADDITIONAL_COLUMN, sources, errors, shape, plan),
+            )
+        )
+    return tuple(parts)
 
 
 def _no_id(found: Any) -> str | None:

@@ -5,6 +5,7 @@ Several processes may do it: who works on an object of a connection holds the le
 
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Final, TypeAlias
 
@@ -33,8 +34,9 @@ class EventsLoop:
         self._under_way: dict[Key, Future[float]] = {}
         self._not_before: dict[Key, float] = {}
 
-    def until(self, stop: threading.Event) -> None:
-        """Apply what comes, until `stop` is set; what is under way then comes to its end first."""
+    def until(self, stop: threading.Event, turn: Callable[[], None] = lambda: None) -> None:
+        """Apply what comes, until `stop` is set; what is under way then comes to its end first. `turn` is called at
+        every look for events."""
         at_once = self._project.settings.live_at_once
         with (
             kept_sessions(self._session) as sessions,
@@ -42,6 +44,7 @@ class EventsLoop:
         ):
             applying = Applying(self._project, sessions, self._observe)
             while not stop.is_set():
+                turn()
                 self._take_results()
                 groups = self._next_groups(at_once - len(self._under_way))
                 if groups:

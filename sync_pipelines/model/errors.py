@@ -13,6 +13,7 @@
     |-- RejectRecord           one record or value is refused                 error_type "field_validation"
     `-- Abort                  trying again changes nothing
         |-- ConfigurationError what a person wrote is wrong                   error_type "configuration"
+        |   `-- SetupError     what the processes themselves are given is     error_type "configuration"
         |-- DestinationError   wrong password, no rights, other column type   error_type "destination"
         |   |-- MissingDatabase there is none of that name                   error_type "destination"
         |   `-- RefusedValue   a value that the destination cannot hold       error_type "destination"
@@ -105,6 +106,11 @@ class Abort(SyncError):
 
 class ConfigurationError(Abort):
     error_type = "configuration"
+
+
+class SetupError(ConfigurationError):
+    """A setting of the processes, a key, or our own app at a vendor is missing or wrong: whoever asks for something
+    cannot mend it. The message names what whoever runs them has to set, and nothing of what is stored."""
 
 
 class DestinationError(Abort):

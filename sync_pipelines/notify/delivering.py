@@ -38,12 +38,14 @@ KEPT_ANSWER: Final = 500
 """Characters of an answer that the log of deliveries keeps."""
 
 
-def deliver_until(project: HasStore, stop: threading.Event) -> None:
-    """Deliver what becomes due until `stop` is set; what is under way then is ended first, within 15 seconds."""
+def deliver_until(project: HasStore, stop: threading.Event, turn: Callable[[], None] = lambda: None) -> None:
+    """Deliver what becomes due until `stop` is set; what is under way then is ended first, within 15 seconds. `turn` is
+    called at every look at the outbox."""
     deliverer = Deliverer(project.store, project.settings)
     under_way: set[Future[None]] = set()
     with ThreadPoolExecutor(deliverer.at_once, thread_name_prefix="deliver") as pool:
         while not stop.is_set():
+            turn()
             try:
                 claimed = deliverer.claim(deliverer.at_once - len(under_way))
             except DBAPIError as problem:

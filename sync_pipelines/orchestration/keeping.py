@@ -10,6 +10,7 @@ from typing import Final
 from uuid import UUID
 
 from sync_pipelines.engine.inbound import Work
+from sync_pipelines.heeding import stop_cancelled
 from sync_pipelines.model.run import SyncRun
 from sync_pipelines.model.sync import Sync
 from sync_pipelines.orchestration.claims import settle
@@ -75,14 +76,11 @@ class Keeping:
 
     def _heed_cancels(self) -> None:
         """Stop whom somebody wanted stopped since the work was claimed, or began where nobody claimed it."""
-        lifecycle = self._project.store.lifecycle
-        cancelled: frozenset[str] = frozenset()
         if self._claim is not None:
-            cancelled = lifecycle.cancelled_of(self._claim)
+            for customer in self._project.store.lifecycle.cancelled_of(self._claim):
+                self._project.stops.cancel(customer)
         elif self._began is not None:
-            cancelled = lifecycle.cancelled(self._sync, self._began)
-        for customer in cancelled:
-            self._project.stops.cancel(customer)
+            stop_cancelled(self._project, self._sync, self._began)
 
     def _make_room(self) -> None:
         """Long work ends at its next checkpoint where others wait: customers of this run, or other runs."""

@@ -230,7 +230,7 @@ class ConnectSessions:
             return [_session(row) for row in database.execute(select(*_COLUMNS).where(*own)).mappings()]
 
     def pending_tokens(self, session: ConnectSession) -> Tokens | None:
-        """What a session keeps, which it goes on to keep. ConfigurationError where no key of the ring opens it."""
+        """What a session keeps, which it goes on to keep. SetupError where no key of the ring opens it."""
         columns = [connect_sessions.c[name] for name in ("pending", "pending_key_id")]
         with self._engine.connect() as database:
             sealed, key_id = database.execute(select(*columns).where(connect_sessions.c.id == session.id)).one()

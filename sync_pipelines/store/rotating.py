@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from sqlalchemy import Column, Engine, Table, bindparam, func, select, update
 
+from sync_pipelines.model.errors import SetupError
 from sync_pipelines.store.audit import note
 from sync_pipelines.store.connect_tables import connect_sessions
 from sync_pipelines.store.outbox_tables import endpoints
@@ -56,7 +57,7 @@ def rotate(engine: Engine, ring: KeyRing, progress: Callable[[str, int], None] |
     """Seal everything with the first key that is not sealed with it yet; how many texts that were.
 
     In batches, each a transaction: stopped and called again, it goes on with what is left. `progress` is told a table
-    and how many of its rows are done. ConfigurationError for a text that no key of the ring opens.
+    and how many of its rows are done. SetupError for a text that no key of the ring opens.
     """
     return sum(_rotate(engine, ring, each, progress) for each in SEALED)
 
@@ -83,14 +84,17 @@ def _rotate(engine: Engine, ring: KeyRing, what: Sealed, progress: Callable[[str
             rows = database.execute(stale).all()
             if not rows:
                 return done
-            changes = []
-            for id, text, key in rows:
-                about = f"{what.about} {id}"
-                changes.append(
-                    {"row": id, "new_text": ring.seal(ring.open(text, key_id=key, about=about), about=about)}
-                )
+            changes = [{"row": id, "new_text": _anew(ring, text, key, f"{what.about} {id}")} for id, text, key in rows]
             database.execute(change, changes)
             note(database, actor="system", action="reseal", subject=what.table.name, new={"rows": len(rows)})
         done += len(rows)
         if progress is not None:
             progress(what.table.name, done)
+
+
+def _anew(ring: KeyRing, text: str, key: str, about: str) -> str:
+    try:
+        return ring.seal(ring.open(text, key_id=key, about=about), about=about)
+    except SetupError as problem:
+        # Nobody named this row: whoever mends it must know which it is.
+        raise SetupError(f"{about}: {problem}", detail=problem.detail) from problem

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from sync_pipelines.model.errors import ConfigurationError
+from sync_pipelines.model.errors import SetupError
 from sync_pipelines.model.secret import Secret
 
 _KEY_BYTES = 32
@@ -29,7 +29,7 @@ class KeyRing:
 
     def __init__(self, keys: tuple[Secret, ...]) -> None:
         if not keys:
-            raise ConfigurationError(
+            raise SetupError(
                 "No encryption key is set: make one with `sync-pipelines key new` and set "
                 "SYNC_PIPELINES_ENCRYPTION_KEYS."
             )
@@ -49,20 +49,23 @@ class KeyRing:
         return base64.urlsafe_b64encode(nonce + sealed).decode()
 
     def open(self, sealed: str, *, key_id: str, about: str) -> str:
-        """The text again. ConfigurationError when no key of the ring sealed it, or it was changed since."""
+        """The text again. SetupError, with `about` as its detail, when no key of the ring opens it."""
         cipher = self._ciphers.get(key_id)
         if cipher is None:
-            raise ConfigurationError(
-                f"Stored credentials ({about}) were sealed with a key that is not in SYNC_PIPELINES_ENCRYPTION_KEYS: "
-                "add the key that was used then at the end of the list, or let the customer connect again."
+            raise SetupError(
+                "Stored credentials were sealed with a key that is not in SYNC_PIPELINES_ENCRYPTION_KEYS: add the key "
+                "that was used then at the end of the list. Without it the customer must connect again, or the "
+                "endpoint must be made anew.",
+                detail=about,
             )
         try:
             packed = base64.urlsafe_b64decode(sealed)
             return cipher.decrypt(packed[:_NONCE_BYTES], packed[_NONCE_BYTES:], about.encode()).decode()
         except (InvalidTag, ValueError, binascii.Error) as error:
-            raise ConfigurationError(
-                f"Stored credentials ({about}) were changed outside of this project and do not open any more: "
-                "let the customer connect again."
+            raise SetupError(
+                "Stored credentials were changed outside of this project, so that SYNC_PIPELINES_ENCRYPTION_KEYS does "
+                "not open them any more: the customer must connect again, or the endpoint must be made anew.",
+                detail=about,
             ) from error
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from sync_pipelines.model.errors import ConfigurationError
+from sync_pipelines.model.errors import SetupError
 from sync_pipelines.settings import Settings
 
 PATH: Final = "/connect"
@@ -25,10 +25,10 @@ class Site:
     def of(cls, settings: Settings, reached_at: str = "") -> "Site":
         """As the settings say; in development where nothing is set, as the caller reached us.
 
-        ConfigurationError where nothing is set: a Host header that anybody can send must not decide where browsers go.
+        SetupError where nothing is set: a Host header that anybody can send must not decide where browsers go.
         """
         if not settings.public_url and (settings.environment != "development" or not reached_at):
-            raise ConfigurationError(
+            raise SetupError(
                 "It is not set where browsers reach the connect page: set SYNC_PIPELINES_PUBLIC_URL "
                 "(https://sync.example)."
             )

@@ -30,7 +30,7 @@ def test_a_connection_is_tested_at_the_vendor(everything, api):
 def test_an_account_that_the_customer_has_left_says_to_reconnect(everything, api):
     api.place.control.revoke_tokens(ACME)
     answer = everything.post(f"/connections/{ACME}/salesforce/test")
-    assert answer.status_code == 503
+    assert "must connect again" in refused(answer, 409)
     assert answer.json()["error_type"] == "auth_expired"
     assert everything.get(f"/connections/{ACME}/salesforce").json()["status"] == "expired"
 

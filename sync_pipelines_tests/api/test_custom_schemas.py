@@ -107,5 +107,5 @@ def test_what_cannot_be_previewed_says_why(everything, api):
     place.control.clear_faults()
     place.control.revoke_tokens(ACME)
     answer = everything.post(PREVIEW)
-    assert "must connect again" in refused(answer, 503)
+    assert "must connect again" in refused(answer, 409)
     assert answer.json()["error_type"] == "auth_expired"

@@ -1,6 +1,9 @@
 """What deploy/ repeats agrees with what it repeats."""
 
+import os
 import re
+import subprocess
+import time
 import tomllib
 from pathlib import Path
 
@@ -112,3 +115,42 @@ def test_the_tests_that_the_threat_model_names_are_there():
     targets = set(re.findall(r"`make (\w+)`", text))
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     assert {target for target in targets if f"\n{target}:" not in makefile} == set()
+
+
+def test_every_service_of_compose_can_write_little_may_do_nothing_more_and_tells_its_health():
+    plain, celery = (
+        yaml.safe_load((DEPLOY / name).read_text(encoding="utf-8"))["services"]
+        for name in ("compose.yaml", "celery/compose.yaml")
+    )
+    added = {name: service for name, service in celery.items() if name not in plain}
+    assert added.keys() == {"redis", "worker"}
+    for name, service in (plain | added).items():
+        assert (name, service["read_only"], service["cap_drop"]) == (name, True, ["ALL"])
+        assert service["security_opt"] == ["no-new-privileges:true"]
+        assert name == "migrate" or service["healthcheck"]["test"]
+
+
+def test_the_health_check_of_live_goes_by_the_age_of_its_sign(tmp_path):
+    compose = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))["services"]["live"]
+    values = yaml.safe_load((DEPLOY / "helm" / "values.yaml").read_text(encoding="utf-8"))
+    (pod,) = (each["spec"]["template"]["spec"] for each in values["extraManifests"] if named(each, "live"))
+    sign = compose["command"][-1]
+    (container,) = pod["containers"]
+    assert container["command"][-1] == sign
+    checks = (compose["healthcheck"]["test"][1], container["livenessProbe"]["exec"]["command"][-1])
+    here = tmp_path / "live"
+
+    def healthy(check):
+        assert sign in check
+        return subprocess.run(["sh", "-c", check.replace(sign, str(here))], capture_output=True).returncode == 0
+
+    assert [healthy(check) for check in checks] == [False, False]
+    here.touch()
+    assert [healthy(check) for check in checks] == [True, True]
+    long_ago = time.time() - 185
+    os.utime(here, (long_ago, long_ago))
+    assert [healthy(check) for check in checks] == [False, False]
+
+
+def named(manifest, name):
+    return (manifest["kind"], manifest["metadata"]["name"]) == ("Deployment", f"sync-pipelines-{name}")

@@ -1,10 +1,12 @@
 """Pausing, cancelling and steering, on a real store, a real destination and the sandbox."""
 
+import threading
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 import pytest
 
+from sync_pipelines import heeding
 from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.provider import Tokens
 from sync_pipelines.model.secret import Secret
@@ -65,6 +67,32 @@ def test_a_run_hears_of_a_cancel_from_another_process(paged, monkeypatch):
         project.store.lifecycle.cancel("crm", [ACME])
         assert project.stops.of(ACME).wait(PATIENCE)
         assert not project.stops.of(BRIGHTWATER).is_set()
+
+
+def test_what_runs_at_a_terminal_is_cancelled_too_and_alone_by_name(paged, command_line, monkeypatch):
+    monkeypatch.setattr(heeding, "WATCH_SECONDS", 0.05)
+    paged.control.fault(ACME, "slow", seconds=1)
+    shell, before = command_line.at(paged), len(paged.control.calls(ACME))
+
+    def cancel():
+        deadline = datetime.now(UTC) + timedelta(seconds=PATIENCE)
+        while len(paged.control.calls(ACME)) == before and datetime.now(UTC) < deadline:
+            elsewhere.wait(0.05)
+        store = paged.project.store
+        store.due.plan([paged.project.sync("crm")], marks={})
+        store.lifecycle.cancel("crm", [ACME])
+
+    elsewhere = threading.Event()
+    thread = threading.Thread(target=cancel)
+    thread.start()
+    answer = shell("sync", "crm")
+    thread.join()
+    assert answer.code == 1
+    runs = {run.customer_id: run for run in paged.project.store.runs.list(sync="crm")}
+    assert (runs[ACME].status, runs[BRIGHTWATER].status) == ("cancelled", "success")
+    paged.control.clear_faults(ACME)
+    assert shell("sync", "crm", "--customer", ACME).code == 0
+    assert paged.differences(ACME) == []
 
 
 def test_a_cancel_of_before_the_run_is_not_for_it(paged, monkeypatch):

@@ -38,7 +38,8 @@ class Scene:
 
     def __init__(self, place, vendor, command_line):
         self.place, self.vendor, self.customer = place, vendor, CUSTOMER[vendor]
-        place.write_sync(provider=vendor, objects=[{"object": "account", "custom_schema": CUSTOM_SCHEMA}])
+        schema = CUSTOM_SCHEMA | {"allow_additional_fields": True}
+        place.write_sync(provider=vendor, objects=[{"object": "account", "custom_schema": schema}])
         (account,) = place.connect(self.customer)
         self.rules = account.meanings[OBJECT[vendor]]
         place.map(self.customer, vendor, "account", **self.rules)
@@ -153,6 +154,16 @@ def test_a_rule_is_tried_before_it_is_saved(scene):
     )
     assert "changes" in answer.text
     assert "Nothing was written." in answer.text
+    more = {"source": NAME[scene.vendor], "transform": {"name": "custom", "expression": "upper(value)"}}
+    extra = ("--set", f"loud={json.dumps(more)}", "--set", "lost=Nowhere__c")
+    (then,) = scene.json("--record", first, *extra)["records"]
+    parts = {part["column"]: part for part in told(then)["additional_fields"]["parts"]}
+    assert (parts["loud"]["transforms"], parts["loud"]["after"]) == (["custom"], "NORD METALL")
+    assert parts["lost"]["problem"] == "The account has no readable field Nowhere__c."
+    answer = scene.command_line("preview", scene.customer, "crm", "account", "--record", first, *extra)
+    assert "additional_fields.loud" in answer.text
+    assert "additional_fields.lost" in answer.text
+    assert "2 value(s) that do not fit" not in answer.text
 
 
 @every_vendor

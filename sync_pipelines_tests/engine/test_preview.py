@@ -64,6 +64,22 @@ def test_a_field_shows_where_it_comes_from_what_it_was_and_what_it_becomes():
     assert fields["additional_fields"].after == {"extra": "12.50"}
 
 
+def test_additional_fields_are_shown_one_by_one_each_with_its_own_problem():
+    words = {"source": "LastName", "transform": {"name": "custom", "expression": "upper(value)"}}
+    number = {"source": "LastName", "transform": {"name": "number_to_currency", "currency": "EUR"}}
+    text = json.dumps({"Id": "003A", "LastName": "Nord Metall"}).encode()
+    (record,), _ = seen(text, mapping=mapped(words=words, number=number, gone="Gone__c"))
+    field = fields_of(record)["additional_fields"]
+    assert field.after == {"words": "NORD METALL", "number": None, "gone": None}
+    parts = {part.column: part for part in field.parts}
+    assert (parts["words"].sources, parts["words"].transforms) == (("LastName",), ("custom",))
+    assert (parts["words"].before, parts["words"].after) == ({"LastName": "Nord Metall"}, "NORD METALL")
+    assert parts["words"].problem is None
+    assert (parts["number"].after, parts["number"].problem) == (None, "The value is not a plain number.")
+    assert parts["gone"].problem == "The account has no readable field Gone__c."
+    assert not any(each.parts for each in record.fields if each.column != "additional_fields")
+
+
 def test_a_field_that_the_account_does_not_have_is_told_beside_its_column():
     (record,), _ = seen(b'{"Id":"003A"}', mapping=mapped(**{"as text": "Gone__c"}))
     assert fields_of(record)["as_text"].problem == "The account has no readable field Gone__c."

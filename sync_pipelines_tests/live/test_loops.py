@@ -2,11 +2,13 @@
 
 import threading
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import dagster as dg
 import pytest
 
-from sync_pipelines.live.loops import run_loops, supervise
+from sync_pipelines.live import loops
+from sync_pipelines.live.loops import Turns, give_signs, run_loops, supervise
 from sync_pipelines.metrics import HealthCollector, registry_of
 from sync_pipelines.model.webhook import VendorEvent
 from sync_pipelines.orchestration.assembly import definitions_of
@@ -18,18 +20,18 @@ from sync_pipelines_tests.orchestration.fakes import giving
 def test_a_loop_that_fails_or_ends_by_itself_is_logged_and_begins_anew_and_the_others_go_on(caplog):
     stop, tries, steady = threading.Event(), [], threading.Event()
 
-    def failing(stop):
+    def failing(stop, turn):
         tries.append(len(tries))
         if len(tries) == 1:
             raise RuntimeError("out of order")
         if len(tries) > 2:
             stop.set()
 
-    def going_on(stop):
+    def going_on(stop, turn):
         steady.set()
         stop.wait()
 
-    supervise("failing", failing, stop, first_pause=0.01)
+    supervise("failing", failing, stop, lambda: None, first_pause=0.01)
     assert tries == [0, 1, 2]
     assert "out of order" in caplog.text
     assert "ended by itself" in caplog.text
@@ -41,6 +43,30 @@ def test_a_loop_that_fails_or_ends_by_itself_is_logged_and_begins_anew_and_the_o
     stop.set()
     thread.join(30)
     assert not thread.is_alive()
+
+
+def test_a_sign_of_life_is_given_until_a_loop_has_no_turn_and_again_when_it_has(tmp_path, monkeypatch, caplog):
+    now = [1_000.0]
+    monkeypatch.setattr(loops, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    sign, turns, given = tmp_path / "live", Turns(["events", "deliveries"]), []
+    had_a_turn = [("events", "deliveries"), ("deliveries",), ("deliveries",), ("events", "deliveries")]
+
+    class Stop:
+        """A hundred seconds go by with every wait."""
+
+        def wait(self, seconds):
+            given.append(sign.exists())
+            sign.unlink(missing_ok=True)
+            if not had_a_turn:
+                return True
+            now[0] += 100
+            for name in had_a_turn.pop(0):
+                turns.of(name)()
+            return False
+
+    give_signs(sign, turns, Stop())
+    assert given == [True, True, True, False, True]
+    assert "no sign of life is given: events" in caplog.text
 
 
 @pytest.fixture

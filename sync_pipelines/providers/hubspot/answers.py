@@ -6,9 +6,9 @@ from typing import Any, Final
 
 from sync_pipelines.model.budget import Window
 from sync_pipelines.model.errors import (
-    ConfigurationError,
     ProtocolError,
     Reauthorize,
+    SetupError,
     SkipObject,
     SyncError,
     VendorError,
@@ -97,9 +97,7 @@ def _missing_scopes(told: Mapping[str, Any]) -> list[str]:
 def _token_refusal(told: Mapping[str, Any]) -> SyncError | None:
     codes = {str(told.get("status", "")), str(told.get("error", ""))}
     if codes & REFUSED_APP:
-        return ConfigurationError(
-            "HubSpot refuses the app: check the provider's client id, client secret and redirect URL."
-        )
+        return SetupError("HubSpot refuses the app: check the provider's client id, client secret and redirect URL.")
     if codes & REVOKED:
         return Reauthorize("HubSpot has withdrawn our access: the customer must connect again.")
     return None
