@@ -18,14 +18,7 @@ from sync_pipelines.covering import mappable_objects, mapped_together
 from sync_pipelines.engine.layout import resolve_mapping, unused_rules
 from sync_pipelines.engine.suggesting import Suggestion
 from sync_pipelines.failed_values import find_failed
-from sync_pipelines.mapping_changes import (
-    MOST_ADDITIONAL,
-    ROLL_BACK,
-    MappingPlan,
-    plan_change,
-    save_change,
-    suggestions_for,
-)
+from sync_pipelines.mapping_changes import ROLL_BACK, MappingPlan, plan_change, save_change, suggestions_for
 from sync_pipelines.model.connection import Connection
 from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.mapping import FieldRule, Mapping
@@ -108,7 +101,6 @@ class Rules(BaseModel):
 
     fields: dict[str, JsonValue] = Field(
         max_length=1_000,
-        description=f"At most {MOST_ADDITIONAL} of them beside the custom schemas' fields",
         examples=[{"tier": "Tier__c", "revenue": {"source": "AnnualRevenue", "transform": "number_to_currency"}}],
     )
 

@@ -9,7 +9,8 @@ from pydantic import Field
 from sync_pipelines.engine.casting import Misfit
 from sync_pipelines.engine.transforms.arithmetic import is_number, to_number
 from sync_pipelines.engine.transforms.bounds import QUICK_WORK
-from sync_pipelines.engine.transforms.expression import LONGEST_SOURCE, Expression
+from sync_pipelines.engine.transforms.expression import Expression
+from sync_pipelines.engine.transforms.parsing import LONGEST_SOURCE
 from sync_pipelines.engine.transforms.registry import TEXTS, Example, Given, Kind, Options, Step, add
 
 NUMBERS: Final = TEXTS | {"numeric", "bigint"}

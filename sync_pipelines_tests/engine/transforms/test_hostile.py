@@ -8,8 +8,9 @@ import pytest
 
 from sync_pipelines.engine.casting import Misfit
 from sync_pipelines.engine.transforms import compile_transforms
-from sync_pipelines.engine.transforms.expression import MOST_DEPTH, MOST_NODES, MOST_WORK, Expression
+from sync_pipelines.engine.transforms.expression import MOST_WORK, Expression
 from sync_pipelines.engine.transforms.functions import LONGEST_TEXT
+from sync_pipelines.engine.transforms.parsing import MOST_DEPTH, MOST_NODES
 from sync_pipelines.engine.transforms.rendering import MOST_WORK as MOST_WORK_OF_A_TEMPLATE
 from sync_pipelines.engine.transforms.rendering import rendered
 from sync_pipelines.engine.transforms.template import parse_template
