@@ -120,6 +120,11 @@ class EffectShape(Shape):
     columns: list[ColumnChangeShape]
     rows: int | None
     source: str = Field(description="Where the new values come from: `stored records` or `vendor`")
+    leavers: str = Field(
+        description="What becomes of rows whose records the filter does not choose by the new values: `delete`, "
+        "`mark`, or `keep` where none can leave"
+    )
+    most_leaving: int | None = Field(description="Of how many rows at most; null: the destination did not say")
 
 
 class PlanShape(Shape):
@@ -323,6 +328,8 @@ def _planned(plan: MappingPlan, mapping: Mapping, connection: Connection, *, sav
             table=each.table,
             rows=each.rows,
             source=each.source,
+            leavers=each.leavers,
+            most_leaving=each.most_leaving,
             columns=[
                 ColumnChangeShape(column=one.column, before=_written(one.before), after=_written(one.after))
                 for one in each.columns

@@ -199,6 +199,7 @@ def _change(
 
 def _show_plan(plan: "MappingPlan") -> None:
     from sync_pipelines.mapping_changes import NOTHING, STORED
+    from sync_pipelines.model.filter import DELETE, KEEP
 
     for warning in plan.warnings:
         say(f"Warning: {warning}", style="yellow")
@@ -219,6 +220,10 @@ def _show_plan(plan: "MappingPlan") -> None:
         else:
             why = "raw_fields is off, or filter or history ask for such a field"
             say(f"Rows: {shown(rows)}, by reading everything from the vendor, as {why}.")
+        if effect.leavers != KEEP:
+            fate = "removed" if effect.leavers == DELETE else "marked as deleted"
+            most = "those" if effect.most_leaving is None else f"at most {effect.most_leaving:,}: those"
+            say(f"Rows go: {most} whose records do not fit the filter by the new values are {fate}.", style="red")
 
 
 def rules_of_texts(written: "Sequence[str]") -> dict[str, Any]:

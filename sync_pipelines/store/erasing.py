@@ -30,12 +30,13 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from sync_pipelines.model.connection import Connection
 from sync_pipelines.store.connect_tables import connect_sessions, erasures
-from sync_pipelines.store.tables import api_syncs, audit, connections, credentials, due, metadata, requests
+from sync_pipelines.store.tables import audit, connections, credentials, due, metadata, requests
 from sync_pipelines.store.unnaming import lock_syncs, take_out
 
 HOLDS_NOTHING: Final[Mapping[str, str]] = {
     "planned": "syncs as the data team configured them: take the customer out of the configuration",
     "api_syncs": "syncs as they were made by API; the customer is taken out of their documents",
+    "api_sync_versions": "the documents that these had; the customer is taken out of them as well",
     "configuration_versions": "configurations as the data team applied them, with the ids of customers named there",
     "sync_states": "what people decided about syncs",
     "vendor_event_days": "counts of what vendors sent for accounts that nobody has connected",
@@ -163,8 +164,7 @@ class Erasing:
                 condition = whose(table, customer_id)
                 if condition is not None and (count := database.execute(delete(table).where(condition)).rowcount):
                     counts[table.name] = count
-            if alone := take_out(database, customer_id, declared=declared, actor=actor):
-                counts[api_syncs.name] = alone
+            counts |= take_out(database, customer_id, declared=declared, actor=actor)
             _add(database, id, "store", counts)
         return counts
 

@@ -21,7 +21,7 @@ PREFIX: Final = "sp_"
 SCOPES: Final = {  # docs/api.md has the same words
     "syncs:read": "syncs, their runs, their health, what was asked for, providers and destinations",
     "syncs:run": "trigger, pause, resume, cancel",
-    "syncs:write": "make, change and delete syncs; archive, restore",
+    "syncs:write": "make, change and delete syncs, go back to an older document; archive, restore",
     "connections:read": "customers and connections",
     "connections:write": "links to the connect page, connect with tokens, test and disconnect",
     "customers:erase": "erase a customer everywhere",

@@ -23,6 +23,8 @@ SCOPE_OF = {
     ("POST", "/syncs"): "syncs:write",
     ("PUT", "/syncs/{id}"): "syncs:write",
     ("DELETE", "/syncs/{id}"): "syncs:write",
+    ("GET", "/syncs/{id}/versions"): "syncs:read",
+    ("POST", "/syncs/{id}/rollback"): "syncs:write",
     ("POST", "/syncs/{id}/trigger"): "syncs:run",
     ("POST", "/syncs/{id}/pause"): "syncs:run",
     ("POST", "/syncs/{id}/resume"): "syncs:run",
@@ -80,6 +82,8 @@ FOR_ALL_ONLY = {
     ("POST", "/syncs"),
     ("PUT", "/syncs/{id}"),
     ("DELETE", "/syncs/{id}"),
+    ("GET", "/syncs/{id}/versions"),
+    ("POST", "/syncs/{id}/rollback"),
     ("POST", "/syncs/{id}/archive"),
     ("POST", "/syncs/{id}/restore"),
     ("GET", "/destinations"),
@@ -294,6 +298,7 @@ def test_a_token_for_one_customer_steers_that_one_alone(api):
         assert (lifecycle.state("crm").state, lifecycle.state("crm").paused) == ("created", 1)
         for method, path in FOR_ALL_ONLY:
             body = {"json": {}} if path == "/syncs" or method == "PUT" else {}
+            body |= {"json": {"version": 1}} if path.endswith("/rollback") else {}
             refused(client.request(method, path.format(id="crm"), **body), 403)
     assert api.place.project.store.due.list("crm", ACME)[0].paused_at is None
 

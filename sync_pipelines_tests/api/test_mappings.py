@@ -34,7 +34,8 @@ def test_a_mapping_is_read_changed_and_carried_out_by_the_next_run(everything, a
     assert not dry["saved"]
     (effect,) = dry["effects"]
     assert effect["columns"] == [{"column": "tier", "before": None, "after": custom_field}]
-    assert effect["rows"] == len([row for row in api.place.rows("crm_contact", ACME) if not row["is_deleted"]])
+    assert effect["rows"] == len(api.place.rows("crm_contact", ACME))
+    assert (effect["leavers"], effect["most_leaving"]) == ("keep", 0)
     saved = everything.put(MAPPING, json=wanted, headers={"If-Match": before.headers["etag"]}).json()
     assert (saved["saved"], saved["mapping"]["version"], saved["mapping"]["actor"]) == (True, 1, "api:test")
     api.place.sync(ACME)

@@ -16,11 +16,12 @@ import yaml
 from sync_pipelines.api.serving import serve
 from sync_pipelines.erasing import StillWorking, erase, nobody_works, remains
 from sync_pipelines.live.applying import APPLYING
+from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.provider import Account, Tokens
 from sync_pipelines.model.secret import Secret
 from sync_pipelines.store.erasing import HOLDS_NOTHING, digest_of, whose
 from sync_pipelines.store.tables import metadata
-from sync_pipelines.sync_changes import make_sync
+from sync_pipelines.sync_changes import change_sync, make_sync, roll_back_sync
 from sync_pipelines_tests.fixtures.place import ACME, BRIGHTWATER, CUSTOM_SCHEMA, LUMEN
 
 STAYS = {"planned", "configuration_versions", "erasures"}
@@ -119,8 +120,11 @@ def test_syncs_by_api_name_the_customer_no_more_and_none_becomes_one_for_everybo
     for document in (SHARED, {**own, "customers": [ACME]}):
         _, first = make_sync(project, document, actor="api:office", key=f"7:{document['name']} for {ACME}")
         assert first
+    alone = {**SHARED, "customers": [ACME], "overrides": {}}
+    for document in (alone, SHARED):
+        change_sync(project, "shared", document, actor="api:office")
     receipt = erase(project, ACME, actor="test")
-    assert receipt.removed["store"]["api_syncs"] == 1
+    assert (receipt.removed["store"]["api_syncs"], receipt.removed["store"]["api_sync_versions"]) == (1, 1)
     assert dump(full, ACME, "store", ["public"]).keys() <= STAYS
     with full.store.connect() as connection:
         plans = connection.execute("SELECT sync, customers FROM planned ORDER BY sync").fetchall()
@@ -129,11 +133,15 @@ def test_syncs_by_api_name_the_customer_no_more_and_none_becomes_one_for_everybo
     assert ("shared", [BRIGHTWATER]) in plans
     assert (named, due) == ([], [(BRIGHTWATER,)])
     (kept,) = project.store.api_syncs.list()
-    assert (kept.name, kept.version, kept.actor) == ("shared", 2, "test")
+    assert (kept.name, kept.version, kept.actor) == ("shared", 4, "test")
     assert kept.document == {
         **SHARED, "customers": [BRIGHTWATER], "overrides": {BRIGHTWATER: SHARED["overrides"][BRIGHTWATER]}
     }  # fmt: skip
     assert project.sync("shared").customers == (BRIGHTWATER,)
+    versions = project.store.api_syncs.versions("shared")
+    assert [(each.version, each.document) for each in versions] == [(number, kept.document) for number in (4, 3, 1)]
+    with pytest.raises(ConfigurationError, match="no version 2"):
+        roll_back_sync(project, "shared", 2, actor="test")
     assert "own" not in project.configuration.syncs
     project.plan("shared")
     assert [entry.action for entry in project.store.audit.list("sync own")] == ["delete", "create"]

@@ -21,14 +21,16 @@ def test_our_hubspot_client_speaks_as_the_vendor_documents(scenario, version):
     scenario(hubspot(version))
 
 
-def test_the_quota_header_is_read_with_and_without_a_quota_of_the_app():
+def test_of_the_quotas_of_the_org_and_of_the_app_the_one_with_fewer_calls_left_counts():
     usage = PROVIDERS["salesforce"].usage
     told = {name: exchanges("salesforce")[name].response["headers"] for name in ("query first page", "query all")}
     assert [usage({key.lower(): value for key, value in headers.items()}) for headers in told.values()] == [
-        (25, 5000),
+        (17, 250),
         (27, 5000),
     ]
     assert usage({"sforce-limit-info": "api-usage=10018/100000; api-bursts=1/750"}) == (10018, 100000)
+    assert usage({"sforce-limit-info": "per-app-api-usage=17/250(appName=a); api-usage=4900/5000"}) == (4900, 5000)
+    assert usage({"sforce-limit-info": "other-api-usage=1/2"}) is None
 
 
 def test_hubspot_tells_a_daily_quota_to_private_apps_only():
