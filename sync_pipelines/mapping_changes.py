@@ -11,8 +11,11 @@ from sync_pipelines.engine.exposure import exposed
 from sync_pipelines.engine.layout import ADDITIONAL_COLUMN, AccountFields, resolve_mapping, schema_columns, unused_rules
 from sync_pipelines.engine.mapping_check import check_mapping, check_unasked
 from sync_pipelines.engine.selecting import asked_for
+from sync_pipelines.engine.suggesting import Suggestion, suggest
+from sync_pipelines.model.completeness import Stock
 from sync_pipelines.model.connection import Connection
 from sync_pipelines.model.errors import ConfigurationError, SyncError
+from sync_pipelines.model.filter import KEEP, MARK
 from sync_pipelines.model.mapping import FieldRule, Mapping, SchemaField
 from sync_pipelines.model.naming import column_name
 from sync_pipelines.model.provider import ObjectSchema
@@ -42,8 +45,10 @@ class ColumnChange:
 class Effect:
     """What a change does to one sync's copy of the object.
 
-    `rows`: how many of the customer's there are made anew; None where the destination did not answer.
-    `source`: where the new values come from.
+    `rows`: how many of the customer's there are made anew, deleted ones too; None where the destination did not answer.
+    `source`: where the new values come from. `leavers`: what becomes of rows whose records the filter does not choose
+    by the new values: DELETE or MARK of model.filter; KEEP where none can leave. `most_leaving`: how many rows that
+    can be at most; None as for `rows`.
     """
 
     sync: str
@@ -52,6 +57,8 @@ class Effect:
     columns: tuple[ColumnChange, ...]
     rows: int | None
     source: str
+    leavers: str = KEEP
+    most_leaving: int | None = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,16 +203,26 @@ def _effect(
         if before.get(name) != after.get(name)
     ]
     kept = sync.mode == APPEND
-    chosen_by = set(map(column_name, asked_for(sync.object_of(candidate.customer_id, item))))
-    stored = item.raw_fields and not chosen_by.intersection(each.column for each in columns)
+    own = sync.object_of(candidate.customer_id, item)
+    rechosen = bool(set(map(column_name, asked_for(own))).intersection(each.column for each in columns))
+    stock = _stock(project, sync, item, candidate.customer_id) if columns and not kept else Stock(live=0)
+    leavers = sync.leavers_of(own) if rechosen else KEEP
     return Effect(
         sync=sync.name,
         object=item.object,
         table=project.table(sync.name, item.object).name,
         columns=tuple(columns),
-        rows=_rows(project, sync, item, candidate.customer_id) if columns and not kept else 0,
-        source=NOTHING if kept else STORED if stored else VENDOR,
+        rows=None if stock is None else stock.live + stock.marked,
+        source=NOTHING if kept else STORED if item.raw_fields and not rechosen else VENDOR,
+        leavers=leavers,
+        most_leaving=None if stock is None else _most_leaving(leavers, stock),
     )
+
+
+def _most_leaving(leavers: str, stock: Stock) -> int:
+    if leavers == KEEP:
+        return 0
+    return stock.live if leavers == MARK else stock.live + stock.marked
 
 
 def _rules(
@@ -219,21 +236,23 @@ def _rules(
     return {name: account.spelled(rule) if rule else account.same_name(name) for name, rule in found.items()}
 
 
-def _rows(project: Project, sync: Sync, item: SyncObject, customer: str) -> int | None:
+def _stock(project: Project, sync: Sync, item: SyncObject, customer: str) -> Stock | None:
+    """None where the destination did not answer."""
     scope = project.scope_of(sync, item, customer)
     try:
         destination = project.destination(sync, customer)
         (stock,) = destination.stocks([scope], project.table(sync.name, item.object), timedelta())
     except SyncError:
         return None
-    return stock.live
+    return stock
 
 
-def unmapped_fields(
+def suggestions_for(
     project: Project, connection: Connection, object_name: str, schema: ObjectSchema
-) -> tuple[str, list[SchemaField]]:
-    """The object's name as the sync gives it, and the schemas' fields that neither customer nor developer has mapped,
-    nor the account has by the same name."""
+) -> tuple[str, dict[str, list[Suggestion]]]:
+    """The object's name as the sync gives it, and what may be meant by the schemas' fields that neither customer nor
+    developer has mapped, nor the account (`schema`) has by the same name. ConfigurationError where nothing is mapped.
+    """
     declared = mappable_objects(project, connection.customer_id, connection.provider, object_name)
     name = declared[0][1].object
     known = project.store.mappings.current(connection.customer_id, connection.provider, name)
@@ -243,4 +262,4 @@ def unmapped_fields(
         for field in item.custom_schema.fields if item.custom_schema else ():
             if rules[field.name] is None:
                 found.setdefault(field.name, field)
-    return name, list(found.values())
+    return name, suggest(found.values(), schema)

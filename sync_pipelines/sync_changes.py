@@ -1,7 +1,7 @@
 """Syncs made, changed and deleted by API: checked as a file would be, and stored."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -15,7 +15,7 @@ from sync_pipelines.model.naming import column_name
 from sync_pipelines.model.secret import Secret
 from sync_pipelines.model.sync import Sync
 from sync_pipelines.project import Project
-from sync_pipelines.store.api_syncs import ApiSync, Changing, SyncHeld, SyncMoved
+from sync_pipelines.store.api_syncs import ApiSync, Changing, SyncHeld, SyncMoved, SyncVersion
 from sync_pipelines.together import documents_of
 
 
@@ -53,17 +53,29 @@ def change_sync(
     """
     with project.store.api_syncs.changing() as changing:
         known = _known(project, changing, name, expected)
-        if document.get("name") != name:
-            raise _wrong(name, "name", f'must stay "{name}": rows and positions go by it; make another sync instead')
-        if direction_of(document) != known.direction:
-            raise _wrong(name, "direction", f"must stay {known.direction}: make another sync instead")
-        others = [each for each in changing.existing if each.name != name]
-        sync = _checked(project, changing, ApiDocument(name=name, value=document), known.direction, others)
-        saved = changing.replace(known, document, actor=actor)
-        if sync is not None:
-            changing.plan(sync, project.mark_of(sync))
+        saved = _change(project, changing, known, document, actor=actor)
     project.together.refresh()
     return saved
+
+
+def roll_back_sync(
+    project: Project, name: str, version: int, *, actor: str, expected: str | None = None, reason: str = ""
+) -> ApiSync:
+    """`change_sync` with the document of an older version. ConfigurationError where that one is not kept."""
+    with project.store.api_syncs.changing() as changing:
+        known = _known(project, changing, name, expected)
+        older = changing.version(name, version)
+        saved = _change(project, changing, known, older.document, actor=actor, restored=version, reason=reason)
+    project.together.refresh()
+    return saved
+
+
+def sync_versions(project: Project, name: str, *, before: int | None, limit: int) -> Sequence[SyncVersion]:
+    """Newest first, older than `before`. ConfigurationError where there is no such sync, SyncHeld where a file declares
+    it: its versions are the file's."""
+    if project.store.api_syncs.get(name) is None:
+        raise _not_by_api(project, name)
+    return project.store.api_syncs.versions(name, before=before, limit=limit)
 
 
 def delete_sync(project: Project, name: str, *, actor: str, expected: str | None = None) -> ApiSync:
@@ -115,6 +127,30 @@ def _checked(
     return sync
 
 
+def _change(
+    project: Project,
+    changing: Changing,
+    known: ApiSync,
+    document: Mapping[str, Any],
+    *,
+    actor: str,
+    restored: int | None = None,
+    reason: str = "",
+) -> ApiSync:
+    """Checked beside the files and the other syncs as they are now, stored and planned."""
+    name = known.name
+    if document.get("name") != name:
+        raise _wrong(name, "name", f'must stay "{name}": rows and positions go by it; make another sync instead')
+    if direction_of(document) != known.direction:
+        raise _wrong(name, "direction", f"must stay {known.direction}: make another sync instead")
+    others = [each for each in changing.existing if each.name != name]
+    sync = _checked(project, changing, ApiDocument(name=name, value=document), known.direction, others)
+    saved = changing.replace(known, document, actor=actor, restored=restored, reason=reason)
+    if sync is not None:
+        changing.plan(sync, project.mark_of(sync))
+    return saved
+
+
 def _refuse_taken(project: Project, changing: Changing, name: str) -> None:
     """Names that differ in case and marks only count as one, in files as here."""
     plain = column_name(name)
@@ -133,12 +169,16 @@ def _refuse_taken(project: Project, changing: Changing, name: str) -> None:
 def _known(project: Project, changing: Changing, name: str, expected: str | None) -> ApiSync:
     known = next((each for each in changing.existing if each.name == name), None)
     if known is None:
-        if file := _documents(project).file_of(name):
-            raise SyncHeld(f"The sync {name} is declared in {file}: change it there.")
-        raise ConfigurationError(project.together.why_unknown(name))
+        raise _not_by_api(project, name)
     if expected is not None and expected != known.tag:
         raise SyncMoved(f"The sync {name} has moved on to version {known.version}: read it again, and decide anew.")
     return known
+
+
+def _not_by_api(project: Project, name: str) -> ConfigurationError:
+    if file := _documents(project).file_of(name):
+        return SyncHeld(f"The sync {name} is declared in {file}: change it there.")
+    return ConfigurationError(project.together.why_unknown(name))
 
 
 def _refuse_at_work(project: Project, name: str) -> None:

@@ -13,6 +13,7 @@ from sync_pipelines.api import (
     connect_sessions,
     connections,
     custom_schemas,
+    erasures,
     explaining,
     hooks,
     incoming,
@@ -62,7 +63,7 @@ def create_app(project: Project, patience: Patience = USUAL) -> FastAPI:
     nouns = APIRouter(prefix=PREFIX)
     of_syncs = (syncs, sync_documents, catalogue, watching, logs, explaining)
     of_mappings = (mappings, previews, custom_schemas)
-    for noun in (*of_syncs, *of_mappings, connections, connect_sessions, webhooks, hooks):
+    for noun in (*of_syncs, *of_mappings, connections, connect_sessions, erasures, webhooks, hooks):
         nouns.include_router(noun.router)
     app.include_router(nouns)
     app.include_router(_alive(project))

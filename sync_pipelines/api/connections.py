@@ -1,22 +1,19 @@
 """Customers and their connections."""
 
-from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, Field
 
 from sync_pipelines import connecting
-from sync_pipelines.api.access import Caller, ConnectionsReader, ConnectionsWriter, CustomersEraser, TheProject, seen
+from sync_pipelines.api.access import Caller, ConnectionsReader, ConnectionsWriter, TheProject, seen
 from sync_pipelines.api.paging import Cursor, Limit, Listed, page, position
 from sync_pipelines.api.problems import answers, not_found
-from sync_pipelines.api.shapes import ConnectionShape, CustomerShape, Shape
+from sync_pipelines.api.shapes import ConnectionShape, CustomerShape
 from sync_pipelines.api.words import CustomerId, Text
 from sync_pipelines.connecting import account_of
-from sync_pipelines.erasing import erase, left_over
 from sync_pipelines.model.connection import Connection
 from sync_pipelines.project import Project
-from sync_pipelines.store.erasing import Erasure
 
 router = APIRouter(tags=["connections"])
 TheCustomer = Annotated[CustomerId, Path(description="The customer's id, as your product has it")]
@@ -34,40 +31,6 @@ class Disconnected(BaseModel):
     """The connection is forgotten. `message`: what became of the access at the vendor."""
 
     message: str = Field(examples=["Salesforce has ended the access."])
-
-
-class AccessShape(BaseModel):
-    """What became of our access to an account: `ended` where the vendor takes our tokens no more."""
-
-    provider: str
-    ended: bool
-    message: str = Field(examples=["Salesforce has ended the access."])
-
-
-class ReceiptShape(Shape):
-    """What was erased: how many rows, by where they were. `dagster` is missing there while Dagster has not done its
-    part yet. `customer_hash` is the SHA-256 of `salt` and the customer's id; the receipt does not tell who it was."""
-
-    id: str
-    customer_hash: str
-    salt: str
-    actor: str
-    begun_at: datetime
-    finished_at: datetime | None
-    removed: dict[str, dict[str, int]] = Field(
-        examples=[{"warehouse/crm": {"crm_contact": 2600}, "store": {"connections": 1, "runs": 40}}]
-    )
-    access: list[AccessShape] = Field(description="At the vendors; empty where there was none")
-    troubles: list[str] = Field(description="What a person has to look at: something may be elsewhere")
-    left: list[str] = Field(description="What is not removed by this, for a person")
-    digest: str | None = Field(description="SHA-256 of the receipt as it was at `finished_at`; it never changes")
-    final_digest: str | None = Field(description="SHA-256 of the receipt with Dagster's part, once that is done")
-
-    @classmethod
-    def of(cls, found: Erasure) -> "ReceiptShape":
-        names = ("customer_hash", "salt", "actor", "begun_at", "finished_at", "removed", "troubles")
-        told = {name: getattr(found, name) for name in (*names, "digest", "final_digest")}
-        return cls(id=str(found.id), left=left_over(found), access=list(found.access.values()), **told)
 
 
 @router.get("/customers", responses=answers())
@@ -97,17 +60,6 @@ def get_customer(customer_id: TheCustomer, project: TheProject, caller: Connecti
     if not found:
         raise not_found(f"There is no customer {customer_id}.")
     return CustomerShape(id=customer_id, connections=[ConnectionShape.of(each) for each in found])
-
-
-@router.delete("/customers/{customer_id}", responses=answers(502))
-def erase_customer(customer_id: TheCustomer, project: TheProject, caller: CustomersEraser) -> ReceiptShape:
-    """Erase it everywhere: its rows in every destination, credentials, mappings, runs, logs. The receipt.
-
-    Its runs are stopped first, for which it waits up to a minute. Repeating it finishes what was broken off. Whoever is
-    not connected (any more) may have rows too, so that no customer is refused as unknown.
-    """
-    seen(caller, customer_id)
-    return ReceiptShape.of(erase(project, customer_id, actor=caller.actor))
 
 
 @router.get("/connections", responses=answers(404))

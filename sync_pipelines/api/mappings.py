@@ -16,8 +16,9 @@ from sync_pipelines.api.words import ObjectName, Text
 from sync_pipelines.config.rules import rules_from, written_rule, written_rules
 from sync_pipelines.covering import mappable_objects, mapped_together
 from sync_pipelines.engine.layout import resolve_mapping, unused_rules
+from sync_pipelines.engine.suggesting import Suggestion
 from sync_pipelines.failed_values import find_failed
-from sync_pipelines.mapping_changes import ROLL_BACK, MappingPlan, plan_change, save_change
+from sync_pipelines.mapping_changes import ROLL_BACK, MappingPlan, plan_change, save_change, suggestions_for
 from sync_pipelines.model.connection import Connection
 from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.mapping import FieldRule, Mapping
@@ -75,6 +76,24 @@ class ResolvedShape(MappingShape):
     )
 
 
+class SuggestionShape(Shape):
+    """A field of the account that may be meant."""
+
+    source: str = Field(description="The rule that takes it", examples=["Customer_Tier__c"])
+    label: str
+    type: str
+    score: float = Field(ge=0, le=1)
+    sure: bool = Field(description="Good enough to be taken without asking, and no other field's too")
+    reason: str = Field(examples=["the same words in name and label; the type fits"])
+
+
+class SuggestionsShape(Shape):
+    """What may be meant by a field of the custom schema that nobody has mapped: the likeliest first, or nothing."""
+
+    field: str = Field(examples=["tier"])
+    suggestions: list[SuggestionShape]
+
+
 class Rules(BaseModel):
     """The customer's rules, all of them: what is left out is not mapped by the customer any more."""
 
@@ -101,6 +120,11 @@ class EffectShape(Shape):
     columns: list[ColumnChangeShape]
     rows: int | None
     source: str = Field(description="Where the new values come from: `stored records` or `vendor`")
+    leavers: str = Field(
+        description="What becomes of rows whose records the filter does not choose by the new values: `delete`, "
+        "`mark`, or `keep` where none can leave"
+    )
+    most_leaving: int | None = Field(description="Of how many rows at most; null: the destination did not say")
 
 
 class PlanShape(Shape):
@@ -176,6 +200,17 @@ def list_versions(
     connection, declared = _declared(project, caller, customer_id, provider, object)
     history = project.store.mappings.history(customer_id, provider, declared.object)
     return Listed(items=[_shape(each, connection, declared.object) for each in history])
+
+
+@router.get("/mapping/suggestions", responses=answers(404, 409, 502))
+def list_suggestions(
+    customer_id: TheCustomer, provider: TheProvider, object: TheObject, project: TheProject, caller: MappingsReader
+) -> Listed[SuggestionsShape]:
+    """For fields that nobody has mapped, which of the account's may be meant. Asks the vendor; saves nothing."""
+    connection, declared = _declared(project, caller, customer_id, provider, object)
+    schema = project.describe(connection, declared.object)
+    _, found = suggestions_for(project, connection, declared.object, schema)
+    return Listed(items=[_suggested(field, several) for field, several in found.items()])
 
 
 @router.put("/mapping", responses=answers(404, 409, 412, 502))
@@ -293,6 +328,8 @@ def _planned(plan: MappingPlan, mapping: Mapping, connection: Connection, *, sav
             table=each.table,
             rows=each.rows,
             source=each.source,
+            leavers=each.leavers,
+            most_leaving=each.most_leaving,
             columns=[
                 ColumnChangeShape(column=one.column, before=_written(one.before), after=_written(one.after))
                 for one in each.columns
@@ -334,6 +371,21 @@ def _resolved(
         )
         for each in (schema.fields if schema else ())
     ]
+
+
+def _suggested(field: str, several: list[Suggestion]) -> SuggestionsShape:
+    shapes = [
+        SuggestionShape(
+            source=each.source.name,
+            label=each.source.label,
+            type=each.source.type,
+            score=each.score,
+            sure=each.sure,
+            reason=each.reason,
+        )
+        for each in several
+    ]
+    return SuggestionsShape(field=field, suggestions=shapes)
 
 
 def _written(rule: FieldRule | None) -> Any:

@@ -1,22 +1,23 @@
-"""Syncs made, changed and deleted by API."""
+"""Syncs made, changed and deleted by API, and the versions that they had."""
 
 from typing import Annotated, Any, Final
 from urllib.parse import quote
 
 from fastapi import APIRouter, Body, Header, Response
-from pydantic import BaseModel, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from sync_pipelines.api.access import Caller, SyncsWriter, TheProject
+from sync_pipelines.api.access import Caller, SyncsReader, SyncsWriter, TheProject
 from sync_pipelines.api.known_syncs import SyncId, seen_sync
+from sync_pipelines.api.paging import Cursor, Limit, Listed, page, position
 from sync_pipelines.api.problems import answers
-from sync_pipelines.api.sync_shapes import OneSyncShape, etag, one_of, shape_of, shape_of_stored
+from sync_pipelines.api.sync_shapes import OneSyncShape, SyncVersionShape, etag, one_of, shape_of, shape_of_stored
 from sync_pipelines.api.words import Key, Text
 from sync_pipelines.config.by_api import INBOUND
 from sync_pipelines.config.documents import SyncDocument
 from sync_pipelines.config.outbound import OutboundSyncDocument
 from sync_pipelines.project import Project
 from sync_pipelines.store import ApiSync
-from sync_pipelines.sync_changes import change_sync, delete_sync, make_sync
+from sync_pipelines.sync_changes import change_sync, delete_sync, make_sync, roll_back_sync, sync_versions
 
 router = APIRouter(prefix="/syncs", tags=["syncs"])
 
@@ -65,6 +66,13 @@ class Deleted(BaseModel):
     kept: str = Field(description="What stays, for a person")
 
 
+class SyncRollback(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    version: int = Field(ge=1, lt=2**31, description="The older one, as the list of versions has it", examples=[2])
+    reason: Text = Field("", description="Why, for a person: the list of versions shows it")
+
+
 def described_documents() -> dict[str, Any]:
     """Schemas of the documents that may be sent, by their names in the description."""
     schemas: dict[str, Any] = {}
@@ -106,6 +114,38 @@ def put_sync(
     caller.of_all()
     seen_sync(project, id, caller)
     made = change_sync(project, id, wanted, actor=caller.actor, expected=_expected(if_match))
+    return _answer(project, made, caller, response)
+
+
+@router.get("/{id}/versions", responses=answers(404, 409))
+def list_sync_versions(
+    id: SyncId, project: TheProject, caller: SyncsReader, limit: Limit = 50, cursor: Cursor = None
+) -> Listed[SyncVersionShape]:
+    """The documents that a sync made by API had, newest first, the present one too."""
+    caller.of_all()
+    seen_sync(project, id, caller)
+    key = position(cursor, int)
+    found = sync_versions(project, id, before=None if key is None else int(key[0]), limit=limit + 1)
+    shown, following = page(found, limit, lambda each: (each.version,))
+    return Listed(items=[SyncVersionShape.model_validate(each) for each in shown], next_cursor=following)
+
+
+@router.post("/{id}/rollback", responses=answers(404, 409, 412))
+def roll_back_to(
+    id: SyncId,
+    project: TheProject,
+    caller: SyncsWriter,
+    response: Response,
+    wanted: SyncRollback,
+    if_match: IfMatch = None,
+) -> OneSyncShape:
+    """Go back to an older document, as a new version: checked and carried out as if it were sent today."""
+    caller.of_all()
+    seen_sync(project, id, caller)
+    expected = _expected(if_match)
+    made = roll_back_sync(
+        project, id, wanted.version, actor=caller.actor, expected=expected, reason=wanted.reason.strip()
+    )
     return _answer(project, made, caller, response)
 
 

@@ -55,6 +55,17 @@ class OneSyncShape(SyncShape):
     notices: list[str] = Field(default_factory=list, description="What works, though perhaps not as meant")
 
 
+class SyncVersionShape(Shape):
+    """What the document of a sync made by API was from a time on."""
+
+    version: int = Field(examples=[3])
+    saved_at: datetime
+    actor: str = Field(examples=["api:my-backend"])
+    restored: int | None = Field(description="The older version that it was made equal to; null where it was sent")
+    reason: str = Field(description="Why somebody went back, for a person")
+    document: dict[str, JsonValue] = Field(description="As it was sent, without customers that were erased since")
+
+
 def shape_of(project: Project, sync: Sync, state: SyncState | None, caller: Caller) -> SyncShape:
     """A sync that runs here. `state` None: nothing of it was planned yet."""
     stands = state or SyncState(sync=sync.name, state="created", reason="", actor="configuration", since=None)

@@ -1,10 +1,10 @@
-"""Erasing a customer everywhere."""
+"""Erasing a customer everywhere, and the receipts of it."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sync_pipelines.cli.printing import console
+from sync_pipelines.cli.printing import console, print_json, say, table
 from sync_pipelines.cli.steer import whoami
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     app.command("erase")(erase)
+    app.command("erasures")(erasures)
 
 
 def erase(
@@ -36,7 +37,7 @@ def erase(
     with opened(with_store=True) as project, console.status(f"Erasing {customer} ..."):
         receipt = erase_everywhere(project, customer, actor=whoami())
         receipt = _in_dagster(project, customer, receipt)
-    _show(receipt)
+    print_json(_said(receipt))
 
 
 def _in_dagster(project: "Project", customer: str, receipt: "Erasure") -> "Erasure":
@@ -54,13 +55,40 @@ def _in_dagster(project: "Project", customer: str, receipt: "Erasure") -> "Erasu
     return project.store.erasing.finish(receipt.id, dagster=counts)
 
 
-def _show(receipt: "Erasure") -> None:
-    """The receipt as JSON, alone on standard output."""
-    import json
+def erasures(
+    customer: Annotated[
+        str | None, typer.Option("--customer", help="Only this customer's; a receipt itself does not tell whose it is.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many, newest first.")] = 30,
+    as_json: Annotated[bool, typer.Option("--json", help="The whole receipts, for programs.")] = False,
+) -> None:
+    """Receipts of erased customers, newest first."""
+    from sync_pipelines.project import opened
 
+    with opened(with_store=True) as project:
+        found = project.store.erasing.page(customer_id=customer, limit=limit)
+    if as_json:
+        print_json([_said(each) for each in found])
+    elif found:
+        columns = ("receipt", "begun", "finished", "by", "removed", "access that may still work", "troubles", "digest")
+        table("Receipts", columns, map(_line, found), right=("receipt", "removed", "troubles"), whole=("digest",))
+    else:
+        say("Nobody was erased." if customer is None else "There is no receipt of this customer.")
+
+
+def _line(receipt: "Erasure") -> "tuple[Any, ...]":
+    removed = sum(count for counts in receipt.removed.values() for count in counts.values())
+    alive = ", ".join(sorted({each["provider"] for each in receipt.access.values() if not each["ended"]}))
+    digest = receipt.final_digest or receipt.digest or ""
+    times = (receipt.begun_at, receipt.finished_at or "(not finished: repeat it)")
+    return (str(receipt.id), *times, receipt.actor, removed, alive, len(receipt.troubles), digest[:12])
+
+
+def _said(receipt: "Erasure") -> dict[str, Any]:
+    """The whole receipt."""
     from sync_pipelines.erasing import left_over
 
-    said = {
+    return {
         "receipt": receipt.id,
         "customer_hash": receipt.customer_hash,
         "salt": receipt.salt,
@@ -74,4 +102,3 @@ def _show(receipt: "Erasure") -> None:
         "digest": receipt.digest,
         "final_digest": receipt.final_digest,
     }
-    print(json.dumps(said, indent=2, ensure_ascii=False))

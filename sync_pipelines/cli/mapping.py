@@ -104,16 +104,14 @@ def suggest(
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """For fields that nobody has mapped: which of the account's fields may be meant, by name, label and type."""
-    from sync_pipelines.engine.suggesting import suggest as suggestions
-    from sync_pipelines.mapping_changes import unmapped_fields
+    from sync_pipelines.mapping_changes import suggestions_for
     from sync_pipelines.model.mapping import FieldRule
     from sync_pipelines.project import opened
 
     with opened(with_store=True) as project:
         connection = project.store.connections.get(customer, provider)
         schema = project.describe(connection, object_name)
-        name, unmapped = unmapped_fields(project, connection, object_name, schema)
-        found = suggestions(unmapped, schema)
+        name, found = suggestions_for(project, connection, object_name, schema)
         if as_json:
             print_json({field: [_suggestion(one) for one in several] for field, several in found.items()})
         else:
@@ -201,6 +199,7 @@ def _change(
 
 def _show_plan(plan: "MappingPlan") -> None:
     from sync_pipelines.mapping_changes import NOTHING, STORED
+    from sync_pipelines.model.filter import DELETE, KEEP
 
     for warning in plan.warnings:
         say(f"Warning: {warning}", style="yellow")
@@ -221,6 +220,10 @@ def _show_plan(plan: "MappingPlan") -> None:
         else:
             why = "raw_fields is off, or filter or history ask for such a field"
             say(f"Rows: {shown(rows)}, by reading everything from the vendor, as {why}.")
+        if effect.leavers != KEEP:
+            fate = "removed" if effect.leavers == DELETE else "marked as deleted"
+            most = "those" if effect.most_leaving is None else f"at most {effect.most_leaving:,}: those"
+            say(f"Rows go: {most} whose records do not fit the filter by the new values are {fate}.", style="red")
 
 
 def rules_of_texts(written: "Sequence[str]") -> dict[str, Any]:

@@ -114,15 +114,18 @@ def _agreed() -> bool:
 
 def show(made: "Plan") -> None:
     """The summary first, then what there is of each kind."""
-    from sync_pipelines.plans.sentences import summary
+    from sync_pipelines.plans.sentences import changes, removals
 
     about = f" of {', '.join(made.only)}" if made.only else ""
     say(f"Plan{about}, made on version {made.basis.in_effect or 'none'}; digest {made.digest[:12]}", style="bold")
     if not made.changes:
         say("Nothing changes: the configuration is in effect as it is written.")
-    for sentence in summary(made)[:MOST_LINES]:
+    for sentence in (found := changes(made))[:MOST_LINES]:
         say(f"  {sentence}.")
-    _cut(len(summary(made)))
+    _cut(len(found))
+    for sentence in (found := removals(made))[:MOST_LINES]:
+        say(f"Rows go: {sentence}.", style="red")
+    _cut(len(found))
     _show_settings(made)
     _show_stays(made)
     for notice in made.notices[:MOST_LINES]:
@@ -151,7 +154,7 @@ def _show_settings(made: "Plan") -> None:
 def _show_stays(made: "Plan") -> None:
     if made.stays:
         table(
-            "Stays as it is (nothing is deleted)",
+            "Stays as it is",
             ("what", "table", "columns", "customers", "rows"),
             [
                 (each.what, each.table, ", ".join(each.columns), each.customers, each.rows)

@@ -5,7 +5,7 @@ stored records do not hold what the new rules want, or are not stored, is everyt
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import msgspec
@@ -33,10 +33,14 @@ _STANDS: Final = (
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """What a change of schema or mapping asks for. `columns`: to be made anew, those included that are no more."""
+    """What a change of schema or mapping asks for. `columns`: to be made anew, those included that are no more.
+
+    `rechosen`: the full read is because other records are chosen.
+    """
 
     full_read: bool = False
     columns: frozenset[str] = frozenset()
+    rechosen: bool = field(default=False, compare=False)
 
     def __bool__(self) -> bool:
         return self.full_read or bool(self.columns)

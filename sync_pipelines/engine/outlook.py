@@ -64,7 +64,7 @@ class Outlook:
             guesses = self._guesses(known, mapping, remade)
         selections = {mark_of(chosen or self.declared, custom, self._hash_key) for _, custom in guesses}
         if known.version > 0 and known.selection not in selections:
-            return Change(full_read=True)
+            return Change(full_read=True, rechosen=True)
         marks = [each for each, _ in guesses]
         if known.mapped is None:
             told = [change_of(known, each, keeps_records=self._keeps_records) for each in marks]

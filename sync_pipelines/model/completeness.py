@@ -13,11 +13,12 @@ UNKNOWN: Final = "unknown"
 class Stock:
     """What the destination holds of one scope.
 
-    `live`: rows that are not deleted. `lately`: rows, deleted ones too, that changed at the vendor since a while before
-    `read_until`, which is the checkpoint's; None: nothing was read to its end yet.
+    `live`: rows that are not deleted; `marked`: those that are. `lately`: rows of both kinds that changed at the
+    vendor since a while before `read_until`, which is the checkpoint's; None: nothing was read to its end yet.
     """
 
     live: int
+    marked: int = 0
     lately: int = 0
     read_until: datetime | None = None
 

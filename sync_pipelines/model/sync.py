@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from sync_pipelines.model.association import associations_name
-from sync_pipelines.model.filter import MARK, Filter, History
+from sync_pipelines.model.filter import DELETE, KEEP, MARK, Filter, History
 from sync_pipelines.model.mapping import CustomSchema
 from sync_pipelines.model.provider import ASSOCIATIONS
 from sync_pipelines.model.record_log import OFF
@@ -124,6 +124,12 @@ class Sync:
     def covers(self, customer: str) -> bool:
         """Whether it is for this customer at all, once it is connected."""
         return not self.customers or customer in self.customers
+
+    def leavers_of(self, declared: SyncObject) -> str:
+        """What becomes of rows whose records do not fit the filter: DELETE, MARK, or KEEP where nothing does."""
+        if declared.filter is None or self.mode == APPEND:
+            return KEEP
+        return DELETE if self.mode == MIRROR and declared.leaving == MARK else declared.leaving
 
     def schedule_of(self, customer: str) -> Schedule:
         own = self.overrides.get(customer)

@@ -7,7 +7,7 @@ from datetime import timedelta
 from sync_pipelines.config.snapshot import digest_of
 from sync_pipelines.engine.exposure import exposed
 from sync_pipelines.engine.layout import resolve_mapping, unused_rules
-from sync_pipelines.model.sync import MIRROR, Schedule
+from sync_pipelines.model.sync import Schedule
 from sync_pipelines.plans.differences import document_changes
 from sync_pipelines.plans.plan import (
     CREATED,
@@ -23,6 +23,7 @@ from sync_pipelines.plans.plan import (
     Stays,
 )
 from sync_pipelines.plans.reads import mappings_basis, positions_basis, reads_of, shortened
+from sync_pipelines.plans.removals import removals_of
 from sync_pipelines.plans.tables import left_columns, table_changes, tables_basis
 from sync_pipelines.plans.world import World, looked_at
 from sync_pipelines.project import Project
@@ -58,6 +59,7 @@ def plan_of(world: World, actor: str) -> Plan:
         tables=tuple(tables),
         schedules=tuple(_schedules(world)),
         reads=tuple(reads.found),
+        removals=tuple(removals_of(world, reads)),
         stays=(*_staying(world, documents), *left_columns(world)),
         problems=tuple(each.problem for each in tables if each.problem),
         notices=tuple(_notices(world, documents, reads.found, reads.problems)),
@@ -159,8 +161,6 @@ def _notices(
                 f"new. Rows that {change.was} wrote are recognised and stay."
             )
         for each in change.fields:
-            if change.kind == "sync" and each.path == "mode" and each.new == MIRROR:
-                yield _mirroring(world, change.name)
             if change.kind == "provider" and each.path == "scopes":
                 yield f"{change.name}: customers who are connected keep the scopes they gave until they reconnect."
     yield from _unused(world)
@@ -208,12 +208,3 @@ def _exposures(world: World) -> Iterator[str]:
                     whom.setdefault(text, []).append(customer)
         for text, customers in sorted(whom.items()):
             yield f"{target.label}, {shortened(customers)}, {text}"
-
-
-def _mirroring(world: World, name: str) -> str:
-    marked = sum(
-        world.rows_of(target, [each.customer_id for each in world.connections[name]], deleted=True)
-        for target in world.targets
-        if target.sync.name == name
-    )
-    return f"{name}: mirror removes {marked:,} row(s) that are marked as deleted, with each customer's next full read."

@@ -51,7 +51,8 @@ def _of_reads(plan: Plan, now: Plan) -> Iterator[str]:
 def _reads(plan: Plan) -> dict[tuple[str, str, str], frozenset[str]]:
     found: dict[tuple[str, str, str], frozenset[str]] = {}
     for each in plan.reads:
-        what = " ".join((each.kind, *([",".join(each.columns)] if each.columns else []), *_waiting(each)))
+        columns = [",".join(names) for names in (each.columns, each.left) if names]
+        what = " ".join((each.kind, *columns, *_waiting(each)))
         found[each.sync, each.object, what] = frozenset(each.customers)
     return found
 

@@ -10,7 +10,7 @@ import msgspec
 from sync_pipelines.config.snapshot import digest_of
 from sync_pipelines.model.errors import ConfigurationError
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 
 _NO_TIME: Final = datetime(1, 1, 1, tzinfo=UTC)
 
@@ -20,6 +20,12 @@ CREATED, REMOVED, RENAMED, CHANGED, RECORDED = "created", "removed", "renamed", 
 CREATE, ALTER, BLOCKED = "create", "alter", "blocked"
 
 FIRST_READ, FULL_READ, REMAP = "first read", "full read", "remap"
+
+MIRRORING, FOLLOWING, LEAVING, LINKS, BRAKE = "mirror", "mode", "filter", "associations", "delete_brake"
+"""The setting because of which rows go. `mode`: rows that were only added follow their records from now on."""
+
+NEXT_RUN, NEXT_FULL_READ, WHEN_ASKED = "next run", "next full read", "full read that is asked for"
+"""`full read that is asked for`: none comes by itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +88,7 @@ class ScheduleChange:
 class Read:
     """Customers whose object is read in full or made anew of what is stored (`remap`: `columns` only).
 
+    `left`: columns that are not filled any more; of their rows only the notes of what did not fit in them go.
     `caused`: by this change. Others wait already, because of a mapping or a change that runs have met.
     `sure`: only the account could say more, where this is False it may turn out to be less. `rows`: as stored now.
     """
@@ -92,6 +99,7 @@ class Read:
     kind: str
     customers: tuple[str, ...]
     columns: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
     caused: bool = True
     sure: bool = True
     rows: int | None = None
@@ -99,13 +107,37 @@ class Read:
 
 @dataclass(frozen=True, kw_only=True)
 class Stays:
-    """What nobody writes any more and what is left as it is. `columns` empty: all of the rows."""
+    """What nobody writes any more and what is left as it is. `columns` empty: all of the rows.
+
+    `rows`: all that the customers have in the table; None where it cannot be asked.
+    """
 
     what: str
     table: str
     columns: tuple[str, ...] = ()
     customers: int | None = None
     rows: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Removal:
+    """Rows that runs take away, or mark as deleted, because of a change.
+
+    `fate`: DELETE or MARK of model.filter. `why` and `by` (which run does it): of those above. `known`: rows that go
+    unless the account has their records again. `most`: never more than these, those known included; only the accounts
+    can tell how many. `caused`: see Read.
+    """
+
+    sync: str
+    object: str
+    table: str
+    customers: tuple[str, ...]
+    fate: str
+    why: tuple[str, ...]
+    by: str
+    caused: bool = True
+    known: int = 0
+    most: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,6 +167,7 @@ class Plan:
     tables: tuple[TableChange, ...] = ()
     schedules: tuple[ScheduleChange, ...] = ()
     reads: tuple[Read, ...] = ()
+    removals: tuple[Removal, ...] = ()
     stays: tuple[Stays, ...] = ()
     problems: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
@@ -161,6 +194,7 @@ class Plan:
             notices=(),
             tables=tuple(replace(each, rows=None) for each in self.tables),
             reads=tuple(replace(each, rows=None) for each in self.reads),
+            removals=tuple(replace(each, known=0, most=0) for each in self.removals),
             stays=tuple(replace(each, rows=None, customers=None) for each in self.stays),
         )
         return digest_of(still)

@@ -19,10 +19,12 @@ _DECIDES_WHO = ("destination", "customers", "overrides")
 
 @dataclass
 class Reads:
-    """`problems`: sentences about customers whose work would fail."""
+    """`problems`: sentences about customers whose work would fail. `rechosen`: by sync and object, the customers of
+    whom everything is read because other records are chosen."""
 
     found: list[Read] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    rechosen: dict[tuple[str, str], set[str]] = field(default_factory=dict)
 
 
 def reads_of(world: World) -> Reads:
@@ -34,21 +36,27 @@ def reads_of(world: World) -> Reads:
 
 
 def _of_target(world: World, target: Target, reads: Reads) -> None:
-    customers = [
-        each.customer_id
-        for each in world.connections[target.sync.name]
-        if target.declared in target.sync.objects_of(each.customer_id) and each.customer_id not in world.nowhere
-    ]
+    customers = customers_of(world, target)
     stored = world.positions.get((target.sync.name, target.declared.object), {})
     new = [each for each in customers if each not in stored]
     if new and is_new(world, target):
         reads.found.append(_read(world, target, FIRST_READ, new, caused=True))
-    kinds, failing = _kinds(world, target, {each: stored[each] for each in customers if each in stored})
+    rechosen = reads.rechosen.setdefault((target.sync.name, target.declared.object), set())
+    kinds, failing = _kinds(world, target, {each: stored[each] for each in customers if each in stored}, rechosen)
     caused = is_touched(world, target)
     for (kind, columns, sure), whom in kinds.items():
         reads.found.append(_read(world, target, kind, whom, columns=columns, sure=sure, caused=caused))
     for reason, whom in failing.items():
         reads.problems.append(f"{target.label}, {shortened(whom)}: {reason}")
+
+
+def customers_of(world: World, target: Target) -> list[str]:
+    """Those who are synced to a place that can be."""
+    return [
+        each.customer_id
+        for each in world.connections[target.sync.name]
+        if target.declared in target.sync.objects_of(each.customer_id) and each.customer_id not in world.nowhere
+    ]
 
 
 def _read(
@@ -61,13 +69,15 @@ def _read(
     columns: tuple[str, ...] = (),
     sure: bool = True,
 ) -> Read:
+    filled = {column.name for column in target.table.columns}
     return Read(
         sync=target.sync.name,
         object=target.declared.object,
         table=target.table.name,
         kind=kind,
         customers=tuple(sorted(customers)),
-        columns=columns,
+        columns=tuple(name for name in columns if name in filled),
+        left=tuple(name for name in columns if name not in filled),
         caused=caused,
         sure=sure,
         rows=None if kind == FIRST_READ else world.rows_of(target, customers),
@@ -75,10 +85,11 @@ def _read(
 
 
 def _kinds(
-    world: World, target: Target, stored: Mapping[str, Position]
+    world: World, target: Target, stored: Mapping[str, Position], rechosen: set[str]
 ) -> tuple[dict[tuple[str, tuple[str, ...], bool], list[str]], dict[str, list[str]]]:
     """({(kind, columns, sure): customers}, {why it would fail: customers}).
 
+    `rechosen`: gets those of whom other records are chosen.
     What is remembered of accounts is asked for only where their answer matters.
     """
     outlook = Outlook(
@@ -110,6 +121,8 @@ def _kinds(
             kind = FULL_READ if change.full_read else REMAP
             key = (kind, tuple(sorted(change.columns)), customer in fields)
             kinds.setdefault(key, []).append(customer)
+            if change.rechosen:
+                rechosen.add(customer)
     return kinds, failing
 
 

@@ -3,24 +3,51 @@
 from collections.abc import Iterator
 from typing import Final
 
+from sync_pipelines.model.filter import DELETE
 from sync_pipelines.plans.plan import (
+    BRAKE,
     CHANGED,
     CREATE,
     FIRST_READ,
+    FOLLOWING,
+    LEAVING,
+    LINKS,
+    MIRRORING,
     REMAP,
     RENAMED,
+    WHEN_ASKED,
     DocumentChange,
     Plan,
     Read,
+    Removal,
     TableChange,
 )
 
 MOST_FIELDS: Final = 5
 
+_OF_WHICH: Final = {
+    MIRRORING: "whose records are gone by then",
+    FOLLOWING: "whose records are gone by then",
+    LEAVING: "whose records do not fit filter or history",
+    LINKS: "that lead to objects which are not asked for any more",
+    BRAKE: "which the new delete_brake lets a full read take away",
+}
+"""Of rows whose number only the accounts can tell: which they are."""
+
 
 def summary(plan: Plan) -> list[str]:
     """One sentence for each change, without names of customers."""
+    return [*changes(plan), *removals(plan)]
+
+
+def changes(plan: Plan) -> list[str]:
+    """All of the summary but what goes."""
     return [*map(_document, plan.documents), *map(_table, plan.tables), *_schedules(plan), *map(_read, plan.reads)]
+
+
+def removals(plan: Plan) -> list[str]:
+    """Where rows go or are marked as deleted: how many."""
+    return [_removal(each) for each in plan.removals if each.most]
 
 
 def _document(change: DocumentChange) -> str:
@@ -64,9 +91,25 @@ def _read(read: Read) -> str:
     if read.kind == FIRST_READ:
         what = "is read for the first time"
     elif read.kind == REMAP:
-        what = f"has {', '.join(read.columns)} made anew of stored records"
+        parts = [f"has {', '.join(read.columns)} made anew of stored records"] if read.columns else []
+        parts += [f"does not fill {', '.join(read.left)} any more"] if read.left else []
+        what = " and ".join(parts)
     rows = "" if read.rows is None else f", {read.rows:,} row(s)"
     text = f"{read.sync} {read.object} {what} for {len(read.customers):,} customer(s){rows}"
     if not read.caused:
         return f"{text} (waiting already)"
     return text if read.sure or read.kind == FIRST_READ else f"{text} (at most: the accounts were not asked)"
+
+
+def _removal(removal: Removal) -> str:
+    done = "removed" if removal.fate == DELETE else "marked as deleted"
+    those = "those " + " or ".join(_OF_WHICH[why] for why in removal.why)
+    whose = f"row(s) of {len(removal.customers):,} customer(s)"
+    by = f"a {removal.by} (none comes by itself)" if removal.by == WHEN_ASKED else f"the {removal.by}"
+    if MIRRORING in removal.why:
+        others = f"of {removal.most - removal.known:,} others {those}"
+        text = f"{removal.known:,} {whose} that are marked as deleted are {done} by {by}, and {others}"
+    else:
+        text = f"at most {removal.most:,} {whose} are {done} by {by}: {those}"
+    waiting = "" if removal.caused else " (waiting already)"
+    return f"{removal.sync} {removal.object}: {text}{waiting}"

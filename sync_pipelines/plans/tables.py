@@ -68,13 +68,16 @@ def left_columns(world: World) -> Iterator[Stays]:
     for target in world.all_targets:
         names = still.setdefault((target.sync.destination, target.table.name), set())
         names.update(column.name for column in target.table.columns)
-    found: set[tuple[str, tuple[str, ...]]] = set()
+    found: dict[tuple[str, tuple[str, ...]], dict[tuple[str, str], int]] = {}
     for (where, name), look in world.looks.items():
         key = (where.destination, name)
         if left := filled.get(key, set()).intersection(look.left) - still[key]:
-            found.add((f"{where.destination} {name}", tuple(sorted(left))))
-    for table, columns in sorted(found):
-        yield Stays(what="columns", table=table, columns=columns)
+            rows = found.setdefault((f"{where.destination} {name}", tuple(sorted(left))), {})
+            for owner, number in world.rows(where, world.wanted_tables[where][name]).items():
+                rows[owner] = rows.get(owner, 0) + number
+    for (table, columns), rows in sorted(found.items()):
+        customers = {customer for _, customer in rows}
+        yield Stays(what="columns", table=table, columns=columns, customers=len(customers), rows=sum(rows.values()))
 
 
 def tables_basis(world: World) -> dict[str, str]:

@@ -223,18 +223,22 @@ class World:
             self._rows[key] = survey.rows(where.schema, table, application, deleted=deleted)
         return self._rows[key]
 
-    def rows_of(self, target: Target, customers: Iterable[str], *, deleted: bool = False) -> int:
-        """How many rows these customers have in the table of a sync's object."""
+    def rows_of(self, target: Target, customers: Iterable[str]) -> int:
+        """How many rows these customers have of a sync's object, where it was written until now."""
         wanted = set(customers)
         if (former := self._former_table(target)) is not None:
             left = self.rows_left(former) or {}
             return sum(rows for customer, rows in left.items() if customer in wanted)
-        total = 0
+        return sum(self.rows_in(target, wanted).values())
+
+    def rows_in(self, target: Target, customers: Iterable[str], *, deleted: bool = False) -> dict[str, int]:
+        """By customer, the rows in the table that a sync's object is written to. `deleted`: see `rows`."""
+        wanted, found = set(customers), dict[str, int]()
         for where, there in self.places[target.sync.name].items():
             if some := wanted.intersection(there):
                 counted = self.rows(where, target.table, deleted=deleted)
-                total += sum(counted.get((target.sync.provider, customer), 0) for customer in some)
-        return total
+                found |= {customer: counted.get((target.sync.provider, customer), 0) for customer in some}
+        return found
 
     def _former_table(self, target: Target) -> Mapping[str, str] | None:
         """The table that the object had in the version in effect, where it is another one."""

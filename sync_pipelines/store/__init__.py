@@ -7,7 +7,7 @@ from sqlalchemy import Engine
 
 from sync_pipelines.model.connection import Connection
 from sync_pipelines.model.secret import Secret
-from sync_pipelines.store.api_syncs import ApiSync, ApiSyncs
+from sync_pipelines.store.api_syncs import ApiSync, ApiSyncs, SyncVersion
 from sync_pipelines.store.audit import Audit, AuditEntry
 from sync_pipelines.store.budgets import Budgets
 from sync_pipelines.store.completeness import Completeness, Standing
@@ -48,6 +48,7 @@ __all__ = [
     "Store",
     "StoredCredentials",
     "SyncState",
+    "SyncVersion",
 ]
 
 

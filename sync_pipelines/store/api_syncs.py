@@ -1,4 +1,4 @@
-"""Syncs that were made by API: their documents, as they were sent."""
+"""Syncs that were made by API: their documents, as they were sent, and those that they had before."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,10 +12,11 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.sync import Sync
+from sync_pipelines.store.api_sync_tables import api_sync_versions, api_syncs
 from sync_pipelines.store.audit import note
 from sync_pipelines.store.planning import plan
 from sync_pipelines.store.requests import KeyUsed
-from sync_pipelines.store.tables import api_syncs, completeness, due, planned, progress, schemas, sync_states
+from sync_pipelines.store.tables import completeness, due, planned, progress, schemas, sync_states
 
 _LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended('sync_pipelines syncs made by API', 0))")
 _COLUMNS: Final = [
@@ -49,6 +50,22 @@ class ApiSync:
         return f"{self.version}-{self.created_at.timestamp():.6f}"
 
 
+@dataclass(frozen=True, kw_only=True)
+class SyncVersion:
+    """What a sync's document was from `saved_at` on. `restored`: the older version that it was made equal to, None
+    where somebody sent it; `reason`: why, for a person."""
+
+    version: int
+    document: Mapping[str, Any]
+    actor: str
+    reason: str
+    restored: int | None
+    saved_at: datetime
+
+
+_OF_VERSIONS: Final = [api_sync_versions.c[name] for name in SyncVersion.__dataclass_fields__]
+
+
 class ApiSyncs:
     """Reads them, and gives the right to change them."""
 
@@ -73,6 +90,14 @@ class ApiSyncs:
         with self._engine.connect() as database:
             found = _read(database, select(*_COLUMNS).where(api_syncs.c.name == name))
         return found[0] if found else None
+
+    def versions(self, name: str, *, before: int | None = None, limit: int = 100) -> Sequence[SyncVersion]:
+        """Newest first, the present one too. `before`: older than this version."""
+        query = _versions_of(name).limit(limit)
+        if before is not None:
+            query = query.where(api_sync_versions.c.version < before)
+        with self._engine.connect() as database:
+            return [SyncVersion(**row) for row in database.execute(query).mappings()]
 
     @contextmanager
     def changing(self) -> Iterator["Changing"]:
@@ -109,14 +134,23 @@ class Changing:
         values = {"name": name, "direction": direction, "document": document, "version": 1, "actor": actor}
         made = insert(api_syncs).values(**values, key=key, key_mark=mark).returning(*_COLUMNS)
         added = _made(self._database.execute(made).mappings().one())
+        self._keep(added)
         # A file may have declared a sync of this name once.
         self._database.execute(delete(sync_states).where(sync_states.c.sync == name))
         subject, whom = f"sync {name}", _named(document)
         note(self._database, actor=actor, action="create", subject=subject, new=_told(added), customers=whom)
         return added
 
-    def replace(self, known: ApiSync, document: Mapping[str, Any], *, actor: str) -> ApiSync:
-        """A new version; the same one where the document is the same."""
+    def replace(
+        self,
+        known: ApiSync,
+        document: Mapping[str, Any],
+        *,
+        actor: str,
+        restored: int | None = None,
+        reason: str = "",
+    ) -> ApiSync:
+        """A new version; the same one where the document is the same. `restored`: the older one that has it."""
         if known.document == document:
             return known
         values = {
@@ -127,10 +161,25 @@ class Changing:
         }
         change = update(api_syncs).where(api_syncs.c.name == known.name).values(**values).returning(*_COLUMNS)
         saved = _made(self._database.execute(change).mappings().one())
+        self._keep(saved, restored=restored, reason=reason)
         subject, whom = f"sync {known.name}", _named(known.document) | _named(document)
         old, new = _told(known), _told(saved)
-        note(self._database, actor=actor, action="update", subject=subject, old=old, new=new, customers=whom)
+        action = "update"
+        if restored is not None:
+            action, new = "roll back", {**new, "restored": restored}
+        note(self._database, actor=actor, action=action, subject=subject, old=old, new=new, customers=whom)
         return saved
+
+    def version(self, name: str, version: int) -> SyncVersion:
+        """One that is kept. ConfigurationError, which names those that are, where it is not."""
+        query = _versions_of(name).where(api_sync_versions.c.version == version)
+        row = self._database.execute(query).mappings().one_or_none()
+        if row is None:
+            kept = select(api_sync_versions.c.version).where(api_sync_versions.c.sync == name)
+            newest_first = self._database.execute(kept.order_by(api_sync_versions.c.version.desc())).scalars()
+            known = ", ".join(map(str, newest_first))
+            raise ConfigurationError(f"The sync {name} has no version {version}. There are: {known}.")
+        return SyncVersion(**row)
 
     def plan(self, sync: Sync, mark: str) -> None:
         """Bring what is planned of an inbound sync in line with it."""
@@ -157,6 +206,11 @@ class Changing:
         for table in (planned, sync_states, progress, completeness, schemas):
             self._database.execute(delete(table).where(table.c.sync == sync))
 
+    def _keep(self, saved: ApiSync, *, restored: int | None = None, reason: str = "") -> None:
+        same = {name: getattr(saved, name) for name in ("version", "document", "actor", "saved_at")}
+        values = {**same, "sync": saved.name, "restored": restored, "reason": reason}
+        self._database.execute(insert(api_sync_versions).values(**values))
+
 
 def lock_api_syncs(database: Database) -> None:
     """Wait until nobody else changes any; nobody does until the transaction ends."""
@@ -166,6 +220,11 @@ def lock_api_syncs(database: Database) -> None:
 def _oldest_first(direction: str | None = None) -> Select[Any]:
     query = select(*_COLUMNS).order_by(api_syncs.c.created_at, api_syncs.c.name)
     return query if direction is None else query.where(api_syncs.c.direction == direction)
+
+
+def _versions_of(name: str) -> Select[Any]:
+    newest_first = api_sync_versions.c.version.desc()
+    return select(*_OF_VERSIONS).where(api_sync_versions.c.sync == name).order_by(newest_first)
 
 
 def _read(database: Database, query: Select[Any]) -> list[ApiSync]:

@@ -30,12 +30,13 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from sync_pipelines.model.connection import Connection
 from sync_pipelines.store.connect_tables import connect_sessions, erasures
-from sync_pipelines.store.tables import api_syncs, audit, connections, credentials, due, metadata, requests
+from sync_pipelines.store.tables import audit, connections, credentials, due, metadata, requests
 from sync_pipelines.store.unnaming import lock_syncs, take_out
 
 HOLDS_NOTHING: Final[Mapping[str, str]] = {
     "planned": "syncs as the data team configured them: take the customer out of the configuration",
     "api_syncs": "syncs as they were made by API; the customer is taken out of their documents",
+    "api_sync_versions": "the documents that these had; the customer is taken out of them as well",
     "configuration_versions": "configurations as the data team applied them, with the ids of customers named there",
     "sync_states": "what people decided about syncs",
     "vendor_event_days": "counts of what vendors sent for accounts that nobody has connected",
@@ -63,10 +64,6 @@ class Erasure:
     finished_at: datetime | None
     digest: str | None
     final_digest: str | None
-
-    def of(self, customer_id: str) -> bool:
-        """Whether it is the receipt of this customer."""
-        return self.customer_hash == _hash(self.salt, customer_id)
 
 
 _COLUMNS = [erasures.c[name] for name in Erasure.__dataclass_fields__]
@@ -167,8 +164,7 @@ class Erasing:
                 condition = whose(table, customer_id)
                 if condition is not None and (count := database.execute(delete(table).where(condition)).rowcount):
                     counts[table.name] = count
-            if alone := take_out(database, customer_id, declared=declared, actor=actor):
-                counts[api_syncs.name] = alone
+            counts |= take_out(database, customer_id, declared=declared, actor=actor)
             _add(database, id, "store", counts)
         return counts
 
@@ -203,11 +199,17 @@ class Erasing:
         with self._engine.connect() as database:
             return [_erasure(row) for row in database.execute(query.order_by(erasures.c.id)).mappings()]
 
-    def list(self) -> list[Erasure]:
-        """All receipts, newest first."""
+    def page(self, *, customer_id: str | None = None, before: int | None = None, limit: int = 50) -> Sequence[Erasure]:
+        """Receipts, newest first: at most `limit`, of one customer where it is given, of lower ids than `before`."""
+        query = select(*_COLUMNS).order_by(erasures.c.id.desc()).limit(limit)
+        if customer_id is not None:
+            # A receipt does not say whose it is: each has a salt of its own.
+            salted = func.sha256(func.convert_to(erasures.c.salt.concat(customer_id), "UTF8"))
+            query = query.where(erasures.c.customer_hash == func.encode(salted, "hex"))
+        if before is not None:
+            query = query.where(erasures.c.id < before)
         with self._engine.connect() as database:
-            rows = database.execute(select(*_COLUMNS).order_by(erasures.c.id.desc())).mappings()
-            return [_erasure(row) for row in rows]
+            return [_erasure(row) for row in database.execute(query).mappings()]
 
 
 def whose(table: Table, customer_id: str) -> ColumnElement[bool] | None:

@@ -5,10 +5,24 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from sqlalchemy import Column, ColumnElement, Engine, Table, TextClause, and_, bindparam, delete, func, select, text
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Engine,
+    ScalarSelect,
+    Table,
+    TextClause,
+    and_,
+    bindparam,
+    delete,
+    func,
+    select,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 
 from sync_pipelines.model.retention import Keep
+from sync_pipelines.store.api_sync_tables import api_sync_versions, api_syncs
 from sync_pipelines.store.connect_tables import connect_sessions
 from sync_pipelines.store.log_tables import record_changes
 from sync_pipelines.store.outbox_tables import events
@@ -20,6 +34,9 @@ AT_ONCE: Final = 5_000
 
 CONNECT_SESSIONS: Final = timedelta(days=7)
 """They end after hours at most; a few days longer a browser is told that, and not that there was no such link."""
+
+SYNC_VERSIONS: Final = 100
+"""So many documents of each sync made by API stay, the present one among them."""
 
 _GONE_OBJECTS: Final = text(
     """
@@ -111,6 +128,13 @@ def _outdated(keep: Keep, now: datetime | None) -> Mapping[str, _Outdated]:
         ),
         "audit": _Outdated(audit, [audit.c.id], audit.c.at, now - keep.audit),
         "schema changes": _Outdated(schema_changes, [schema_changes.c.id], schema_changes.c.at, now - keep.audit),
+        "versions of syncs": _Outdated(
+            api_sync_versions,
+            [api_sync_versions.c.sync, api_sync_versions.c.version],
+            api_sync_versions.c.saved_at,
+            now,
+            (api_sync_versions.c.version <= _newest_version_of_each() - SYNC_VERSIONS,),
+        ),
         "connect sessions": _Outdated(
             connect_sessions, [connect_sessions.c.id], connect_sessions.c.created_at, now - CONNECT_SESSIONS
         ),
@@ -135,3 +159,7 @@ def _outdated(keep: Keep, now: datetime | None) -> Mapping[str, _Outdated]:
         ),
         "events": _Outdated(events, [events.c.id], events.c.at, now - keep.events),
     }
+
+
+def _newest_version_of_each() -> ScalarSelect[int]:
+    return select(api_syncs.c.version).where(api_syncs.c.name == api_sync_versions.c.sync).scalar_subquery()

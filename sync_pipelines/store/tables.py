@@ -366,20 +366,3 @@ api_tokens = Table(
     UniqueConstraint("hash"),
     comment="Who may call the API",
 )
-
-api_syncs = Table(
-    "api_syncs",
-    metadata,
-    Column("name", Text, primary_key=True),
-    Column("direction", Text, nullable=False),
-    Column("document", JSON, nullable=False, comment="As it was sent; it holds no secret"),
-    Column("version", Integer, nullable=False),
-    Column("actor", Text, nullable=False),
-    Column("created_at", Moment, nullable=False, server_default=func.clock_timestamp()),
-    Column("saved_at", Moment, nullable=False, server_default=func.clock_timestamp()),
-    Column("key", Text, comment="Repeating it makes nothing new"),
-    Column("key_mark", Text, comment="Of what was sent with the key"),
-    UniqueConstraint("key"),
-    CheckConstraint("direction IN ('inbound', 'outbound')", name="direction"),
-    comment="Syncs that no file declares",
-)

@@ -21,16 +21,16 @@ PREFIX: Final = "sp_"
 SCOPES: Final = {  # docs/api.md has the same words
     "syncs:read": "syncs, their runs, their health, what was asked for, providers and destinations",
     "syncs:run": "trigger, pause, resume, cancel",
-    "syncs:write": "make, change and delete syncs; archive, restore",
+    "syncs:write": "make, change and delete syncs, go back to an older document; archive, restore",
     "connections:read": "customers and connections",
     "connections:write": "links to the connect page, test and disconnect",
     "customers:erase": "erase a customer everywhere",
-    "mappings:read": "custom schemas, the fields of an account, mappings, their versions, values that did not fit, "
-    "previews (which show records of the account as the vendor has them)",
+    "mappings:read": "custom schemas, the fields of an account, mappings, their versions, suggestions, values that did "
+    "not fit, previews (which show records of the account as the vendor has them)",
     "mappings:write": "change a mapping, go back to an older one",
     "webhooks:read": "endpoints, and what was delivered to them",
     "webhooks:write": "make, change, remove and test endpoints, send again, hooks of Zapier",
-    "logs:read": "what happened, who changed what, and why a value is there",
+    "logs:read": "what happened, who changed what, why a value is there, and receipts of erasing",
 }
 
 _USED_EVERY: Final = timedelta(minutes=1)

@@ -9,9 +9,10 @@ from sqlalchemy import bindparam, func, text, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import Text
 
+from sync_pipelines.store.api_sync_tables import api_sync_versions, api_syncs
 from sync_pipelines.store.api_syncs import Changing, lock_api_syncs
 from sync_pipelines.store.planning import lock_plan
-from sync_pipelines.store.tables import api_syncs, audit, planned, requests
+from sync_pipelines.store.tables import audit, planned, requests
 
 _PLACES: Final = (["customers"], ["document", "customers"], ["document", "overrides"])
 """Where an entry of the audit names customers that it is about, in an array or as keys."""
@@ -28,18 +29,38 @@ _ENTRIES: Final = text(
 ).bindparams(bindparam("place", type_=ARRAY(Text)))
 
 
+_VERSIONS_FOR_IT_ALONE: Final = text(
+    """
+    DELETE FROM api_sync_versions
+    WHERE jsonb_typeof(document::jsonb -> 'customers') = 'array'
+        AND jsonb_exists(document::jsonb -> 'customers', :customer)
+        AND (document::jsonb -> 'customers') - :customer = '[]'
+    """
+)
+_VERSIONS: Final = text(
+    """
+    UPDATE api_sync_versions
+    SET document = jsonb_set(document::jsonb, :place, (document::jsonb #> :place) - :customer)::json
+    WHERE jsonb_typeof(document::jsonb #> :place) IN ('array', 'object')
+        AND jsonb_exists(document::jsonb #> :place, :customer)
+    """
+).bindparams(bindparam("place", type_=ARRAY(Text)))
+
+
 def lock_syncs(database: Database) -> None:
     """Before anything of them is locked: nobody makes, changes or plans syncs until the transaction ends."""
     lock_api_syncs(database)
     lock_plan(database)
 
 
-def take_out(database: Database, customer_id: str, *, declared: Collection[str], actor: str) -> int:
-    """In the transaction under way, after `lock_syncs`; how many syncs went because they were for this customer alone.
+def take_out(database: Database, customer_id: str, *, declared: Collection[str], actor: str) -> Mapping[str, int]:
+    """In the transaction under way, after `lock_syncs`; by table, how many syncs and versions went as they were for
+    this customer alone.
 
     One that names nobody would be for everybody. `declared`: syncs of the files, which own the plan of their names.
     """
-    gone = _syncs(database, customer_id, declared, actor)
+    gone = {api_syncs.name: _syncs(database, customer_id, declared, actor)}
+    gone[api_sync_versions.name] = _versions(database, customer_id)
     shared = update(requests).where(requests.c.customers.contains([customer_id]))
     without = func.array_remove(requests.c.customers, customer_id)
     database.execute(shared.values(customers=without, key=None, key_mark=None))
@@ -47,7 +68,7 @@ def take_out(database: Database, customer_id: str, *, declared: Collection[str],
         database.execute(_ENTRIES, {"place": place, "customer": customer_id})
     named = update(audit).where(audit.c.customers.contains([customer_id]))
     database.execute(named.values(customers=func.array_remove(audit.c.customers, customer_id)))
-    return gone
+    return {name: count for name, count in gone.items() if count}
 
 
 def _syncs(database: Database, customer_id: str, declared: Collection[str], actor: str) -> int:
@@ -70,6 +91,15 @@ def _syncs(database: Database, customer_id: str, declared: Collection[str], acto
     database.execute(update(planned).where(plans).values(customers=without, own_schedules=own))
     # Keys and what they were used with tell who was named.
     database.execute(update(api_syncs).where(api_syncs.c.name.in_(changed)).values(key=None, key_mark=None))
+    return gone
+
+
+def _versions(database: Database, customer_id: str) -> int:
+    gone = database.execute(_VERSIONS_FOR_IT_ALONE, {"customer": customer_id}).rowcount
+    for place in (["customers"], ["overrides"]):
+        database.execute(_VERSIONS, {"place": place, "customer": customer_id})
+    telling = update(api_sync_versions).where(func.strpos(api_sync_versions.c.reason, customer_id) > 0)
+    database.execute(telling.values(reason=""))
     return gone
 
 

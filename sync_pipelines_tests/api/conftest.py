@@ -62,3 +62,18 @@ def everything(api):
     """A client that may do all, for all customers."""
     with api.as_() as client:
         yield client
+
+
+@pytest.fixture
+def bare(place, served):
+    """Nobody is connected: calls about syncs as they are declared need nobody."""
+    place.options["api_burst"] = 5_000
+    place.open()
+    return served()
+
+
+@pytest.fixture
+def caller(bare):
+    """A client of it that may do all, for all customers."""
+    with bare.as_() as client:
+        yield client

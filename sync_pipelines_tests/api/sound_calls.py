@@ -16,6 +16,7 @@ LEADS = {"name": "leads", "provider": "salesforce", "destination": "warehouse", 
 BODIES = {
     ("POST", "/syncs"): {**LEADS, "name": "opportunities", "objects": ["opportunity"]},
     ("PUT", "/syncs/{id}"): {**LEADS, "schedule": "daily"},
+    ("POST", "/syncs/{id}/rollback"): {"version": 1, "reason": "as it was"},
     ("PUT", "/connections/{customer_id}/{provider}/objects/{object}/mapping"): {"fields": {"tier": "LastName"}},
     ("POST", "/connect-sessions"): {"customer_id": ACME, "provider": "salesforce"},
     ("POST", "/webhooks"): {"url": RECEIVER, "events": ["sync.error"]},
@@ -24,6 +25,12 @@ BODIES = {
     ("POST", "/hooks"): {"target_url": RECEIVER, "event": "sync.completed"},
 }
 """For operations that need a body."""
+OF_SYNCS_MADE_BY_API = {
+    ("put", "/syncs/{id}"),
+    ("delete", "/syncs/{id}"),
+    ("get", "/syncs/{id}/versions"),
+    ("post", "/syncs/{id}/rollback"),
+}
 
 
 @dataclass
@@ -38,7 +45,7 @@ class Known:
 
     def path_parameters(self, operation):
         path = operation.path.removeprefix(PATH)
-        made_by_api = path == "/syncs/{id}" and operation.method in ("put", "delete")
+        made_by_api = (operation.method, path) in OF_SYNCS_MADE_BY_API
         id = LEADS["name"] if made_by_api else self.ids.get(path.split("/")[1])
         values = {**self.others, "id": id}
         if path.startswith("/customers") and operation.method == "delete":

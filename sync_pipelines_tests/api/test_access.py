@@ -23,6 +23,8 @@ SCOPE_OF = {
     ("POST", "/syncs"): "syncs:write",
     ("PUT", "/syncs/{id}"): "syncs:write",
     ("DELETE", "/syncs/{id}"): "syncs:write",
+    ("GET", "/syncs/{id}/versions"): "syncs:read",
+    ("POST", "/syncs/{id}/rollback"): "syncs:write",
     ("POST", "/syncs/{id}/trigger"): "syncs:run",
     ("POST", "/syncs/{id}/pause"): "syncs:run",
     ("POST", "/syncs/{id}/resume"): "syncs:run",
@@ -35,6 +37,7 @@ SCOPE_OF = {
     ("GET", "/customers"): "connections:read",
     ("GET", "/customers/{customer_id}"): "connections:read",
     ("DELETE", "/customers/{customer_id}"): "customers:erase",
+    ("GET", "/erasures"): "logs:read",
     ("POST", "/connect-sessions"): "connections:write",
     ("GET", "/connections"): "connections:read",
     ("GET", "/connections/{customer_id}/{provider}"): "connections:read",
@@ -43,6 +46,7 @@ SCOPE_OF = {
     ("GET", "/connections/{customer_id}/{provider}/objects/{object}/fields"): "mappings:read",
     ("GET", "/connections/{customer_id}/{provider}/objects/{object}/mapping"): "mappings:read",
     ("GET", "/connections/{customer_id}/{provider}/objects/{object}/mapping/versions"): "mappings:read",
+    ("GET", "/connections/{customer_id}/{provider}/objects/{object}/mapping/suggestions"): "mappings:read",
     ("PUT", "/connections/{customer_id}/{provider}/objects/{object}/mapping"): "mappings:write",
     ("POST", "/connections/{customer_id}/{provider}/objects/{object}/mapping/rollback"): "mappings:write",
     ("GET", "/connections/{customer_id}/{provider}/objects/{object}/failed"): "mappings:read",
@@ -77,12 +81,15 @@ FOR_ALL_ONLY = {
     ("POST", "/syncs"),
     ("PUT", "/syncs/{id}"),
     ("DELETE", "/syncs/{id}"),
+    ("GET", "/syncs/{id}/versions"),
+    ("POST", "/syncs/{id}/rollback"),
     ("POST", "/syncs/{id}/archive"),
     ("POST", "/syncs/{id}/restore"),
     ("GET", "/destinations"),
     ("GET", "/health"),
     ("GET", "/health/events"),
     ("GET", "/logs/audit"),
+    ("GET", "/erasures"),
 }
 
 
@@ -290,6 +297,7 @@ def test_a_token_for_one_customer_steers_that_one_alone(api):
         assert (lifecycle.state("crm").state, lifecycle.state("crm").paused) == ("created", 1)
         for method, path in FOR_ALL_ONLY:
             body = {"json": {}} if path == "/syncs" or method == "PUT" else {}
+            body |= {"json": {"version": 1}} if path.endswith("/rollback") else {}
             refused(client.request(method, path.format(id="crm"), **body), 403)
     assert api.place.project.store.due.list("crm", ACME)[0].paused_at is None
 

@@ -43,6 +43,8 @@ def test_a_mapping_is_checked_by_the_syncs_that_cover_the_customer_alone(two, co
         for client in (bound, operator):
             fields = client.get(f"{CASES}/mapping").json()["schema_fields"]
             assert [each["name"] for each in fields] == ["urgency"]
+            suggested = client.get(f"{CASES}/mapping/suggestions").json()["items"]
+            assert [each["field"] for each in suggested] == ["urgency"]
             told = refused(client.put(f"{CASES}/mapping", json={"fields": {SECRET: "Subject"}}), 422)
             assert "urgency" in told
             assert "allowed are secret_field" not in told

@@ -1,7 +1,9 @@
+import json
+
 import pytest
 
 from sync_pipelines_tests.api.test_access import refused
-from sync_pipelines_tests.fixtures.place import ACME, BRIGHTWATER
+from sync_pipelines_tests.fixtures.place import ACME, BRIGHTWATER, CUSTOM_SCHEMA
 
 MAPPING = f"/connections/{ACME}/salesforce/objects/contact/mapping"
 
@@ -32,7 +34,8 @@ def test_a_mapping_is_read_changed_and_carried_out_by_the_next_run(everything, a
     assert not dry["saved"]
     (effect,) = dry["effects"]
     assert effect["columns"] == [{"column": "tier", "before": None, "after": custom_field}]
-    assert effect["rows"] == len([row for row in api.place.rows("crm_contact", ACME) if not row["is_deleted"]])
+    assert effect["rows"] == len(api.place.rows("crm_contact", ACME))
+    assert (effect["leavers"], effect["most_leaving"]) == ("keep", 0)
     saved = everything.put(MAPPING, json=wanted, headers={"If-Match": before.headers["etag"]}).json()
     assert (saved["saved"], saved["mapping"]["version"], saved["mapping"]["actor"]) == (True, 1, "api:test")
     api.place.sync(ACME)
@@ -72,7 +75,27 @@ def test_a_mapping_that_cannot_work_says_why_and_is_not_saved(everything):
 
 
 def test_an_object_without_a_custom_schema_has_no_mapping(everything):
-    refused(everything.get(MAPPING.replace("contact", "account")), 404)
+    for path in (MAPPING, f"{MAPPING}/suggestions"):
+        refused(everything.get(path.replace("contact", "account")), 404)
+
+
+def test_suggestions_are_those_of_the_command_line(everything, api, command_line):
+    run = command_line.at(api.place)
+
+    def suggested():
+        items = everything.get(f"{MAPPING}/suggestions").json()["items"]
+        found = {each["field"]: each["suggestions"] for each in items}
+        assert found == json.loads(run("mapping", "suggest", ACME, "salesforce", "contact", "--json").out)
+        return found
+
+    found = suggested()
+    assert list(found) == [each["name"] for each in CUSTOM_SCHEMA["fields"]]
+    (field, best) = max(
+        ((field, several[0]) for field, several in found.items() if several), key=lambda each: each[1]["score"]
+    )
+    assert (0.6 <= best["score"] <= 1, bool(best["reason"])) == (True, True)
+    everything.put(MAPPING, json={"fields": {field: best["source"]}})
+    assert suggested().keys() == found.keys() - {field}
 
 
 def test_values_that_did_not_fit(everything, api):

@@ -11,6 +11,7 @@ OBJECT = f"/connections/{ACME}/salesforce/objects/contact"
 NUL = "%00"
 ASKING = (
     ("GET", f"{OBJECT}/fields", None),
+    ("GET", f"{OBJECT}/mapping/suggestions", None),
     ("PUT", f"{OBJECT}/mapping", {"fields": {"tier": "Department"}}),
     ("POST", f"{OBJECT}/mapping/rollback", {"version": 1}),
     ("POST", f"/connections/{ACME}/salesforce/test", None),

@@ -41,20 +41,6 @@ curl -X POST https://your-workspace.example/api/v1/syncs \
 OF_THE_SEED = json.loads(PRINTED.split("'")[1])
 
 
-@pytest.fixture
-def bare(place, served):
-    """Nobody is connected: most calls here need nobody."""
-    place.options["api_burst"] = 5_000
-    place.open()
-    return served()
-
-
-@pytest.fixture
-def caller(bare):
-    with bare.as_() as client:
-        yield client
-
-
 def parts(answer):
     refused(answer, 422)
     return {part["at"]: part["message"] for part in answer.json()["parts"]}

@@ -344,7 +344,7 @@ def test_the_stock_of_a_scope_is_its_own_living_rows(destination):
     stocks = destination.stocks([scope("nobody"), scope("acme"), scope("bolt")], CONTACTS, LATELY)
     assert stocks == [
         Stock(live=0),
-        Stock(live=3, lately=4, read_until=START),
+        Stock(live=3, marked=1, lately=4, read_until=START),
         Stock(live=1, lately=1, read_until=START),
     ]
 
@@ -353,7 +353,7 @@ def test_a_stock_tells_what_changed_since_a_while_before_the_read(destination):
     with destination.open(scope(), CONTACTS, "run-1", ignore) as landing:
         changed = [row("1", minute=-11), row("2", minute=-10), row("3", minute=5), row("4", minute=1, deleted=True)]
         load(landing, [*changed, row("5", minute=None)], DONE)
-    assert destination.stocks([scope()], CONTACTS, LATELY) == [Stock(live=4, lately=3, read_until=START)]
+    assert destination.stocks([scope()], CONTACTS, LATELY) == [Stock(live=4, marked=1, lately=3, read_until=START)]
 
 
 def test_the_stock_of_a_first_read_under_way_has_no_position(destination):

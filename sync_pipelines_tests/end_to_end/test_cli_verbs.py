@@ -16,6 +16,7 @@ from sync_pipelines_tests.fixtures.place import ACME, CUSTOM_SCHEMA, KESTREL, LU
 
 VERBS = (
     *("sync", "trigger", "runs", "connect", "connections", "disconnect", "demo", "dev", "sandbox", "check", "migrate"),
+    *("erase", "erasures"),
     *("state", "pause", "resume", "cancel", "archive", "restore"),
     *("mapping set", "mapping show", "mapping rollback", "mapping suggest", "fields", "failed"),
     *("schema show", "schema changes", "schema accept", "key new", "key rotate", "key list", "verify", "fresh"),

@@ -16,11 +16,12 @@ import yaml
 from sync_pipelines.api.serving import serve
 from sync_pipelines.erasing import StillWorking, erase, nobody_works, remains
 from sync_pipelines.live.applying import APPLYING
+from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.provider import Account, Tokens
 from sync_pipelines.model.secret import Secret
 from sync_pipelines.store.erasing import HOLDS_NOTHING, digest_of, whose
 from sync_pipelines.store.tables import metadata
-from sync_pipelines.sync_changes import make_sync
+from sync_pipelines.sync_changes import change_sync, make_sync, roll_back_sync
 from sync_pipelines_tests.fixtures.place import ACME, BRIGHTWATER, CUSTOM_SCHEMA, LUMEN
 
 STAYS = {"planned", "configuration_versions", "erasures"}
@@ -119,8 +120,11 @@ def test_syncs_by_api_name_the_customer_no_more_and_none_becomes_one_for_everybo
     for document in (SHARED, {**own, "customers": [ACME]}):
         _, first = make_sync(project, document, actor="api:office", key=f"7:{document['name']} for {ACME}")
         assert first
+    alone = {**SHARED, "customers": [ACME], "overrides": {}}
+    for document in (alone, SHARED):
+        change_sync(project, "shared", document, actor="api:office")
     receipt = erase(project, ACME, actor="test")
-    assert receipt.removed["store"]["api_syncs"] == 1
+    assert (receipt.removed["store"]["api_syncs"], receipt.removed["store"]["api_sync_versions"]) == (1, 1)
     assert dump(full, ACME, "store", ["public"]).keys() <= STAYS
     with full.store.connect() as connection:
         plans = connection.execute("SELECT sync, customers FROM planned ORDER BY sync").fetchall()
@@ -129,11 +133,15 @@ def test_syncs_by_api_name_the_customer_no_more_and_none_becomes_one_for_everybo
     assert ("shared", [BRIGHTWATER]) in plans
     assert (named, due) == ([], [(BRIGHTWATER,)])
     (kept,) = project.store.api_syncs.list()
-    assert (kept.name, kept.version, kept.actor) == ("shared", 2, "test")
+    assert (kept.name, kept.version, kept.actor) == ("shared", 4, "test")
     assert kept.document == {
         **SHARED, "customers": [BRIGHTWATER], "overrides": {BRIGHTWATER: SHARED["overrides"][BRIGHTWATER]}
     }  # fmt: skip
     assert project.sync("shared").customers == (BRIGHTWATER,)
+    versions = project.store.api_syncs.versions("shared")
+    assert [(each.version, each.document) for each in versions] == [(number, kept.document) for number in (4, 3, 1)]
+    with pytest.raises(ConfigurationError, match="no version 2"):
+        roll_back_sync(project, "shared", 2, actor="test")
     assert "own" not in project.configuration.syncs
     project.plan("shared")
     assert [entry.action for entry in project.store.audit.list("sync own")] == ["delete", "create"]
@@ -182,13 +190,13 @@ def test_nothing_is_left_of_a_customer_and_nobody_else_loses_anything(full, tmp_
     # Requests and entries about both stay, without the one who is gone.
     assert stored == before[1]
     project.store.erasing.finish(int(receipt["id"]), dagster={"partitions": 1})
-    (kept,) = project.store.erasing.list()
+    (kept,) = project.store.erasing.page()
     assert (receipt["digest"], receipt["final_digest"]) == (kept.digest, None)
     assert digest_of(kept) == kept.final_digest != kept.digest
     first = {name: counts for name, counts in kept.removed.items() if name != "dagster"}
     assert digest_of(replace(kept, removed=first)) == kept.digest
-    assert kept.of(ACME)
-    assert not kept.of(BRIGHTWATER)
+    assert project.store.erasing.page(customer_id=ACME) == [kept]
+    assert project.store.erasing.page(customer_id=BRIGHTWATER) == []
     assert dump(full, ACME, "store", ["public"]).keys() <= STAYS - {"erasures"}
 
     again = tokens_of(full.control.new_tokens(ACME))
@@ -234,7 +242,7 @@ def test_a_run_that_goes_on_is_waited_for_and_asked_to_stop(full):
     assert (left["ended"], ended["ended"]) == (False, True)
     assert "take the app away in Salesforce's own settings" in left["message"]
     assert not store_holds_credentials(full)
-    assert [each.id for each in project.store.erasing.list()] == [receipt.id]
+    assert [each.id for each in project.store.erasing.page()] == [receipt.id]
 
 
 def test_a_destination_that_cannot_be_asked_leaves_the_customer_to_be_erased(full):
@@ -252,7 +260,7 @@ def test_a_destination_that_cannot_be_asked_leaves_the_customer_to_be_erased(ful
         assert (answer.status_code, answer.json()["error_type"]) == (502, "destination")
         assert "nobody_here" in answer.json()["detail"]
         assert httpx.delete(f"{url}/api/v1/customers/a%20%00b", headers=headers).status_code == 422
-    (begun,) = project.store.erasing.list()
+    (begun,) = project.store.erasing.page()
     assert begun.finished_at is None
     assert [each["ended"] for each in begun.access.values()] == [True, True], "it does not wait for what is broken"
     broken.unlink()
@@ -300,7 +308,7 @@ def test_killed_half_way_it_finishes_when_it_is_repeated(full, command_line, mon
     assert {each["ended"] for each in receipt["access"]} == {True}
     assert receipt["removed"]["store"]["runs"] == held["store"]["runs"]
     assert remains(full.project, ACME) == {}
-    assert len(full.project.store.erasing.list()) == 1
+    assert len(full.project.store.erasing.page()) == 1
 
 
 def test_a_bucket_that_keeps_old_versions_keeps_none_of_the_customer(place, bucket):

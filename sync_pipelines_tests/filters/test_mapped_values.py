@@ -45,6 +45,14 @@ def test_what_the_rule_makes_is_what_is_asked_for(place, way):
     assert run.notices[0] == 'The filter is applied before load: segment equals "platinum".'
     assert {row["segment"] for row in scene.rows().values() if not row["is_deleted"]} == {"platinum"}
 
+    told = plan_of(place, way, **mapped(way, Other="platinum"))
+    assert (told.leavers, told.most_leaving, told.rows) == ("delete", len(scene.rows()), len(scene.rows()))
+    scene.declare()
+    told = plan_of(place, way, **mapped(way, Other="platinum"))
+    assert (told.leavers, told.most_leaving) == ("mark", len(scene.alive()))
+    assert plan_of(place, way, size=way.field).most_leaving == 0
+    scene.declare("delete")
+
     leaver, *stay = scene.inside
     scene.set(leaver, way.other)
     assert not scene.sync().full

@@ -216,7 +216,7 @@ def test_an_erased_customer_leaves_its_events_and_its_partition(past, make_datab
 
     assert erase_waiting(past.instance, project, OURS) == 1
 
-    (receipt,) = store.erasing.list()
+    (receipt,) = store.erasing.page()
     assert receipt.customer_id is None
     assert receipt.removed["dagster"]["partitions"] == 1
     assert receipt.removed["dagster"]["events"] >= 4

@@ -128,8 +128,14 @@ def test_every_change_does_what_its_plan_says(settled):
 
 def test_columns_that_nobody_fills_any_more_stay_and_are_told(settled):
     settled.write_sync(objects=[contact(SIZE)], schedule=EVERY_HOUR)
-    (stays,) = planned(settled).stays
+    plan, rows = planned(settled), len(settled.rows("crm_contact"))
+    (stays,) = plan.stays
     assert (stays.what, stays.table, stays.columns) == ("columns", "warehouse crm_contact", ("phone_text",))
+    assert (stays.customers, stays.rows) == (2, rows)
+    (read,) = plan.reads
+    assert (read.kind, read.columns, read.left) == ("remap", (), ("phone_text",))
+    (sentence,) = [each for each in summary(plan) if "phone_text" in each and each.startswith("crm contact")]
+    assert sentence == f"crm contact does not fill phone_text any more for 2 customer(s), {rows:,} row(s)"
     before = {row["id"]: row["phone_text"] for row in settled.rows("crm_contact")}
     applied(settled, planned(settled))
     assert {row["id"]: row["phone_text"] for row in settled.rows("crm_contact")} == before
@@ -189,14 +195,6 @@ def test_a_schedule_change_tells_old_and_new_and_whom_it_concerns(settled):
     assert (schedule.old, schedule.new, schedule.customers) == ("every 1 hour", "cron 0 5 * * * (Europe/Paris)", 1)
     applied(place, plan)
     assert place.project.store.configurations.planned()["crm"]["cron"] == "0 5 * * *"
-
-
-def test_a_mode_that_removes_rows_says_how_many(settled):
-    place = settled
-    marked = sum(row["is_deleted"] for row in place.rows("crm_contact"))
-    assert marked > 0
-    place.write_sync(objects=[CONTACT], schedule=EVERY_HOUR, mode="mirror")
-    assert any(f"mirror removes {marked:,} row(s)" in notice for notice in planned(place).notices)
 
 
 def test_a_saved_mapping_that_no_run_has_met_yet_waits_and_is_no_change(settled):
@@ -306,7 +304,7 @@ def test_a_plan_asks_the_store_and_the_destination_as_often_for_many_connections
         return usual(connection, query, *rest, **options)
 
     monkeypatch.setattr(psycopg.Connection, "execute", execute)
-    place.write_sync(objects=[contact(PHONE, SIZE, TITLE)], schedule=EVERY_HOUR)
+    place.write_sync(objects=[contact(PHONE, SIZE, TITLE, filter=NAMED)], schedule=EVERY_HOUR, mode="mirror")
     few = (len(statements), len(sent))
     planned(place)
     few = (len(statements) - few[0], len(sent) - few[1])
@@ -324,5 +322,6 @@ def test_a_plan_asks_the_store_and_the_destination_as_often_for_many_connections
     del statements[:], sent[:]
     plan = planned(place)
     assert sum(len(each.customers) for each in plan.reads) == 3002
+    assert sum(len(each.customers) for each in plan.removals) == 3002
     assert (len(statements), len([each for each in sent if "SELECT 1" not in str(each)])) <= few
     assert configuration_versions.name in " ".join(statements)

@@ -129,11 +129,16 @@ def test_every_change_of_files_does_what_its_plan_says(settled_files, unhurried)
     plan = planned(place)
     (columns,) = plan.stays
     assert (columns.what, columns.table, columns.columns) == ("columns", "lake crm_contact", ("phone_text",))
+    assert (columns.customers, columns.rows) == (2, sum(stored.values()))
     marked = sum(
         entry["is_deleted"] for table in ("crm_contact", "crm_account") for entry in latest(settled_files, table)
     )
     assert marked > 0
-    assert any(f"mirror removes {marked:,} row(s)" in notice for notice in plan.notices)
+    assert {(each.object, each.fate, each.why) for each in plan.removals} == {
+        (name, "delete", ("mirror",)) for name in ("contact", "account")
+    }
+    assert sum(each.known for each in plan.removals) == marked
+    assert max(each.most for each in plan.removals) == sum(stored.values())
 
     write(place, objects=["account"])
     (rows,) = planned(place).stays

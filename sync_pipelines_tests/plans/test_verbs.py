@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sync_pipelines.model.errors import ConfigurationError
-from sync_pipelines_tests.fixtures.place import ACME
+from sync_pipelines_tests.fixtures.place import ACME, BRIGHTWATER
 from sync_pipelines_tests.plans.conftest import CONTACT
 
 SECRET = "written-out-and-never-to-be-kept"
@@ -128,3 +128,29 @@ def test_a_hidden_value_that_is_loaded_all_the_same_is_warned_of_wherever_it_is_
 def test_without_the_setting_runs_use_what_is_written(settled):
     settled.write_sync(objects=[CONTACT, "account"])
     assert settled.sync_one(ACME, object_name="account").status == "success"
+
+
+def test_rows_that_a_filter_or_a_rule_for_its_field_may_take_away_are_told_where_it_is_decided(settled, command_line):
+    place, run = settled, command_line.at(settled)
+    filtered = {**CONTACT, "filter": {"field": "phone_text", "contains": "1"}, "leaving": "delete"}
+    place.write_sync(objects=[filtered])
+    rows = {customer: len(place.rows("crm_contact", customer)) for customer in (ACME, BRIGHTWATER)}
+    those = "those whose records do not fit filter or history"
+    told = f"Rows go: crm contact: at most {sum(rows.values()):,} row(s) of 2 customer(s) are removed by the next run"
+    assert told in " ".join(run("plan").text.split())
+    done = " ".join(run("apply", "--yes").text.split())
+    assert (told in done, f"{those}." in done, "Version 2 is in effect" in done) == (True, True, True)
+    place.sync(ACME, BRIGHTWATER)
+    before = len(place.rows("crm_contact", ACME))
+    assert 0 < before < rows[ACME]
+
+    changed = run("mapping", "set", ACME, "salesforce", "contact", "phone_text=MobilePhone")
+    assert f"Rows go: at most {before:,}: those whose records do not fit the filter by the new values are removed." in (
+        " ".join(changed.text.split())
+    )
+    waiting = " ".join(run("plan").text.split())
+    assert "Nothing changes" in waiting
+    assert f"Rows go: crm contact: at most {before:,} row(s) of 1 customer(s) are removed by the next run" in waiting
+    assert f"{those} (waiting already)." in waiting
+    size = run("mapping", "set", ACME, "salesforce", "contact", "size=NumberOfEmployees__c", "--no-check", "--dry-run")
+    assert "Rows go" not in size.text

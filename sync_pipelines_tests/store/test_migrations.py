@@ -117,6 +117,22 @@ def test_entries_of_the_audit_from_before_it_knew_customers_get_them(store, data
     assert [entry.customers for entry in reversed(store.audit.list())] == [whom for *_, whom in known]
 
 
+def test_syncs_from_before_their_documents_were_kept_begin_with_the_present_one(store, database):
+    with store.api_syncs.changing() as changing:
+        known = changing.add("crm", "inbound", {"name": "crm"}, actor="first", key=None, mark=None)
+        known = changing.replace(known, {"name": "crm", "mode": "mirror"}, actor="second")
+    engine = make_engine(store_url(database.url()))
+    with engine.begin() as connection:
+        config = alembic_config()
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0020")
+        command.upgrade(config, "head")
+    engine.dispose()
+    (only,) = store.api_syncs.versions("crm")
+    assert (only.version, only.document, only.actor) == (2, known.document, "second")
+    assert (only.saved_at, only.restored, only.reason) == (known.saved_at, None, "")
+
+
 def test_an_older_version_says_to_migrate_and_a_newer_one_to_upgrade(store, database):
     with database.connect() as connection:
         connection.execute("DELETE FROM alembic_version")

@@ -104,6 +104,19 @@ def test_requests_audit_and_budget_points_go_after_their_own_time(store, connect
     assert [count(store, table) for table in (requests, audit, budget_points)] == [1, before + 1, 1]
 
 
+def test_the_last_hundred_documents_of_each_sync_stay(store):
+    with store.api_syncs.changing() as changing:
+        for name, versions in (("crm", 103), ("other", 3)):
+            known = changing.add(name, "inbound", {"name": name}, actor="me", key=None, mark=None)
+            for number in range(1, versions):
+                known = changing.replace(known, {"name": name, "id": str(number)}, actor="me")
+
+    assert store.retention.outdated(KEEP)["versions of syncs"] == 3
+    assert store.retention.prune(KEEP, at_once=2)["versions of syncs"] == 3
+    assert [each.version for each in store.api_syncs.versions("crm", limit=200)] == list(range(103, 3, -1))
+    assert len(store.api_syncs.versions("other")) == 3
+
+
 def test_work_is_done_in_small_transactions_and_bounded(store, run, now, statements):
     store.runs.record([run(2, f"run-{number}") for number in range(10)])
     statements.clear()

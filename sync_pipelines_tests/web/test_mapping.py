@@ -17,9 +17,13 @@ SCHEMA = {
 }
 
 
+EVERY_RECORD = {"any": [{"field": "tier", "is_set": True}, {"field": "tier", "is_not_set": True}]}
+
+
 @pytest.fixture
 def product(place):
-    place.write_sync(objects=[{"object": "contact", "custom_schema": SCHEMA}, "account"], schedule={"every": "1h"})
+    contact = {"object": "contact", "custom_schema": SCHEMA, "filter": EVERY_RECORD}
+    place.write_sync(objects=[contact, "account"], schedule={"every": "1h"})
     place.connect(ACME, BRIGHTWATER)
     with serve(place.project) as url:
         yield Product(place, url)
@@ -46,6 +50,7 @@ def test_fields_are_suggested_chosen_looked_at_and_saved(product, visitor):
     visitor.send("/look", **{"map:tier": "field:Tier__c", "map:annual_revenue": "field:ARR__c"})
     assert "What changes in contact" in visitor.page.text
     assert "ARR__c" in visitor.page.text
+    assert "not among those to be synced by the new values are marked as deleted, at most 0." in visitor.page.text
     assert product.place.project.store.mappings.current(ACME, "salesforce", "contact") is None
     visitor.send("/save")
     assert "Saved." in visitor.page.text
@@ -59,6 +64,10 @@ def test_fields_are_suggested_chosen_looked_at_and_saved(product, visitor):
     fields_page(product, visitor)
     values = Forms(visitor.page.text).form("/look")[1]
     assert (values["map:tier"], values["map:is_strategic"]) == ("field:Tier__c", "")
+    visitor.send("/look", **{"map:tier": "field:LeadSource"})
+    alive = sum(not row["is_deleted"] for row in product.place.rows("crm_contact", ACME))
+    assert f"marked as deleted, at most {alive:,}." in visitor.page.text
+    fields_page(product, visitor)
     visitor.send("/look")
     assert "Nothing: all fields are filled as before." in visitor.page.text
     assert "Save" not in visitor.page.text

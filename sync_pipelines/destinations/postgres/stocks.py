@@ -19,7 +19,7 @@ WHERE n.nspname = %s AND c.relname = ANY(%s::name[]) AND c.relkind IN ('r', 'p')
 """
 
 _STOCKS: Final = """
-SELECT k.customer_id, t.live, t.lately, c.read_until
+SELECT k.customer_id, t.live, t.marked, t.lately, c.read_until
 FROM unnest(%(customers)s::text[]) AS k (customer_id)
 LEFT JOIN LATERAL (
   SELECT (state ->> 'read_until')::timestamptz AS read_until FROM {checkpoints}
@@ -27,7 +27,7 @@ LEFT JOIN LATERAL (
     AND sync = %(sync)s AND object = %(object)s
 ) c ON true
 CROSS JOIN LATERAL (
-  SELECT count(*) FILTER (WHERE t.is_deleted IS NOT TRUE) AS live,
+  SELECT count(*) FILTER (WHERE t.is_deleted IS NOT TRUE) AS live, count(*) FILTER (WHERE t.is_deleted) AS marked,
     count(*) FILTER (WHERE t.last_modified_at >= c.read_until - %(before)s::interval) AS lately
   FROM {table} t
   WHERE t.{application_id} = %(application_id)s AND t.{provider_name} = %(provider)s
@@ -50,7 +50,7 @@ def count_stocks(connection: Connection, layout: Layout, scopes: Sequence[Scope]
     )
     values = scope_parameters(scopes[0]) | {"customers": customers, "before": lately}
     found = {
-        customer: Stock(live=live, lately=recent, read_until=read_until)
-        for customer, live, recent, read_until in connection.execute(statement, values)
+        customer: Stock(live=live, marked=marked, lately=recent, read_until=read_until)
+        for customer, live, marked, recent, read_until in connection.execute(statement, values)
     }
     return [found[customer] for customer in customers]

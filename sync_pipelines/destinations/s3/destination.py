@@ -104,12 +104,13 @@ class S3Destination:
         if head is None:
             return Stock(live=0)
         manifest = head.manifest
-        position = manifest.position(scope)
+        position, marked = manifest.position(scope), manifest.records - manifest.live
         until = position.checkpoint.read_until if position else None
         if until is None:
-            return Stock(live=manifest.live)
+            return Stock(live=manifest.live, marked=marked)
         keys = Stored(self._storage, chain.place, self._form).keys(manifest)
-        return Stock(live=manifest.live, lately=keys.changed_since(until - lately), read_until=until)
+        recent = keys.changed_since(until - lately)
+        return Stock(live=manifest.live, marked=marked, lately=recent, read_until=until)
 
     def _compact_if_due(self, compaction: Compaction, landing: FilesLanding) -> None:
         if not compaction.is_due(landing.head.manifest, datetime.now(UTC)):
