@@ -30,6 +30,7 @@ from sync_pipelines_tests.destinations.cases import (
     scope,
     stored,
 )
+from sync_pipelines_tests.fixtures.quick_folder import quick_folder
 
 PASSWORD = "s3cret-pässword"
 
@@ -49,8 +50,8 @@ def kill_backends_at(step, database):
 
 
 @pytest.fixture(scope="module")
-def killable(tmp_path_factory):
-    with EmbeddedPostgres(tmp_path_factory.mktemp("postgres"), durable=False) as server:
+def killable():
+    with quick_folder() as folder, EmbeddedPostgres(folder, durable=False) as server:
         yield server
 
 

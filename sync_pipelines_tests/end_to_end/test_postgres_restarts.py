@@ -1,9 +1,7 @@
 """A Postgres server that crashes and comes back in the middle of a run: the warehouse's, the store's, or both."""
 
 import os
-import shutil
 import signal
-import tempfile
 from contextlib import contextmanager
 from itertools import count
 
@@ -26,20 +24,20 @@ from sync_pipelines_tests.end_to_end.scenes import (
 from sync_pipelines_tests.fixtures.migrated_store import KEY
 from sync_pipelines_tests.fixtures.place import CUSTOM_SCHEMA
 from sync_pipelines_tests.fixtures.postgres import Database
+from sync_pipelines_tests.fixtures.quick_folder import quick_folder
 
 
 @contextmanager
 def own_server():
     """One that keeps its promises at a crash, and that no other test uses."""
-    folder = tempfile.mkdtemp(prefix="sync-pipelines-tests-")
-    server = EmbeddedPostgres(folder)
-    try:
-        server.start()
-        yield server
-    finally:
-        server.start()
-        server.stop(mode="immediate")
-        shutil.rmtree(folder, ignore_errors=True)
+    with quick_folder() as folder:
+        server = EmbeddedPostgres(folder)
+        try:
+            server.start()
+            yield server
+        finally:
+            server.start()
+            server.stop(mode="immediate")
 
 
 @pytest.fixture(scope="module")

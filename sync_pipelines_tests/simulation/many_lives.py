@@ -1,14 +1,13 @@
 """Many lives in processes side by side, on one Postgres."""
 
 import multiprocessing
-import shutil
 import signal
-import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import partial
 
 from sync_pipelines.embedded_postgres import EmbeddedPostgres
+from sync_pipelines_tests.fixtures.quick_folder import quick_folder
 from sync_pipelines_tests.simulation.ground import ground_on, url_of
 from sync_pipelines_tests.simulation.life import lived
 
@@ -19,10 +18,7 @@ _ground = None
 @contextmanager
 def lives(seeds, jobs, *, shaped=False):
     """The stories of the seeds in their order (`shaped`: of their other lives), lived side by side on one Postgres."""
-    folder = tempfile.mkdtemp(prefix="sync-pipelines-simulation-")
-    server = EmbeddedPostgres(folder, durable=False)
-    try:
-        server.start()
+    with quick_folder() as folder, EmbeddedPostgres(folder, durable=False) as server:
         context = multiprocessing.get_context("spawn")
         place = (url_of(server), server.host)
         with ProcessPoolExecutor(jobs, mp_context=context, initializer=_settle, initargs=place) as pool:
@@ -31,9 +27,6 @@ def lives(seeds, jobs, *, shaped=False):
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
-    finally:
-        server.stop()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _settle(url, host):
