@@ -15,6 +15,7 @@ from sync_pipelines.engine.cleaning import decode_record
 from sync_pipelines.engine.extracting import at_path
 from sync_pipelines.engine.layout import ADDITIONAL_COLUMN, RAW_COLUMN, FieldPlan, Marks, returned
 from sync_pipelines.engine.mapping import RecordMapper
+from sync_pipelines.engine.some_columns import SomeColumns, ruled_mapper
 from sync_pipelines.engine.tally import Tally
 from sync_pipelines.model.checkpoint import Backfill, Checkpoint
 from sync_pipelines.model.destination import Landing, Observer, StoredRecord, Table
@@ -105,7 +106,7 @@ class Refill:
         present = [column for column in self.table.columns if column.name in self.columns]
         names = [column.name for column in present]
         dropped = sorted(self.columns.difference(names))
-        mapper = RecordMapper(
+        some = RecordMapper(
             self.crm_object,
             self.schema,
             present,
@@ -114,6 +115,7 @@ class Refill:
             additional=self.plan.additional if ADDITIONAL_COLUMN.name in names else None,
             hash_key=self.hash_key,
         )
+        mapper = SomeColumns(some, ruled_mapper(self.table, self.crm_object, self.schema, self.plan, self.hash_key))
         needed = {name for column in names for name in self.plan.needs.get(column, ())}
         holds = _holds(self.crm_object.shape.fields, sorted(needed))
         after, known = self._begin(known)
@@ -194,7 +196,7 @@ def _refilled(
     return done
 
 
-def _batch(mapper: RecordMapper, records: Sequence[StoredRecord]) -> TextBatch:
+def _batch(mapper: SomeColumns, records: Sequence[StoredRecord]) -> TextBatch:
     texts = [record.raw for record in records if record.raw is not None]
     return TextBatch(mapper, [record.id for record in records], [0] * len(texts), texts)
 

@@ -8,6 +8,7 @@ from typing import Final, TypeAlias
 from sync_pipelines.engine.cleaning import NotARecord, decode_record
 from sync_pipelines.engine.keys import Key
 from sync_pipelines.engine.mapping import LaterMapper, RecordMapper
+from sync_pipelines.engine.some_columns import SomeColumns
 from sync_pipelines.model.destination import Columns
 from sync_pipelines.model.errors import RejectRecord, Wait
 from sync_pipelines.model.filter import DELETE, KEEP, MARK
@@ -36,7 +37,7 @@ class TextBatch:
 
     def __init__(
         self,
-        mapper: RecordMapper | LaterMapper,
+        mapper: RecordMapper | LaterMapper | SomeColumns,
         ids: Sequence[str],
         hashes: Sequence[int],
         texts: Sequence[bytes],

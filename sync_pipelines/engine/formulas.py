@@ -19,6 +19,7 @@ from sync_pipelines.engine.keys import Key
 from sync_pipelines.engine.layout import RAW_COLUMN, FieldPlan, is_common, shape_fields
 from sync_pipelines.engine.mapping import RecordMapper
 from sync_pipelines.engine.rules import rule_fields
+from sync_pipelines.engine.some_columns import SomeColumns, ruled_mapper
 from sync_pipelines.engine.tally import Tally
 from sync_pipelines.model.checkpoint import Checkpoint, FormulaReading
 from sync_pipelines.model.destination import Landing, Observer, Table
@@ -152,7 +153,7 @@ class Formulas:
         observe("formulas.stored")
 
     def _batch(self, names: list[str], texts: dict[str, bytes]) -> TextBatch:
-        mapper = RecordMapper(
+        some = RecordMapper(
             self.work.crm_object,
             self.schema,
             [column for column in self.table.columns if column.name in names],
@@ -161,8 +162,9 @@ class Formulas:
             additional=self.plan.additional,
             hash_key=self.work.hash_key,
         )
+        ruled = ruled_mapper(self.table, self.work.crm_object, self.schema, self.plan, self.work.hash_key)
         hashes = [self.key_of(text)[1] for text in texts.values()]
-        return TextBatch(mapper, list(texts), hashes, list(texts.values()))
+        return TextBatch(SomeColumns(some, ruled), list(texts), hashes, list(texts.values()))
 
 
 def _patched(raw: bytes, patch: bytes, way: Path) -> bytes:

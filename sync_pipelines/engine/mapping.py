@@ -57,10 +57,14 @@ class CustomColumn:
 
 @dataclass(frozen=True)
 class Mapped:
-    """A block of records after mapping. `misfits` counts the values that did not fit."""
+    """A block of records after mapping. `misfits` counts the values that did not fit.
+
+    `is_heavy`: the rules of some record took more work than is free to each.
+    """
 
     columns: Columns
     misfits: int
+    is_heavy: bool = False
 
 
 class ColumnPlan(NamedTuple):
@@ -92,6 +96,11 @@ class LaterMapper:
     def modified_at(self, text: bytes) -> Any:
         return self._made.modified_at(text)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of its columns."""
+        return self._made.names
+
 
 def _compiled(name: str, rule: FieldRule, shape: RecordShape, known: frozenset[str], hash_key: Secret | None) -> Source:
     try:
@@ -115,6 +124,7 @@ class RecordMapper:
         hash_key: Secret | None = None,
     ) -> None:
         """`hash_key`: the key of the transform `hash`. ConfigurationError for a rule that cannot be compiled."""
+        self.names = tuple(column.name for column in columns)
         self._shape = shape = crm_object.shape
         sources = envelope_sources(shape)
         if common:
@@ -179,7 +189,8 @@ class RecordMapper:
         if self._merged_into is not None:
             merged_into = [to_text(value) if value else None for value in given[self._merged_into]]
         kept = [None] * len(stored) if not errors else [_kept_errors(errors.get(row)) for row in range(len(stored))]
-        return Mapped((hashes, kept, merged_into, *made), sum(map(len, errors.values())))
+        is_heavy = min(left, default=MOST_WORK_OF_RECORD) < MOST_WORK_OF_RECORD
+        return Mapped((hashes, kept, merged_into, *made), sum(map(len, errors.values())), is_heavy)
 
     def modified_at(self, text: bytes) -> Any:
         """When the vendor says that the record was changed; None where it does not say."""
@@ -268,7 +279,9 @@ def _together(
     """One JSON object of several values for each row. A value that does not fit is null in it; the others stay."""
     misfits: dict[int, dict[str, Any]] = {}
     keys = [_encode(plan.name) + b":" for plan in plans]
-    columns = [_additional(plan, given, misfits, left) for plan in plans]
+    # By name: how somebody ordered them is no part of the mapping.
+    made = {plan.name: _additional(plan, given, misfits, left) for plan in sorted(plans, key=_by_name)}
+    columns = [made[plan.name] for plan in plans]
     for row, found in misfits.items():
         first, *_ = found.values()
         reasons = " ".join(f"{name}: {error['reason']}" for name, error in found.items())
@@ -276,6 +289,10 @@ def _together(
         errors.setdefault(row, {})[ADDITIONAL] = {**first, "field": fields, "reason": reasons}
     whole = [[b"null" if value is None else value for value in column] for column in columns]
     return [b"{" + b",".join(map(bytes.__add__, keys, values)) + b"}" for values in zip(*whole, strict=True)]
+
+
+def _by_name(plan: ColumnPlan) -> str:
+    return plan.name
 
 
 def _additional(

@@ -72,3 +72,16 @@ def test_a_row_whose_rules_take_too_much_is_kept_and_says_so(place, command_line
     assert "a list of more than 100000 characters" in told
     place.sync_one(ACME, full=True)
     assert place.rows("crm_account", ACME) == rows, "a further look makes the same of them"
+
+    # `region` and the additional fields are made anew alone, behind `tier`, which takes much of what a record may take.
+    rules = {name: {**WORK, "transform": WORK["transform"] * 3} for name in ("tier", "region")}
+    save(place, {"tier": rules["tier"], **work})
+    place.sync_one(ACME)
+    save(place, {**rules, **work, "work_0": "Name"})
+    run = place.sync_one(ACME)
+    rows = place.rows("crm_account", ACME)
+    assert (run.full, run.counts.updated) == (False, len(rows))
+    assert {row["region"] for row in rows} == {"1"}
+    assert all(0 < list(row["additional_fields"].values()).count(1) < 25 for row in rows)
+    place.sync_one(ACME, full=True)
+    assert place.rows("crm_account", ACME) == rows, "a full read makes the same of them"

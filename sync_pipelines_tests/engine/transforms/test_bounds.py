@@ -8,7 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sync_pipelines.config.rules import rule_from
 from sync_pipelines.engine.casting import Misfit
+from sync_pipelines.engine.mapping import CustomColumn, LaterMapper, RecordMapper
+from sync_pipelines.engine.some_columns import SomeColumns
 from sync_pipelines.engine.transforms import compile_transforms
 from sync_pipelines.engine.transforms.bounds import (
     FREE_WORK,
@@ -20,9 +23,14 @@ from sync_pipelines.engine.transforms.bounds import (
     size_of,
 )
 from sync_pipelines.engine.transforms.expression import MOST_WORK
+from sync_pipelines.model.common_model import Column
 from sync_pipelines.model.destination import ROW_HEAD
 from sync_pipelines.model.mapping import Transform
+from sync_pipelines.model.provider import CrmObject, ObjectSchema, RecordShape, VendorField
 from sync_pipelines_tests.engine.transforms.hostile import mapper_of
+
+OBJECT = CrmObject(name="Contact", shape=RecordShape(id=("id",)))
+SCHEMA = ObjectSchema(fields=(VendorField(name="a"), VendorField(name="s")))
 
 LONG = "x" * 60_000
 HEAVY = [
@@ -75,6 +83,36 @@ def test_a_record_gives_the_same_alone_and_among_others():
     alone = [made(mapper, [text]) for text in texts]
     assert together == ([values for (values,), _ in alone], [errors for _, (errors,) in alone])
     assert [bool(errors) for errors in together[1]] == [False, True, False, False, True, False]
+
+
+def test_columns_made_alone_hold_what_they_hold_beside_the_others():
+    custom = [CustomColumn(name, rule_from(rule)) for name, rule in heavy(5).items()]
+    columns = [Column(item.column, "text") for item in custom]
+    texts = texts_of("y", LONG, "y" * 20_000)
+
+    def mapper(*chosen):
+        wanted = [item for item in custom if item.column in chosen]
+        present = [column for column in columns if column.name in chosen]
+        return RecordMapper(OBJECT, SCHEMA, present, common=False, custom=wanted)
+
+    everything = mapper(*(column.name for column in columns))
+    _, told, _, *full = everything(texts, [0] * 3).columns
+    some = SomeColumns(mapper("heavy 1", "heavy 4"), LaterMapper(lambda: everything))
+    _, errors, _, *alone = some(texts, [0] * 3).columns
+    assert alone == [full[1], full[4]]
+    assert [bool(text) for text in errors] == [False, True, False]
+    assert msgspec.json.decode(errors[1]) == {"heavy 4": msgspec.json.decode(told[1])["heavy 4"]}
+    _, _, _, *unbeside = mapper("heavy 4")(texts, [0] * 3).columns
+    assert unbeside[0][1] is not None
+
+
+def test_additional_fields_are_made_by_name_whatever_their_order():
+    rules = {**heavy(6), "light": LIGHT}
+    forth, back = mapper_of(rules), mapper_of(dict(reversed(rules.items())))
+    (one,), _ = made(forth, texts_of(LONG))
+    (other,), _ = made(back, texts_of(LONG))
+    assert one == other
+    assert list(one) == list(reversed(other))
 
 
 def test_what_a_rule_takes_is_taken_off_and_what_is_free_is_not():
