@@ -149,6 +149,33 @@ def refuse_login_url(project: Project, provider: str, login_url: str) -> None:
         raise _no_login(project.providers[provider], login_url)
 
 
+def refuse_api_url(project: Project, provider: str, api_url: str) -> None:
+    """ConfigurationError unless an account of the vendor's may live there: tokens are sent to it."""
+    own, config = project.providers[provider].auth.own_login, project.configuration.providers[provider]
+    try:
+        parts = urlsplit(api_url)
+        server = f"{parts.scheme}://{parts.netloc}".lower()
+    except ValueError:
+        server = ""
+    configured = any(_same_server(server, each) for each in (config.login_url, config.api_url))
+    if not configured and (own is None or not re.fullmatch(own.pattern, api_url)):
+        such = f": write such as {own.example}." if own else ": leave it out."
+        raise ConfigurationError(f"The api_url is no address of {project.providers[provider].title}{such}")
+
+
+def place_of_account(
+    project: Project, customer_id: str, provider: str, environment: str | None, login_url: str | None
+) -> tuple[str, str | None]:
+    """(environment, login page) as they are wished; what is left out is as it is connected. ConfigurationError for a
+    login page that is none of the vendor's."""
+    connected = project.store.connections.find(customer_id, provider)
+    if login_url is not None:
+        refuse_login_url(project, provider, login_url)
+    elif connected is not None and environment in (None, connected.environment):
+        login_url = connected.login_url
+    return environment or (connected.environment if connected else "production"), login_url
+
+
 def _same_server(url: str, configured: str | None) -> bool:
     """Whether it is on the server that the provider's file names in place of the vendor's."""
     parts = urlsplit(configured or "")

@@ -41,7 +41,8 @@ class FreshTokens:
         return self.tokens
 
     def refresh(self, stale: Secret, fetch: Callable[[Tokens], Tokens]) -> Tokens:
-        self.tokens = fetch(self.read())
+        old = self.read()
+        self.tokens = old.followed_by(fetch(old))
         return self.tokens
 
     def expire(self, reason: str) -> None:

@@ -1,21 +1,19 @@
 """Links to the connect page, which a product's backend makes for one of its customers."""
 
 from datetime import datetime, timedelta
-from typing import Annotated, Literal
+from typing import Literal
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field
 
 from sync_pipelines.api.access import ConnectionsWriter, TheProject, seen
 from sync_pipelines.api.problems import Refused, answers, not_found
-from sync_pipelines.api.words import CustomerId, Text, Title
-from sync_pipelines.connecting import refuse_login_url
+from sync_pipelines.api.words import Address, CustomerId, Text, Title
+from sync_pipelines.connecting import place_of_account
 from sync_pipelines.web import Site
 from sync_pipelines.web.site import is_return_url
 
 router = APIRouter(tags=["connections"])
-
-Address = Annotated[str, StringConstraints(max_length=1_000, pattern=r"^https?://[\x21-\x7e]+$")]
 
 
 class Wish(BaseModel):
@@ -64,18 +62,15 @@ def create_connect_session(wanted: Wish, request: Request, project: TheProject, 
     development = project.settings.environment == "development"
     if wanted.return_url is not None and not is_return_url(wanted.return_url, development=development):
         raise Refused(422, "The return_url must be a whole https URL of a page of yours.")
-    connected = project.store.connections.find(wanted.customer_id, wanted.provider)
-    login_url = wanted.login_url
-    if login_url is not None:
-        refuse_login_url(project, wanted.provider, login_url)
-    elif connected is not None and wanted.environment in (None, connected.environment):
-        login_url = connected.login_url
+    environment, login_url = place_of_account(
+        project, wanted.customer_id, wanted.provider, wanted.environment, wanted.login_url
+    )
     site = Site.of(project.settings, str(request.base_url))
     session, token = project.store.connect_sessions.create(
         wanted.customer_id,
         wanted.provider,
         lives=timedelta(minutes=project.settings.connect_link_minutes),
-        environment=wanted.environment or (connected.environment if connected else "production"),
+        environment=environment,
         customer_title=wanted.customer_title,
         login_url=login_url,
         return_url=wanted.return_url,

@@ -1,23 +1,70 @@
 """Customers and their connections."""
 
-from typing import Annotated
+from typing import Annotated, Literal
+from urllib.parse import quote
 
-from fastapi import APIRouter, Path, Query
-from pydantic import BaseModel, Field
+from fastapi import APIRouter, Header, Path, Query, Response
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from sync_pipelines import connecting
 from sync_pipelines.api.access import Caller, ConnectionsReader, ConnectionsWriter, TheProject, seen
 from sync_pipelines.api.paging import Cursor, Limit, Listed, page, position
 from sync_pipelines.api.problems import answers, not_found
 from sync_pipelines.api.shapes import ConnectionShape, CustomerShape
-from sync_pipelines.api.words import CustomerId, Text
+from sync_pipelines.api.words import Address, CustomerId, Key, Text, Token
 from sync_pipelines.connecting import account_of
+from sync_pipelines.importing import Import, connect_with_tokens
 from sync_pipelines.model.connection import Connection
+from sync_pipelines.model.provider import Tokens
+from sync_pipelines.model.secret import Secret
 from sync_pipelines.project import Project
 
 router = APIRouter(tags=["connections"])
 TheCustomer = Annotated[CustomerId, Path(description="The customer's id, as your product has it")]
 TheProvider = Annotated[Text, Path(description="The provider's name in the configuration")]
+
+
+class NewConnection(BaseModel):
+    """Tokens of an account, one of them or both. No answer, log or audit ever holds them."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    customer_id: CustomerId = Field(examples=["acme"])
+    provider: Text = Field(examples=["salesforce"])
+    access_token: Token | None = None
+    refresh_token: Token | None = Field(None, description="Of your app as the provider's file names it")
+    environment: Literal["production", "sandbox"] | None = Field(
+        None, description="Which kind of organisation; left out: as it is connected, else production"
+    )
+    login_url: Address | None = Field(
+        None,
+        description="The organisation's own login page, where the vendor has such",
+        examples=["https://acme.my.salesforce.com"],
+    )
+    api_url: Address | None = Field(
+        None,
+        description="Where the account lives (Salesforce's instance_url); needed for an access_token alone, where the "
+        "vendor has no host for all",
+        examples=["https://acme.my.salesforce.com"],
+    )
+
+    @model_validator(mode="after")
+    def _some(self) -> "NewConnection":
+        if self.access_token is None and self.refresh_token is None:
+            raise ValueError("send access_token or refresh_token, or both")
+        return self
+
+    def as_import(self) -> Import:
+        access, refresh = (
+            Secret(each.get_secret_value()) if each else None for each in (self.access_token, self.refresh_token)
+        )
+        return Import(
+            customer_id=self.customer_id,
+            provider=self.provider,
+            tokens=Tokens(access_token=access or Secret(""), refresh_token=refresh, api_url=self.api_url),
+            environment=self.environment,
+            login_url=self.login_url,
+        )
 
 
 class Tested(BaseModel):
@@ -85,6 +132,31 @@ def list_connections(
     )
     shown, following = page(found, limit, lambda each: (each.provider, each.customer_id))
     return Listed(items=[ConnectionShape.of(each) for each in shown], next_cursor=following)
+
+
+@router.post("/connections", status_code=201, responses=answers(404, 409, 502))
+def import_connection(
+    wanted: NewConnection,
+    project: TheProject,
+    caller: ConnectionsWriter,
+    response: Response,
+    idempotency_key: Annotated[Key | None, Header(description="Repeating a call with it connects nothing anew")] = None,
+) -> ConnectionShape:
+    """Connect, or reconnect, a customer with tokens that you have. They are stored once the vendor has taken them.
+
+    The refresh token is ours from then on: do not use it elsewhere. Syncs of the customer are due at once.
+    """
+    seen(caller, wanted.customer_id)
+    if wanted.provider not in project.providers:
+        known = ", ".join(sorted(project.providers)) or "none"
+        raise not_found(f"There is no provider {wanted.provider}. Known are: {known}.")
+    key = None if idempotency_key is None else f"{caller.token.id}:{idempotency_key}"
+    made, first = connect_with_tokens(project, wanted.as_import(), actor=caller.actor, key=key)
+    if not first:
+        response.headers["Idempotent-Replayed"] = "true"
+    place = "/".join(quote(each, safe="") for each in (made.customer_id, made.provider))
+    response.headers["Location"] = f"/api/v1/connections/{place}"
+    return ConnectionShape.of(made)
 
 
 @router.get("/connections/{customer_id}/{provider}", responses=answers(404))

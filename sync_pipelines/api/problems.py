@@ -13,15 +13,17 @@ from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 
 from sync_pipelines.config import ConfigurationProblems
+from sync_pipelines.importing import AtWork
 from sync_pipelines.logs import without_known
 from sync_pipelines.model.errors import Abort, ConfigurationError, Reauthorize, SetupError, SyncError
 from sync_pipelines.store.api_syncs import SyncHeld, SyncMoved
+from sync_pipelines.store.connections import AnotherAccount
 from sync_pipelines.store.mappings import MappingMoved
 from sync_pipelines.store.requests import KeyUsed
 
 log = logging.getLogger(__name__)
 
-_STATUSES: Final = {KeyUsed: 409, SyncHeld: 409, MappingMoved: 412, SyncMoved: 412}
+_STATUSES: Final = {AnotherAccount: 409, AtWork: 409, KeyUsed: 409, SyncHeld: 409, MappingMoved: 412, SyncMoved: 412}
 OF_EVERY_CALL: Final = (401, 403, 408, 413, 422, 429, 503)
 MEDIA_TYPE: Final = "application/problem+json"
 

@@ -1,7 +1,7 @@
 """What a provider module declares about its vendor: facts as values, and the few flows that a table cannot say."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final, TypeAlias
 
@@ -237,6 +237,14 @@ class Tokens:
     @property
     def renewable(self) -> bool:
         return self.refresh_token is not None or self.app is not None
+
+    def followed_by(self, fetched: "Tokens") -> "Tokens":
+        """The newer ones, with what a vendor does not repeat when it gives them."""
+        return replace(
+            fetched,
+            refresh_token=fetched.refresh_token or self.refresh_token,
+            api_url=fetched.api_url or self.api_url,
+        )
 
 
 Describe: TypeAlias = Callable[[CrmObject], Flow]

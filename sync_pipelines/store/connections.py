@@ -1,6 +1,6 @@
 """Connections: who is connected to what, and whether it works."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -18,6 +18,7 @@ from sync_pipelines.store import events
 from sync_pipelines.store.audit import note
 from sync_pipelines.store.credentials import CredentialsSafe, expired
 from sync_pipelines.store.mending import mend_connection
+from sync_pipelines.store.requests import KeyUsed
 from sync_pipelines.store.storable import storable
 from sync_pipelines.store.tables import audit, connections
 
@@ -32,7 +33,10 @@ class AnotherAccount(ConfigurationError):
     """The customer was connected to another account, whose rows are in the destination. `former`: its id."""
 
     def __init__(self, former: str) -> None:
-        super().__init__(f"The customer was connected to another account, {former}: connect that one again.")
+        super().__init__(
+            f"The customer was connected to another account, {former}: connect that one again, or choose the "
+            "new one on the connect page, which removes the rows of the old one first."
+        )
         self.former = former
 
 
@@ -133,25 +137,29 @@ class Connections:
         account_id: str | None = None,
         replaces: bool = False,
         actor: str = "system",
+        key: str | None = None,
+        key_mark: str | None = None,
     ) -> Connection:
         """Connect, or reconnect: new tokens, status connected, everything of it due now.
 
         `account_id`: the vendor's id of the account, where it is known already. AnotherAccount where the customer is or
-        was connected to another one, unless that was meant (`replaces`). ConfigurationError for what is no customer's
-        id.
+        was connected to another one, unless that was meant (`replaces`). `key`: what `made_with` finds it by, with a
+        mark of what was asked for. ConfigurationError for what is no customer's id.
         """
         if reason := refusal_of_customer_id(customer_id):
             raise ConfigurationError(f"This cannot be a customer's id: {reason}.")
         if environment not in ENVIRONMENTS:
             raise ConfigurationError(f"There is no environment {environment}: use {' or '.join(ENVIRONMENTS)}.")
         values = {"environment": environment, "status": "connected", "status_reason": ""}
-        urls = {"login_url": login_url, "api_url": api_url}
         with self._engine.begin() as database:
             old = _locked(database, connections.c.customer_id == customer_id, connections.c.provider == provider)
             former = old.account_id if old else _left(database, customer_id, provider)
             if former and account_id and former != account_id and not replaces:
                 raise AnotherAccount(former)
             values |= {"account_id": account_id} if account_id else {}
+            # One that is made otherwise later keeps its key: old tokens that are sent again must not replace its own.
+            keys = {"key": key, "key_mark": key_mark} if key is not None else {}
+            urls = {"login_url": login_url, "api_url": api_url, **keys}
             upsert = insert(connections).values(customer_id=customer_id, provider=provider, **values, **urls)
             upsert = upsert.on_conflict_do_update(
                 index_elements=["customer_id", "provider"],
@@ -163,6 +171,20 @@ class Connections:
             _note_change(database, actor, "reconnect" if old else "connect", old, new)
             events.add(database, _connected(new, again=old is not None))
         return new
+
+    def made_with(self, key: str, mark: str) -> Connection | None:
+        """What an idempotency key connected, None where it is free. KeyUsed where it stands for something else."""
+        query = select(*_COLUMNS, connections.c.key_mark).where(connections.c.key == key)
+        with self._engine.connect() as database:
+            row = database.execute(query).mappings().one_or_none()
+        if row is None:
+            return None
+        if row["key_mark"] != mark:
+            raise KeyUsed(
+                "This idempotency key made another connection: use a new key for each new one, and the same one only "
+                "to repeat a call that you have no answer to."
+            )
+        return _connection({name: row[name] for name in Connection.__dataclass_fields__})
 
     def set_status(self, connection: Connection, status: str, reason: str = "", *, actor: str = "system") -> Connection:
         """Change the status, with the reason that a person reads."""
@@ -222,7 +244,7 @@ def _connected(connection: Connection, *, again: bool) -> Event:
     )
 
 
-def _connection(row: RowMapping) -> Connection:
+def _connection(row: Mapping[str, Any] | RowMapping) -> Connection:
     return Connection(**row)
 
 

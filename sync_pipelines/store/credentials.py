@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import Connection as Database
@@ -99,12 +98,7 @@ class StoredCredentials:
                 self._seen = stored.access_token
                 if stored.access_token != stale:
                     return stored
-                fetched = fetch(stored)
-                fresh = replace(
-                    fetched,
-                    refresh_token=fetched.refresh_token or stored.refresh_token,
-                    api_url=fetched.api_url or stored.api_url,
-                )
+                fresh = stored.followed_by(fetch(stored))
                 self._safe.put(database, self._connection, fresh)
         except OperationalError as error:
             if fresh is None:

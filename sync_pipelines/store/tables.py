@@ -50,7 +50,10 @@ connections = Table(
     Column("api_url", Text),
     Column("connected_at", Moment, nullable=False, server_default=func.now()),
     Column("updated_at", Moment, nullable=False, server_default=func.now()),
+    Column("key", Text, comment="Repeating it connects nothing anew"),
+    Column("key_mark", Text, comment="Of what was sent with the key"),
     UniqueConstraint("customer_id", "provider"),
+    UniqueConstraint("key"),
     CheckConstraint("status IN ('connected', 'expired', 'error')", name="status"),
     Index("ix_connections_account", "provider", "account_id"),
 )

@@ -23,7 +23,7 @@ SCOPES: Final = {  # docs/api.md has the same words
     "syncs:run": "trigger, pause, resume, cancel",
     "syncs:write": "make, change and delete syncs, go back to an older document; archive, restore",
     "connections:read": "customers and connections",
-    "connections:write": "links to the connect page, test and disconnect",
+    "connections:write": "links to the connect page, connect with tokens, test and disconnect",
     "customers:erase": "erase a customer everywhere",
     "mappings:read": "custom schemas, the fields of an account, mappings, their versions, suggestions, values that did "
     "not fit, previews (which show records of the account as the vendor has them)",

@@ -1,6 +1,6 @@
 """One call of every operation that can only succeed, on things that are there."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 
@@ -41,7 +41,7 @@ class Known:
     ids: dict
     others: dict
     record: str
-    tags: dict = field(default_factory=dict)
+    imported: dict
 
     def path_parameters(self, operation):
         path = operation.path.removeprefix(PATH)
@@ -56,7 +56,8 @@ class Known:
         """The sound call. Whoever adds an operation that needs more than a path adds it to this module."""
         path = operation.path.removeprefix(PATH)
         named = (operation.method.upper(), path)
-        more = {"body": BODIES[named], "media_type": "application/json"} if named in BODIES else {}
+        bodies = {**BODIES, ("POST", "/connections"): self.imported}
+        more = {"body": bodies[named], "media_type": "application/json"} if named in bodies else {}
         if path == "/syncs/{id}/explain":
             more["query"] = {"object": "contact", "record": self.record, "customer_id": ACME, "column": "last_name"}
         if path == "/hooks/samples":
@@ -78,6 +79,7 @@ def known_by(api, client):
     client.post(f"/webhooks/{endpoint['id']}/test").raise_for_status()
     delivery = client.get(f"/webhooks/{endpoint['id']}/deliveries").raise_for_status().json()["items"][0]
     hook = client.post("/hooks", json=BODIES["POST", "/hooks"]).raise_for_status().json()
+    refresh_token = place.control.new_tokens(ACME)["refresh_token"]
     return Known(
         client=client,
         ids={
@@ -97,4 +99,5 @@ def known_by(api, client):
             }
         ),
         record=place.rows("crm_contact", ACME)[0]["id"],
+        imported={"customer_id": ACME, "provider": "salesforce", "refresh_token": refresh_token},
     )

@@ -40,6 +40,7 @@ SCOPE_OF = {
     ("GET", "/erasures"): "logs:read",
     ("POST", "/connect-sessions"): "connections:write",
     ("GET", "/connections"): "connections:read",
+    ("POST", "/connections"): "connections:write",
     ("GET", "/connections/{customer_id}/{provider}"): "connections:read",
     ("POST", "/connections/{customer_id}/{provider}/test"): "connections:write",
     ("DELETE", "/connections/{customer_id}/{provider}"): "connections:write",
