@@ -28,6 +28,11 @@ VENDOR: Final = "vendor"
 NOTHING: Final = "nothing"
 """In append mode, where stored rows stay as they are."""
 
+MOST_ADDITIONAL: Final = 100
+"""Additional fields that a customer may map of one object."""
+MOST_STEPS: Final = 500
+"""Transforms in all rules of a mapping together: each is compiled before a run's first record."""
+
 ROLL_BACK: Final = "roll back"
 """What the audit calls going back to an older version."""
 
@@ -101,6 +106,7 @@ def plan_change(
     )
     kept = _kept(known, candidate)
     warnings = _unused(declared, candidate, candidate.fields if restored else kept)
+    _refuse_many(declared, candidate, candidate.fields if restored else kept)
     effects: list[Effect] = []
     for sync, item in declared:
         if schema is None:
@@ -152,6 +158,23 @@ def _kept(known: Mapping | None, candidate: Mapping) -> set[str]:
     """Fields whose rule is the one of before."""
     before = known.fields if known is not None else {}
     return {name for name, rule in candidate.fields.items() if before.get(name) == rule}
+
+
+def _refuse_many(declared: Covered, candidate: Mapping, kept: Collection[str]) -> None:
+    """ConfigurationError for more additional fields or transforms than are taken, unless all were there before."""
+    steps = sum(len(rule.transforms) for rule in candidate.fields.values())
+    if steps > MOST_STEPS and not candidate.fields.keys() <= set(kept):
+        raise ConfigurationError(
+            f"The rules of one customer's {candidate.object} may have {MOST_STEPS} transforms together, not {steps}: "
+            "take some away, or let one expression do what several do."
+        )
+    named = {each.name for _, item in declared if item.custom_schema for each in item.custom_schema.fields}
+    own = candidate.fields.keys() - named
+    if len(own) > MOST_ADDITIONAL and not own <= set(kept):
+        raise ConfigurationError(
+            f"A customer may map at most {MOST_ADDITIONAL} additional fields of {candidate.object}, not {len(own)}: "
+            "map fewer, or let the developer take fields that everybody needs into the custom schema."
+        )
 
 
 def _required(item: SyncObject) -> list[str]:

@@ -20,6 +20,7 @@ from sync_pipelines.engine.extracting import NOT_PLAIN, Path, Values, at_path, e
 from sync_pipelines.engine.layout import AccountFields
 from sync_pipelines.engine.mapping import ColumnPlan, CustomColumn, made_column
 from sync_pipelines.engine.rules import makes_something, ruled_source
+from sync_pipelines.engine.transforms.bounds import MOST_WORK_OF_RECORD
 from sync_pipelines.model.common_model import Take
 from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.filter import (
@@ -271,7 +272,7 @@ class _Judging:
         source = ruled_source(leaf.rule, self._shape, known, self._hash_key)
         cast = CASTS["text" if leaf.type == "jsonb" else leaf.type]
         plan = ColumnPlan(leaf.name, source, tuple(map(self._place, source.paths)), cast)
-        return lambda columns: made_column(plan, columns, len(columns[0]), {})
+        return lambda columns: made_column(plan, columns, {}, [MOST_WORK_OF_RECORD] * len(columns[0]))
 
     def _place(self, path: Path) -> int:
         return self.places.setdefault(path, len(self.places))

@@ -2,7 +2,8 @@
 
 A RecordMapper is compiled once for a connection's object: which values of a record are wanted, and for every column how
 to make it of them. Columns are made one after the other for the whole block, which costs Python a fraction of going row
-by row. A value that does not fit leaves its column null and is kept in the row's errors.
+by row. A value that does not fit leaves its column null and is kept in the row's errors. So is one for which the rules
+before it left too little of the work that a record may take (see transforms.bounds).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +17,15 @@ from sync_pipelines.engine.casting import CASTS, Cast, Misfit, to_text, to_times
 from sync_pipelines.engine.cleaning import CLEANED_REASON, NotARecord, decode_record, is_suspect, may_be_endless
 from sync_pipelines.engine.extracting import NOT_PLAIN, Extract, Path, Values, at_path, extract_of
 from sync_pipelines.engine.rules import Source, envelope_sources, ruled_source, source_of
+from sync_pipelines.engine.transforms.bounds import (
+    FREE_WORK,
+    MOST_WORK_OF_RECORD,
+    WORK_OF_MADE,
+    allowance,
+    largest,
+    size_of,
+    too_much,
+)
 from sync_pipelines.model.common_model import Column
 from sync_pipelines.model.destination import Columns
 from sync_pipelines.model.errors import ConfigurationError, RejectRecord
@@ -152,16 +162,17 @@ class RecordMapper:
         values = self._values(stored, errors, carefully=carefully)
         given: list[Sequence[Any]] = list(zip(*values, strict=True)) if self._paths else []
         made: list[Sequence[Any]] = []
+        left = [MOST_WORK_OF_RECORD] * len(stored)
         for plan in self._plan:
             twin = None if plan is None else plan.twin
             if plan is None:
                 made.append(stored)
             elif self._additional and plan.name == ADDITIONAL:
-                made.append(_together(self._additional, given, len(stored), errors))
+                made.append(_together(self._additional, given, errors, left))
             elif twin is not None and not errors:
                 made.append(made[twin])
             else:
-                made.append(made_column(plan, given, len(stored), errors))
+                made.append(made_column(plan, given, errors, left))
         for number, column, source in self._required:
             _must_have(column, source, made[number], errors)
         merged_into: Sequence[Any] = [None] * len(stored)
@@ -224,11 +235,14 @@ def _nothing() -> None:
 
 
 def made_column(
-    plan: ColumnPlan, given: Sequence[Sequence[Any]], rows: int, errors: dict[int, dict[str, Any]]
+    plan: ColumnPlan, given: Sequence[Sequence[Any]], errors: dict[int, dict[str, Any]], left: list[int]
 ) -> Sequence[Any]:
-    """A column of `rows` records, of their values at the plan's places in `given`. What does not fit is null there, and
-    told in `errors` by row."""
-    source, cast = plan.source, plan.cast
+    """A column of records, of their values at the plan's places in `given`.
+
+    What does not fit is null there, and told in `errors` by row. `left`: the work that each record's rules may still
+    take.
+    """
+    source, cast, rows = plan.source, plan.cast, len(left)
     taken: list[Sequence[Any]] = [given[place] for place in plan.places]
     if source.inner is not None:
         taken = [[at_path(value, way) for value in values] for values, way in zip(taken, source.inner, strict=True)]
@@ -237,7 +251,7 @@ def made_column(
     except Misfit:
         pass  # found one by one below, so that only theirs are null
     column: list[Any] = []
-    for row, value in enumerate(_raw_each(source, taken, rows)):
+    for row, value in enumerate(_raw_each(source, taken, left)):
         try:
             if isinstance(value, Misfit):
                 raise value
@@ -249,12 +263,12 @@ def made_column(
 
 
 def _together(
-    plans: Sequence[ColumnPlan], given: Sequence[Sequence[Any]], rows: int, errors: dict[int, dict[str, Any]]
+    plans: Sequence[ColumnPlan], given: Sequence[Sequence[Any]], errors: dict[int, dict[str, Any]], left: list[int]
 ) -> Sequence[bytes]:
     """One JSON object of several values for each row. A value that does not fit is null in it; the others stay."""
     misfits: dict[int, dict[str, Any]] = {}
     keys = [_encode(plan.name) + b":" for plan in plans]
-    columns = [made_column(plan, given, rows, misfits) for plan in plans]
+    columns = [_additional(plan, given, misfits, left) for plan in plans]
     for row, found in misfits.items():
         first, *_ = found.values()
         reasons = " ".join(f"{name}: {error['reason']}" for name, error in found.items())
@@ -262,6 +276,24 @@ def _together(
         errors.setdefault(row, {})[ADDITIONAL] = {**first, "field": fields, "reason": reasons}
     whole = [[b"null" if value is None else value for value in column] for column in columns]
     return [b"{" + b",".join(map(bytes.__add__, keys, values)) + b"}" for values in zip(*whole, strict=True)]
+
+
+def _additional(
+    plan: ColumnPlan, given: Sequence[Sequence[Any]], errors: dict[int, dict[str, Any]], left: list[int]
+) -> Sequence[Any]:
+    """One of them. A copy of the vendor's own value is work too: many may copy the same."""
+    column = made_column(plan, given, errors, left)
+    if plan.source.transforms is not None or WORK_OF_MADE * largest(column) <= FREE_WORK:
+        return column
+    kept: list[Any] = []
+    for row, (value, work) in enumerate(zip(column, left, strict=True)):
+        allowed, size = allowance(work), WORK_OF_MADE * size_of(value)
+        left[row] -= max(0, min(size, allowed) - FREE_WORK)
+        kept.append(value if size <= allowed else None)
+        if size > allowed:
+            values = [given[place][row] for place in plan.places]
+            errors.setdefault(row, {})[plan.name] = _error(plan.source, values, values[0], too_much(allowed))
+    return kept
 
 
 def _raw(source: Source, taken: Sequence[Sequence[Any]], rows: int) -> Sequence[Any]:
@@ -274,12 +306,12 @@ def _raw(source: Source, taken: Sequence[Sequence[Any]], rows: int) -> Sequence[
     return list(map(source.make, *taken))
 
 
-def _raw_each(source: Source, taken: Sequence[Sequence[Any]], rows: int) -> Sequence[Any]:
+def _raw_each(source: Source, taken: Sequence[Sequence[Any]], left: list[int]) -> Sequence[Any]:
     """As `_raw`, with a Misfit in the place of a value that did not fit the transforms."""
     if source.transforms is not None:
-        return source.transforms.each(taken)
+        return source.transforms.each(taken, left)
     made: list[Any] = []
-    for row in range(rows):
+    for row in range(len(left)):
         try:
             values = [column[row] for column in taken]
             made.append(values[0] if source.make is None else source.make(*values))
@@ -295,8 +327,21 @@ def _error(source: Source, values: Sequence[Any], made: Any, misfit: Misfit) -> 
     if source.transforms.personal:
         return {"field": source.told, "value": None, "reason": "The value does not fit; it is personal and not shown."}
     vendors = values[0] if len(values) == 1 else list(values)
-    value = None if vendors is None else to_text(vendors)[:KEPT_TEXT]
+    value = None if vendors is None else _beginning(vendors)
     return {"field": source.told, "value": value, "reason": f"The value {misfit}."}
+
+
+def _beginning(value: Any) -> str:
+    """What is kept of a value's text, without making all of the text."""
+    if type(value) is not list:
+        return to_text(value[:KEPT_TEXT] if type(value) is str else value)[:KEPT_TEXT]
+    parts, size = [], 0
+    for each in value:
+        parts.append(each[:KEPT_TEXT] if type(each) is str or type(each) is list else each)
+        size += size_of(parts[-1], KEPT_TEXT)
+        if size > KEPT_TEXT:
+            break
+    return to_text(parts)[:KEPT_TEXT]
 
 
 def _must_have(column: str, source: str, values: Sequence[Any], errors: dict[int, dict[str, Any]]) -> None:

@@ -1,6 +1,6 @@
 """A rule's transforms, one after the other, compiled once: for a whole block, for one row, or sifting a block."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -11,6 +11,17 @@ from pydantic import ValidationError
 from sync_pipelines.config.problems import did_you_mean, listed
 from sync_pipelines.config.rules import MOST_TRANSFORMS
 from sync_pipelines.engine.casting import CASTS, Misfit, to_text
+from sync_pipelines.engine.transforms.bounds import (
+    FREE_WORK,
+    MOST_WORK_OF_RECORD,
+    MOST_WORK_OF_RULE,
+    WORK_OF_MADE,
+    TooMuch,
+    allowance,
+    largest,
+    size_of,
+    too_much,
+)
 from sync_pipelines.engine.transforms.developer import developers_kind
 from sync_pipelines.engine.transforms.registry import KINDS, UNSTORABLE, Given, Kind, Options, Step, is_storable
 from sync_pipelines.engine.transforms.wording import told_mistakes
@@ -21,6 +32,7 @@ from sync_pipelines.own_transforms import own_names
 
 VALUE: Final = "value"
 """What expressions and templates call a value that has no name: the result of the transform before."""
+_UNCOUNTED: Final = "may take more work than is done without counting"
 
 
 @dataclass(frozen=True)
@@ -34,31 +46,86 @@ class Compiled:
     personal: bool = False
 
     def column(self, columns: Sequence[Sequence[Any]]) -> Sequence[Any]:
-        """For a block of rows, a column for each source. Misfit if any value does not fit."""
-        made = columns[0]
+        """For a block of rows, a column for each source.
+
+        Misfit if any value does not fit, or may take more work than is free: `each` then counts it.
+        """
+        made, work, size = columns[0], 0, sum(map(largest, columns))
         for step in self.steps:
+            work += step.work + (0 if step.counted else size)
+            if work + WORK_OF_MADE * step.growth * size > FREE_WORK:
+                raise TooMuch(_UNCOUNTED)
             made = step.column(columns)
+            size = largest(made)
+            work += WORK_OF_MADE * size
             columns = (made,)
+        if work > FREE_WORK:
+            raise TooMuch(_UNCOUNTED)
         return made
 
     def value(self, *values: Any) -> Any:
         """For one row, a value for each source. Misfit if it does not fit."""
-        for step in self.steps:
-            values = (step.value(*values),)
-        return values[0]
+        made = self.each([[value] for value in values])[0]
+        if isinstance(made, Misfit):
+            raise made
+        return made
 
-    def each(self, columns: Sequence[Sequence[Any]]) -> list[Any]:
-        """As `column`, but a row that does not fit gives its Misfit and keeps no other from being made."""
+    def each(self, columns: Sequence[Sequence[Any]], left: list[int] | None = None) -> list[Any]:
+        """As `column`, but a row that does not fit gives its Misfit and keeps no other from being made.
+
+        `left`: the work that each row's rules may still take together; what this one takes is taken off.
+        """
         made: list[Any] = list(zip(*columns, strict=True))
+        left = [MOST_WORK_OF_RECORD] * len(made) if left is None else left
+        allowed = list(map(allowance, left))
+        rest = list(allowed)
         for step in self.steps:
-            rows = [row for row, values in enumerate(made) if not isinstance(values, Misfit)]
-            for row, result in zip(rows, _sifted(step, [made[row] for row in rows]), strict=True):
+            rows = _those_that_may(step, made, rest, allowed)
+            for row, result in zip(rows, _made_of(step, rows, made, rest), strict=True):
+                size = 0 if isinstance(result, Misfit) else WORK_OF_MADE * size_of(result, rest[row])
+                result = too_much(allowed[row]) if size > rest[row] or _by_record(result, allowed[row]) else result
                 made[row] = result if isinstance(result, Misfit) else (result,)
+                rest[row] -= min(size, rest[row])
+        for row, (most, unspent) in enumerate(zip(allowed, rest, strict=True)):
+            left[row] -= max(0, most - unspent - FREE_WORK)
         return [values if isinstance(values, Misfit) else values[0] for values in made]
 
 
+def _those_that_may(step: Step, made: list[Any], rest: list[int], allowed: Sequence[int]) -> list[int]:
+    """The rows on which the step may work. What it takes by being given this much is taken off."""
+    rows = []
+    for row, values in enumerate(made):
+        if isinstance(values, Misfit):
+            continue
+        size = 0 if step.counted else step.work + sum(size_of(value, rest[row]) for value in values)
+        if size + WORK_OF_MADE * size * (step.growth - 1) > rest[row]:
+            made[row] = too_much(allowed[row])
+        else:
+            rest[row] -= size
+            rows.append(row)
+    return rows
+
+
+def _made_of(step: Step, rows: Sequence[int], made: Sequence[Any], rest: list[int]) -> Iterator[Any]:
+    """One after the other where that is possible, so that what turns out too large is not kept."""
+    if not step.row_by_row:
+        yield from _sifted(step, [made[row] for row in rows])
+        return
+    for row in rows:
+        if step.counted is None:
+            yield _tried(step, made[row])
+        else:
+            result, rest[row] = step.counted(rest[row], made[row])
+            yield result
+
+
+def _by_record(result: Any, allowed: int) -> bool:
+    """Whether it was too much because of what the record's other rules took."""
+    return isinstance(result, TooMuch) and allowed < MOST_WORK_OF_RULE
+
+
 def _sifted(step: Step, rows: Sequence[tuple[Any, ...]]) -> list[Any]:
-    if step.row_by_row or len(rows) <= 1:
+    if len(rows) <= 1:
         return [_tried(step, values) for values in rows]
     try:
         return list(step.column(list(zip(*rows, strict=True))))
@@ -90,11 +157,12 @@ def compile_transforms(
         raise ConfigurationError(
             f"{len(names)} sources need a transform that makes one value of them, such as concatenate."
         )
-    steps, personal = [], False
+    steps: list[Step] = []
+    personal = False
     for number, transform in enumerate(transforms, 1):
         kind = kind_named(transform.name)
-        given = Given(names if number == 1 else (VALUE,), hash_key)
-        steps.append(_made(kind, transform, given, number))
+        step = _made(kind, transform, _given(sources, number, hash_key), number)
+        steps += [step] if transform.name != "none" else []
         personal = personal or kind.personal
     return Compiled(tuple(steps), personal)
 
@@ -108,6 +176,12 @@ def check_transforms(
 ) -> None:
     """ConfigurationError, saying what to do, unless these transforms can be applied and give what the column holds."""
     compile_transforms(transforms, sources, hash_key=hash_key)
+    for number, transform in enumerate(transforms, 1):
+        kind = kind_named(transform.name)
+        try:
+            kind.check(kind.options.model_validate(_exact(transform.options)), _given(sources, number, hash_key))
+        except ValueError as mistake:
+            raise ConfigurationError(f"Transform {number}, {kind.name}: {mistake}.") from None
     working = effective(transforms)
     if not working:
         return
@@ -155,6 +229,11 @@ def _names(sources: int | Sequence[str]) -> tuple[str, ...]:
     if not isinstance(sources, int):
         return tuple(sources)
     return (VALUE,) if sources == 1 else tuple(f"{VALUE}_{number}" for number in range(1, sources + 1))
+
+
+def _given(sources: int | Sequence[str], number: int, hash_key: Secret | None) -> Given:
+    """Of the transform of this number."""
+    return Given(_names(sources) if number == 1 else (VALUE,), hash_key)
 
 
 def _made(kind: Kind, transform: Transform, given: Given, number: int) -> Step:

@@ -1,5 +1,6 @@
 """Values computed by an expression."""
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, Final, Literal
 
@@ -7,8 +8,10 @@ from pydantic import Field
 
 from sync_pipelines.engine.casting import Misfit
 from sync_pipelines.engine.transforms.arithmetic import is_number, to_number
-from sync_pipelines.engine.transforms.expression import LONGEST_SOURCE, Expression
-from sync_pipelines.engine.transforms.registry import TEXTS, Example, Given, Kind, Options, Step, add, step_of_many
+from sync_pipelines.engine.transforms.bounds import QUICK_WORK
+from sync_pipelines.engine.transforms.expression import Expression
+from sync_pipelines.engine.transforms.parsing import LONGEST_SOURCE
+from sync_pipelines.engine.transforms.registry import TEXTS, Example, Given, Kind, Options, Step, add
 
 NUMBERS: Final = TEXTS | {"numeric", "bigint"}
 
@@ -33,28 +36,51 @@ def _compiled(source: str, given: Given) -> Expression:
 
 
 def _custom(options: _Custom, given: Given) -> Step:
-    run = _compiled(options.expression, given).run
+    expression = _compiled(options.expression, given)
+    run, work = expression.run, max(QUICK_WORK, expression.work)
+    left = work - expression.work
     if len(given.names) == 1:
         return Step(
-            lambda value: run([value, value, 0]), lambda columns: [run([value, value, 0]) for value in columns[0]]
+            lambda value: expression(value, value),
+            lambda columns: [run([value, value, left]) for value in columns[0]],
+            work=work,
+            counted=lambda allowed, values: expression.counted(allowed, (*values, *values)),
         )
     return Step(
-        lambda *values: run([*values, 0]), lambda columns: [run([*values, 0]) for values in zip(*columns, strict=True)]
+        expression,
+        lambda columns: [run([*values, left]) for values in zip(*columns, strict=True)],
+        work=work,
+        counted=expression.counted,
     )
 
 
 def _calculation(options: _Calculation, given: Given) -> Step:
-    run, single = _compiled(options.expression, given).run, len(given.names) == 1
+    expression, single = _compiled(options.expression, given), len(given.names) == 1
+    run, work = expression.run, max(QUICK_WORK, expression.work)
+    left = work - expression.work
     missing = 0 if options.missing == "zero" else None
 
-    def calculate(*values: Any) -> Any:
+    def of_numbers(values: Sequence[Any]) -> list[Any]:
         row = [_number(value, missing) for value in values]
-        result = run([*row, *row, 0] if single else [*row, 0])
-        if result is not None and not is_number(result):
-            raise Misfit("gives no number in the calculation; custom gives other values")
-        return result
+        return [*row, *row] if single else row
 
-    return step_of_many(calculate)
+    def calculate(*values: Any) -> Any:
+        return _a_number(run([*of_numbers(values), left]))
+
+    def counted(allowed: int, values: Sequence[Any]) -> tuple[Any, int]:
+        try:
+            result, rest = expression.counted(allowed, of_numbers(values))
+            return result if isinstance(result, Misfit) else _a_number(result), rest
+        except Misfit as misfit:
+            return misfit, allowed
+
+    return Step(calculate, lambda columns: list(map(calculate, *columns)), work=work, counted=counted)
+
+
+def _a_number(result: Any) -> Any:
+    if result is not None and not is_number(result):
+        raise Misfit("gives no number in the calculation; custom gives other values")
+    return result
 
 
 def _number(value: Any, missing: int | None) -> Any:

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from sync_pipelines.engine.casting import Misfit, to_timestamp
+from sync_pipelines.engine.transforms.bounds import WORK_OF_A_FORMAT
 from sync_pipelines.engine.transforms.registry import TEXTS, Example, Function, Options, named
 
 _DIRECTIVE: Final = re.compile(r"%(.?)", re.DOTALL)
@@ -56,6 +57,9 @@ class _Iso(Options):
         description="how the text is written, such as %d/%m/%Y; several are tried in turn",
     )
     from_zone: _Zone = Field("UTC", description="time zone of values that do not tell one")
+
+    def work(self) -> int:
+        return WORK_OF_A_FORMAT * (1 + len(self.from_))
 
 
 class _Written(_Iso):

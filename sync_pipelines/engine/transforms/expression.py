@@ -3,12 +3,12 @@
 An expression is parsed by Python's own parser, every node of it is looked at, and closures are made of those that are
 known; nothing is ever given to Python to run. There is no way to an attribute, a loop, a power, or a name that is not a
 source or a function of ours. Its length, its nodes and their depth are bounded when it is saved; while it runs, so are
-the texts and numbers that it makes (before they are made) and the characters that it touches.
+the texts and numbers that it makes (before they are made) and the characters that it touches. What its nodes take
+whatever the values are is counted once, when it is compiled.
 """
 
 import ast
 import operator
-import warnings
 from collections.abc import Callable, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final, TypeAlias
@@ -16,30 +16,29 @@ from typing import Any, Final, TypeAlias
 from sync_pipelines.config.problems import did_you_mean, listed
 from sync_pipelines.engine.casting import LARGEST_EXPONENT, Misfit
 from sync_pipelines.engine.transforms import arithmetic
+from sync_pipelines.engine.transforms.bounds import TooMuch, size_of
 from sync_pipelines.engine.transforms.functions import FUNCTIONS, LONGEST_TEXT, TOO_LONG
+from sync_pipelines.engine.transforms.parsing import parsed
 from sync_pipelines.engine.transforms.registry import UNSTORABLE, is_storable
 
-_FILE: Final = "<expression>"
-# What Python finds odd in somebody's expression is no message for whoever runs the process.
-for _category in (SyntaxWarning, DeprecationWarning):
-    warnings.filterwarnings("ignore", category=_category, module=_FILE)
-
-LONGEST_SOURCE: Final = 2_000
-"""Characters."""
-MOST_NODES: Final = 400
-MOST_DEPTH: Final = 40
 MOST_WORK: Final = 1_000_000
 """Characters and items that one evaluation may touch."""
 WORK_OF_A_CALL: Final = 20
+WORK_OF_A_NODE: Final = 10
+WORK_OF_ARITHMETIC: Final = 500
+"""Of numbers as long as they may be."""
+WORK_OF_AN_ITEM: Final = 5
+"""That is compared one by one."""
 
 Row: TypeAlias = list[Any]
-"""The values of the names in their order, and last, the work done so far."""
+"""The values of the names in their order, and last, the work that may still be done."""
 Closure: TypeAlias = Callable[[Row], Any]
 
 _TOO_MUCH: Final = f"takes more work than {MOST_WORK} characters"
+_TOO_LARGE: Final = f"leads to a list of more than {LONGEST_TEXT} characters"
 _CONSTANTS: Final = {"true": True, "false": False, "null": None, "none": None}
 _NUMBERS: Final = (int, Decimal)
-_SIZED: Final = (str, list, dict)
+_NESTED: Final = (list, dict)
 _OPERATORS: Final[dict[type[ast.AST], arithmetic.Operation]] = {
     ast.Sub: arithmetic.subtract,
     ast.Mult: arithmetic.multiply,
@@ -73,71 +72,47 @@ class Expression:
 
     def __init__(self, source: str, names: Sequence[str]) -> None:
         """ValueError saying what is not allowed, and where."""
-        self._run = _Compiler(source, names).compiled()
+        compiler = _Compiler(source, names)
+        self._run = compiler.compiled()
+        self.work = compiler.work
+        """What it takes at least, at every run."""
 
     def __call__(self, *values: Any) -> Any:
-        return self.run([*values, 0])
+        return self.run([*values, MOST_WORK - self.work])
+
+    def counted(self, allowed: int, values: Sequence[Any]) -> tuple[Any, int]:
+        """(what it makes or the Misfit, the work that is left of what is allowed)."""
+        most = min(allowed, MOST_WORK)
+        if most < self.work:
+            return TooMuch(_TOO_MUCH), allowed
+        row = [*values, most - self.work]
+        try:
+            made = self.run(row)
+            if type(made) in _NESTED and size_of(made, LONGEST_TEXT) > LONGEST_TEXT and not _is_given(made, values):
+                raise Misfit(_TOO_LARGE)
+        except Misfit as misfit:
+            made = misfit
+        return made, allowed - most + row[-1]
 
     def run(self, row: Row) -> Any:
-        """Misfit when the values do not fit. The last of `row` is then the work that was done."""
+        """Misfit when the values do not fit. The last of `row` is then the work that was not done."""
         try:
             return self._run(row)
         except (ArithmeticError, TypeError, LookupError, RecursionError) as problem:
             raise Misfit(f"makes the expression fail: {problem}"[:500]) from None
 
 
-def _parsed(source: str) -> ast.expr:
-    if not source.strip():
-        raise ValueError("is empty")
-    if len(source) > LONGEST_SOURCE:
-        raise ValueError(f"has {len(source)} characters, at most {LONGEST_SOURCE} are allowed")
-    if _depth_of_brackets(source) > MOST_DEPTH:
-        raise ValueError(f"has more than {MOST_DEPTH} brackets inside each other")
-    try:
-        # In brackets, so that it may have several lines.
-        tree = ast.parse(f"({source}\n)", _FILE, mode="eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError) as problem:
-        where = f" at character {max((problem.offset or 1) - 1, 1)}" if isinstance(problem, SyntaxError) else ""
-        raise ValueError(f"cannot be read{where}: {getattr(problem, 'msg', None) or 'it is too deep'}") from None
-    if (tree.lineno, tree.col_offset) == (1, 0) and not isinstance(tree, ast.Tuple | ast.GeneratorExp):
-        raise ValueError("cannot be read: a bracket closes that was not opened")
-    nodes, depth = _measured(tree)
-    if nodes > MOST_NODES:
-        raise ValueError(f"has {nodes} parts, at most {MOST_NODES} are allowed")
-    if depth > MOST_DEPTH:
-        raise ValueError(f"has parts {depth} deep inside each other, at most {MOST_DEPTH} are allowed")
-    return tree
-
-
-def _depth_of_brackets(source: str) -> int:
-    """Counted before Python's parser sees it, which is written in C and recursive. Brackets in texts count too."""
-    depth = deepest = 0
-    for sign in source:
-        if sign in "([{":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif sign in ")]}":
-            depth -= 1
-    return deepest
-
-
-def _measured(tree: ast.expr) -> tuple[int, int]:
-    """(how many nodes, how deep), without recursion."""
-    nodes = deepest = 0
-    waiting: list[tuple[ast.AST, int]] = [(tree, 1)]
-    while waiting:
-        node, depth = waiting.pop()
-        nodes, deepest = nodes + 1, max(deepest, depth)
-        waiting += [
-            (child, depth + 1) for child in ast.iter_child_nodes(node) if not isinstance(child, ast.expr_context)
-        ]
-    return nodes, deepest
+def _is_given(made: Any, values: Sequence[Any]) -> bool:
+    return any(made is value for value in values)
 
 
 class _Compiler:
     def __init__(self, source: str, names: Sequence[str]) -> None:
         self._source = f"({source}\n)"
-        self._tree = _parsed(source)
+        self._tree = parsed(source)
+        nodes = list(ast.walk(self._tree))
+        calculating = sum(isinstance(node, ast.BinOp) for node in nodes)
+        self.work = WORK_OF_A_NODE * len(nodes) + WORK_OF_ARITHMETIC * calculating
         self._places = {name: place for place, name in enumerate(names)}
 
     def compiled(self) -> Closure:
@@ -291,8 +266,10 @@ class _Compiler:
             values = [argument(row) for argument in arguments]
             work = WORK_OF_A_CALL
             for value in values:
-                if type(value) in _SIZED:
+                if type(value) is str:
                     work += len(value)
+                elif type(value) in _NESTED:
+                    work += size_of(value, row[-1])
                 elif value is None and not nulls:
                     return None
             _work(row, work)
@@ -328,9 +305,11 @@ def _bounded_constant(value: arithmetic.Number) -> None:
 
 
 def _work(row: Row, amount: int) -> None:
-    if row[-1] + amount > MOST_WORK:
-        raise Misfit(_TOO_MUCH)
-    row[-1] += amount
+    if amount > row[-1]:
+        # To find that out was work too.
+        row[-1] = 0
+        raise TooMuch(_TOO_MUCH)
+    row[-1] -= amount
 
 
 def _added(left: Any, right: Any, row: Row) -> Any:
@@ -379,7 +358,7 @@ def _is_in(value: Any, group: Any, row: Row) -> bool:
         raise Misfit("is looked for in something that is neither a list nor a text")
     _scalar(value)
     # An item costs no more than the value: texts of other lengths are told apart at once.
-    _work(row, len(group) * (1 + len(value) if type(value) is str else 1))
+    _work(row, len(group) * (1 + len(value) if type(value) is str else WORK_OF_AN_ITEM))
     if type(value) is str:
         return value in group
     return any(each == value and (type(each) is bool) is (type(value) is bool) for each in group)

@@ -15,6 +15,9 @@ from sync_pipelines.engine.transforms import arithmetic, functions
 from sync_pipelines.engine.transforms.dates import date_writer
 from sync_pipelines.engine.transforms.functions import LONGEST_TEXT, MOST_ITEMS, TOO_LONG
 
+LONGEST_DATE: Final = 100
+"""Characters of one, and of its format."""
+
 
 def shown(value: Any) -> Any:
     """A number so that Liquid prints it without an exponent."""
@@ -109,7 +112,7 @@ def _date(value: Any, to: Any) -> str:
     text = _text(value)
     if not text:
         return ""
-    if len(text) > 100 or len(_text(to)) > 100:
+    if len(text) > LONGEST_DATE or len(_text(to)) > LONGEST_DATE:
         raise Misfit("is not a date")
     moment = to_timestamp(value if isinstance(value, int) else text)
     return _writer(_text(to))(moment) if moment else ""

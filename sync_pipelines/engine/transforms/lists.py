@@ -8,6 +8,7 @@ from pydantic import Field
 
 from sync_pipelines.engine.casting import Misfit, json_number, to_text
 from sync_pipelines.engine.cleaning import is_suspect
+from sync_pipelines.engine.transforms.bounds import SIZE_OF_AN_ITEM
 from sync_pipelines.engine.transforms.registry import TEXTS, UNSTORABLE, Example, Function, Options, named
 from sync_pipelines.engine.transforms.texts import LONGEST_SEPARATOR
 
@@ -19,6 +20,9 @@ _decode = msgspec.json.Decoder(float_hook=json_number).decode
 
 class _Separated(Options):
     separator: str = Field(";", min_length=1, max_length=LONGEST_SEPARATOR, description="stands between two items")
+
+    def growth(self) -> int:
+        return 1 + len(self.separator) // SIZE_OF_AN_ITEM
 
 
 @named(

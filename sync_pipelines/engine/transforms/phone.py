@@ -8,6 +8,7 @@ from typing import Any, Final, Literal, NamedTuple
 from pydantic import Field
 
 from sync_pipelines.engine.casting import Misfit, to_text
+from sync_pipelines.engine.transforms.bounds import WORK_OF_A_FORMAT
 from sync_pipelines.engine.transforms.registry import TEXTS, Example, Function, Options, named
 
 _LONGEST: Final = 100
@@ -25,6 +26,9 @@ class _Phone(Options):
     check: Literal["possible", "valid"] = Field(
         "possible", description="possible looks at the length, valid also at the ranges that a country has given out"
     )
+
+    def work(self) -> int:
+        return 5 * WORK_OF_A_FORMAT
 
 
 @named(

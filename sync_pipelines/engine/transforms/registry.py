@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, Final, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
+from sync_pipelines.engine.transforms.bounds import WORK_OF_A_STEP
 from sync_pipelines.model.secret import Secret
 
 REPEATED: Final = 4096
@@ -34,6 +35,14 @@ class Options(BaseModel):
         """Results that are written here, whatever the values are."""
         return ()
 
+    def work(self) -> int:
+        """As of a Step."""
+        return WORK_OF_A_STEP
+
+    def growth(self) -> int:
+        """As of a Step."""
+        return 1
+
 
 @dataclass(frozen=True)
 class Given:
@@ -48,11 +57,17 @@ class Step:
     """One transform, ready. `column` is the whole block at once, where that is faster than one row after the other.
 
     `row_by_row` is False where a single row costs about as much as many, so that a guilty one is found by halving.
+    `work` is what it takes at most besides the size of what it is given and makes (see bounds). `growth`: what it makes
+    may be so many times what it is given. `counted` is there where the step counts for itself: allowed work and the
+    values of a row -> what is made or a Misfit, and the work that is left; then `column` refuses more than `work`.
     """
 
     value: Function
     column: WholeColumn
     row_by_row: bool = True
+    work: int = WORK_OF_A_STEP
+    growth: int = 1
+    counted: Callable[[int, Sequence[Any]], tuple[Any, int]] | None = None
 
 
 @dataclass(frozen=True)
@@ -70,7 +85,8 @@ class Kind:
     """A named transform. `gives`: the column types that its results fit; None where that depends on the options.
 
     `never`: types of the vendor's fields of which it can make nothing. `many`: takes several sources. `personal`: its
-    sources' values must not be told in errors. `mark` changes with what else decides the results.
+    sources' values must not be told in errors. `mark` changes with what else decides the results. `check` is asked
+    before a rule is saved, and raises ValueError for what can be made but would fail for every record.
     """
 
     name: str
@@ -83,6 +99,7 @@ class Kind:
     personal: bool
     mark: Callable[[Secret | None], str] = lambda hash_key: ""
     never: frozenset[str] = frozenset()
+    check: Callable[[Any, Given], None] = lambda options, given: None
 
 
 KINDS: Final[dict[str, Kind]] = {}
@@ -109,7 +126,8 @@ def named(
 
     def register(maker: Maker[Chosen]) -> Maker[Chosen]:
         def make(chosen: Chosen, given: Given) -> Step:
-            return step_of_one(maker(chosen), nulls=nulls, repeats=repeats)
+            step = step_of_one(maker(chosen), nulls=nulls, repeats=repeats)
+            return replace(step, work=chosen.work(), growth=chosen.growth())
 
         add(Kind(name, options, make, _told(maker), examples, False, gives, personal, never=never))
         return maker

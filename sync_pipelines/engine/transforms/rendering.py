@@ -18,7 +18,7 @@ from liquid.builtin.tags import (
 )
 from liquid.token import Token
 
-from sync_pipelines.engine.casting import Misfit
+from sync_pipelines.engine.transforms.bounds import TooMuch
 from sync_pipelines.engine.transforms.filters import FILTERS, bounded
 from sync_pipelines.engine.transforms.functions import LONGEST_TEXT
 
@@ -26,6 +26,8 @@ MOST_WORK: Final = 200_000
 """Of one rendering, in characters that filters touch; anything else that is done counts as some."""
 WORK_OF_A_FILTER: Final = 50
 WORK_OF_A_NAME: Final = 10
+WORK_OF_AN_ITEM: Final = 5
+"""Of a list that a filter looks at."""
 MOST_LOOPS: Final = 1_000
 RENDERING_ERRORS: Final = (ArithmeticError, TypeError, ValueError, LookupError, RecursionError, AttributeError)
 
@@ -39,23 +41,23 @@ _TAGS: Final = {
     "comment": (comment_tag.CommentTag,),
     "echo": (echo_tag.EchoTag,),
 }
-_SIZED: Final = (str, list, tuple, dict)
 
 
 class _Counting(RenderContext):
     """Counts what a rendering does. `weight`: what one turn of a loop does at most, in parts of the template."""
 
-    __slots__ = ("weight", "work")
+    __slots__ = ("left", "weight")
 
     def __init__(self, template: BoundTemplate, **given: Any) -> None:
         super().__init__(template, **given)
-        self.work = 0
+        self.left = [MOST_WORK]
         self.weight = 0
 
     def spend(self, work: int) -> None:
-        if self.work + work > MOST_WORK:
-            raise Misfit("takes more work in the template than is allowed")
-        self.work += work
+        if work > self.left[0]:
+            self.left[0] = 0
+            raise TooMuch("takes more work in the template than is allowed")
+        self.left[0] -= work
 
     def get(self, path: list[object], **given: Any) -> object:
         self.spend(WORK_OF_A_NAME)
@@ -69,10 +71,16 @@ class _Counting(RenderContext):
         make = super().filter(name, token)
 
         def counted(*arguments: Any, **options: Any) -> Any:
-            self.spend(WORK_OF_A_FILTER + sum(len(each) for each in arguments if isinstance(each, _SIZED)))
+            self.spend(WORK_OF_A_FILTER + sum(map(_work_of, arguments)))
             return bounded(make(*arguments, **options))
 
         return counted
+
+
+def _work_of(argument: Any) -> int:
+    if isinstance(argument, str):
+        return len(argument)
+    return WORK_OF_AN_ITEM * len(argument) if isinstance(argument, list | tuple | dict) else 0
 
 
 class _Limited(Environment):
@@ -98,13 +106,14 @@ def limited_environment(tags: Sequence[str]) -> Environment:
     return made
 
 
-def rendered(template: BoundTemplate, parts: int, variables: Mapping[str, Any]) -> tuple[str, int]:
-    """(the text, the work that was done). Misfit or LiquidError where a limit is reached.
+def rendered(template: BoundTemplate, parts: int, variables: Mapping[str, Any], left: list[int]) -> str:
+    """The text. Misfit or LiquidError where a limit is reached.
 
-    `parts`: how many outputs and tags the template has.
+    `parts`: how many outputs and tags the template has. `left`: the work that it may do; it takes off what it does.
     """
     context = _Counting(template, globals=variables)
+    context.left = left
     context.weight = parts * WORK_OF_A_NAME
     buffer: StringIO = context.get_buffer()
     template.render_with_context(context, buffer)
-    return buffer.getvalue(), context.work
+    return buffer.getvalue()

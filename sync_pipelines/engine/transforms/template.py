@@ -6,7 +6,7 @@ one rendering, which is counted.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,6 +14,7 @@ from pydantic import Field
 
 from sync_pipelines.config.problems import did_you_mean, listed
 from sync_pipelines.engine.casting import Misfit
+from sync_pipelines.engine.transforms.bounds import QUICK_WORK
 from sync_pipelines.engine.transforms.registry import (
     UNSTORABLE,
     Example,
@@ -23,16 +24,15 @@ from sync_pipelines.engine.transforms.registry import (
     Step,
     add,
     is_storable,
-    step_of_many,
 )
 
 if TYPE_CHECKING:
     from liquid import BoundTemplate, Environment
-    from liquid.ast import Node
-    from liquid.expression import Expression
 
 LONGEST_SOURCE: Final = 2_000
 """Characters."""
+WORK_OF_A_TEMPLATES_CHARACTER: Final = 5
+"""In the units of all other transforms: a rendering does little at a time."""
 MOST_BRACKETS: Final = 20
 """Inside each other."""
 MOST_BLANKS: Final = 100
@@ -51,15 +51,15 @@ class _Template(Options):
 def _template(options: _Template, given: Given) -> Step:
     from liquid.exceptions import LiquidError  # noqa: PLC0415 - its import takes long; only where a template is used
 
-    from sync_pipelines.engine.transforms.rendering import RENDERING_ERRORS, rendered  # noqa: PLC0415
+    from sync_pipelines.engine.transforms.rendering import MOST_WORK, RENDERING_ERRORS, rendered  # noqa: PLC0415
 
     parsed = parse_template(options.template, given.names)
     parts = options.template.count("{{") + options.template.count("{%")
     ways = [(name, name.split(".")) for name in given.names]
 
-    def make(*values: Any) -> str | None:
+    def render(values: Sequence[Any], left: list[int]) -> str | None:
         try:
-            text = rendered(parsed, parts, _variables(ways, values))[0]
+            text = rendered(parsed, parts, _variables(ways, values), left)
         except Misfit:
             raise
         except LiquidError as problem:
@@ -70,7 +70,28 @@ def _template(options: _Template, given: Given) -> Step:
             raise Misfit(f"makes the template give what {UNSTORABLE}")
         return text or None
 
-    return step_of_many(make)
+    def counted(allowed: int, values: Sequence[Any]) -> tuple[Any, int]:
+        most = min(MOST_WORK, allowed // WORK_OF_A_TEMPLATES_CHARACTER)
+        left = [most]
+        try:
+            made: Any = render(values, left)
+        except Misfit as misfit:
+            made = misfit
+        return made, allowed - WORK_OF_A_TEMPLATES_CHARACTER * (most - left[0])
+
+    few = QUICK_WORK // WORK_OF_A_TEMPLATES_CHARACTER
+    return Step(
+        lambda *values: render(values, [MOST_WORK]),
+        lambda columns: [render(values, [few]) for values in zip(*columns, strict=True)],
+        work=QUICK_WORK,
+        counted=counted,
+    )
+
+
+def _check(options: _Template, given: Given) -> None:
+    from sync_pipelines.engine.transforms.template_check import refuse_what_never_works  # noqa: PLC0415
+
+    refuse_what_never_works(parse_template(options.template, given.names))
 
 
 def _variables(ways: Sequence[tuple[str, list[str]]], values: Sequence[Any]) -> Mapping[str, Any]:
@@ -97,13 +118,14 @@ def parse_template(source: str, names: Sequence[str]) -> "BoundTemplate":
     from liquid.exceptions import LiquidError  # noqa: PLC0415
 
     from sync_pipelines.engine.transforms.filters import FILTERS  # noqa: PLC0415
+    from sync_pipelines.engine.transforms.template_check import refuse_ranges  # noqa: PLC0415
 
     if not is_storable(source):
         raise ValueError(f"the template {UNSTORABLE}")
     _check_source(source)
     try:
         template = environment().from_string(source)
-        _check_parts(template)
+        refuse_ranges(template)
         found = template.analyze()
     except LiquidError as problem:
         raise ValueError(f"the template cannot be read: {problem.message}") from None
@@ -157,28 +179,6 @@ def environment() -> "Environment":
     return limited_environment(TAGS)
 
 
-def _check_parts(template: "BoundTemplate") -> None:
-    from liquid.builtin.expressions.primitive import RangeLiteral  # noqa: PLC0415
-
-    for expression in _expressions(template, template.nodes):
-        if isinstance(expression, RangeLiteral):
-            raise ValueError("the template has a range such as (1..5), which is not allowed: loop over a list")
-
-
-def _expressions(template: "BoundTemplate", nodes: Sequence["Node"]) -> Iterator["Expression"]:
-    from liquid import RenderContext  # noqa: PLC0415
-
-    nothing, waiting = RenderContext(template), list(nodes)
-    while waiting:
-        node = waiting.pop()
-        waiting += node.children(nothing)
-        inner = list(node.expressions())
-        while inner:
-            expression = inner.pop()
-            inner += expression.children()
-            yield expression
-
-
 add(
     Kind(
         name="template",
@@ -198,5 +198,6 @@ add(
         many=True,
         gives=None,
         personal=False,
+        check=_check,
     )
 )
