@@ -13,6 +13,7 @@ from sync_pipelines.http_client import pace
 from sync_pipelines.logs.setup import OURS, StandardError
 
 pytest_plugins = [
+    "sync_pipelines_tests.fixtures.quick_folder",
     "sync_pipelines_tests.fixtures.postgres",
     "sync_pipelines_tests.fixtures.migrated_store",
     "sync_pipelines_tests.fixtures.bucket",

@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from sync_pipelines.config import ConfigurationProblems
 from sync_pipelines.importing import AtWork
 from sync_pipelines.logs import without_known
-from sync_pipelines.model.errors import Abort, ConfigurationError, Reauthorize, SetupError, SyncError
+from sync_pipelines.model.errors import Abort, ConfigurationError, Reauthorize, SetupError, SkipObject, SyncError
 from sync_pipelines.store.api_syncs import SyncHeld, SyncMoved
 from sync_pipelines.store.connections import AnotherAccount
 from sync_pipelines.store.mappings import MappingMoved
@@ -116,8 +116,8 @@ def _http(request: Request, error: Exception) -> JSONResponse:
 
 
 def _sync_error(request: Request, error: Exception) -> JSONResponse:
-    """Wrong requests of the caller are 409 or 422, and 409 what only its customer can mend; what a vendor or a
-    destination did is 502 or 503, and 503 what whoever runs this has to set."""
+    """Wrong requests of the caller are 409 or 422, 404 what an account does not have or show, and 409 what only its
+    customer can mend; what a vendor or a destination did is 502 or 503, and 503 what whoever runs this has to set."""
     assert isinstance(error, SyncError)
     if isinstance(error, ConfigurationProblems):
         parts = [Part(at=f"body.{each.field}".rstrip("."), message=each.message) for each in error.problems]
@@ -127,6 +127,8 @@ def _sync_error(request: Request, error: Exception) -> JSONResponse:
     if isinstance(error, Reauthorize):
         told = f"{told} POST /api/v1/connect-sessions gives it a link to do so."
         return answer(problem(409, told, error_type=error.error_type))
+    if isinstance(error, SkipObject):
+        return answer(problem(404, told, error_type=error.error_type))
     if isinstance(error, SetupError):
         log.error("A call was refused for how this is set up: %s %s", told, error.detail)
         told = f"This server is not set up for that, and whoever runs it has to mend it: {told}"

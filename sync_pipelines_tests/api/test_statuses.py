@@ -41,6 +41,13 @@ def test_what_the_vendor_does_not_understand_is_not_the_callers_fault(everything
     api.place.control.fault(ACME, "status", status=400)
     for method, path, body in ASKING:
         refused(everything.request(method, path, json=body), 502)
+    api.place.control.clear_faults()
+    for refusal, path in ((None, OBJECT.replace("contact", "Nonsense__c")), (403, OBJECT)):
+        if refusal is not None:
+            api.place.control.fault(ACME, "status", status=refusal)
+        answer = everything.get(f"{path}/fields")
+        assert "does not let this connection read the object" in refused(answer, 404)
+        assert answer.json()["error_type"] == "not_found"
     assert len(everything.get(f"{OBJECT}/mapping/versions").json()["items"]) == 1
 
 
