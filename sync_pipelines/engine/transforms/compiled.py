@@ -50,14 +50,14 @@ class Compiled:
 
         Misfit if any value does not fit, or may take more work than is free: `each` then counts it.
         """
-        made, work, size = columns[0], 0, sum(map(largest, columns))
+        made, work = columns[0], 0
         for step in self.steps:
-            work += step.work + (0 if step.counted else size)
+            size = 0 if step.counted else sum(map(largest, columns))
+            work += step.work + size
             if work + WORK_OF_MADE * step.growth * size > FREE_WORK:
                 raise TooMuch(_UNCOUNTED)
             made = step.column(columns)
-            size = largest(made)
-            work += WORK_OF_MADE * size
+            work += WORK_OF_MADE * largest(made)
             columns = (made,)
         if work > FREE_WORK:
             raise TooMuch(_UNCOUNTED)
@@ -97,7 +97,11 @@ def _those_that_may(step: Step, made: list[Any], rest: list[int], allowed: Seque
     for row, values in enumerate(made):
         if isinstance(values, Misfit):
             continue
-        size = 0 if step.counted else step.work + sum(size_of(value, rest[row]) for value in values)
+        size = 0
+        if step.counted is None:
+            size = step.work
+            for value in values:
+                size += len(value) if type(value) is str else size_of(value, rest[row])
         if size + WORK_OF_MADE * size * (step.growth - 1) > rest[row]:
             made[row] = too_much(allowed[row])
         else:
