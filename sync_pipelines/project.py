@@ -14,7 +14,6 @@ from sync_pipelines.config import Configuration
 from sync_pipelines.config.by_api import Documents, load_documents
 from sync_pipelines.config.loading import OWN_TRANSFORMS
 from sync_pipelines.config.snapshot import parts_of
-from sync_pipelines.destinations import open_destination
 from sync_pipelines.engine.inbound import Work
 from sync_pipelines.engine.layout import table_of
 from sync_pipelines.engine.schema_policy import SchemaMemory
@@ -30,13 +29,14 @@ from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.provider import CrmObject, ObjectSchema, Provider
 from sync_pipelines.model.run import SyncRun
 from sync_pipelines.model.sync import Sync, SyncObject
+from sync_pipelines.opened_destinations import OpenedDestinations
 from sync_pipelines.own_transforms import look_in
 from sync_pipelines.providers import PROVIDERS
 from sync_pipelines.providers import provider as find_provider
 from sync_pipelines.settings import Settings, environment_variables, read_settings
 from sync_pipelines.spending import Spending
 from sync_pipelines.store import Store
-from sync_pipelines.together import Together
+from sync_pipelines.together import Together, providers_of
 from sync_pipelines.vendor_names import fields_elsewhere, vendors_name
 
 
@@ -60,42 +60,48 @@ class Project:
     ) -> None:
         self.settings = settings
         self.in_files = configuration
-        """What the files declare. `configuration` is this and the syncs that were made by API."""
+        """What the files declare. `configuration` is this and what was made by API."""
         self.together = Together(settings, configuration, documents, lambda: self.store)
         self.stops = Stops()
         self.s3_client: Callable[[], Any] | None = None
         """Gives boto3's client for buckets whose configuration has no keys; None: the surroundings' credentials."""
         self._sleep = sleep
         self._store: Store | None = None
-        self._destinations: dict[tuple[str, str, str | None], Destination] = {}
+        self._destinations = OpenedDestinations()
         self._lock = threading.Lock()
         look_in(settings.syncs_dir / OWN_TRANSFORMS)
-        self.providers: Mapping[str, Provider] = {
-            name: replace(find_provider(config.provider_name, config.api_version), name=name)
-            for name, config in configuration.providers.items()
-        }
+        self._providers: tuple[Configuration, Mapping[str, Provider]] = (configuration, providers_of(configuration))
 
     @property
     def store(self) -> Store:
         """Opened at its first use, so that a code location loads while the store is down."""
         with self._lock:
             if self._store is None:
-                own_name = partial(vendors_name, self.providers)
+                # Not what the providers are now: the store has to be there to tell of some.
+                def own_name(provider: str, object_name: str) -> str:
+                    return vendors_name(self.providers, provider, object_name)
+
                 self._store = Store(self.settings.require_store_url(), self.settings.key_ring, own_name)
             return self._store
 
     def close(self) -> None:
-        for destination in self._destinations.values():
-            destination.close()
-        self._destinations.clear()
+        self._destinations.close()
         if self._store is not None:
             self._store.close()
             self._store = None
 
     @property
     def configuration(self) -> Configuration:
-        """Everything by its name: what the files declare, and the syncs made by API as they were last seen."""
+        """Everything by its name: what the files declare, and what was made by API as last seen."""
         return self.together.configuration
+
+    @property
+    def providers(self) -> Mapping[str, Provider]:
+        """The vendors' declarations by the names of `configuration.providers`."""
+        configuration = self.configuration
+        if self._providers[0] is not configuration:
+            self._providers = (configuration, providers_of(configuration))
+        return self._providers[1]
 
     def sync(self, name: str) -> Sync:
         """ConfigurationError naming the known ones when there is no such sync."""
@@ -138,10 +144,10 @@ class Project:
         nothing of them."""
         return self.mark_of(self.sync(name))
 
-    def mark_of(self, sync: Sync) -> str:
-        """As `mark`, of a sync that need not be known yet."""
+    def mark_of(self, sync: Sync, configuration: Configuration | None = None) -> str:
+        """As `mark`, of a sync that need not be known yet, as it is in another configuration."""
         key = self.settings.key_ring[0].reveal().encode()[:64]
-        return mark_of(self.configuration, sync, key)
+        return mark_of(configuration or self.configuration, sync, key)
 
     def provider_of(self, sync: Sync) -> Provider:
         return self.providers[sync.provider]
@@ -199,15 +205,8 @@ class Project:
         """A sync's destination as this customer sees it: database and schema may hold the customer's id, and the
         customer may have a schema of its own."""
         own = sync.overrides.get(customer_id)
-        schema = own.schema if own is not None else None
-        key = (sync.destination, customer_id, schema)
-        with self._lock:
-            found = self._destinations.get(key)
-            if found is None:
-                config = self.configuration.destinations[sync.destination]
-                found = open_destination(config.in_schema(schema) if schema else config, customer_id, self.s3_client)
-                self._destinations[key] = found
-            return found
+        config = self.configuration.destinations[sync.destination]
+        return self._destinations.of(config, customer_id, own.schema if own is not None else None, self.s3_client)
 
     def describe(self, connection: Connection, object_name: str) -> ObjectSchema:
         """What the connected account says of an object: its readable fields."""

@@ -16,7 +16,7 @@ from sync_pipelines.model.secret import Secret
 from sync_pipelines.model.sync import Sync
 from sync_pipelines.project import Project
 from sync_pipelines.store.api_syncs import ApiSync, Changing, SyncHeld, SyncMoved, SyncVersion
-from sync_pipelines.together import documents_of
+from sync_pipelines.together import documents_of, opened_sides
 
 
 def make_sync(
@@ -38,7 +38,7 @@ def make_sync(
         sync = _checked(project, changing, ApiDocument(name=name, value=document), direction)
         made = changing.add(name, direction, document, actor=actor, key=key, mark=mark)
         if sync is not None:
-            changing.plan(sync, project.mark_of(sync))
+            changing.plan(*sync)
     project.together.refresh()
     return made, True
 
@@ -114,17 +114,21 @@ def _checked(
     document: ApiDocument,
     direction: str,
     others: list[ApiSync] | None = None,
-) -> Sync | None:
-    """The sync that an inbound document means; None for an outbound one that is as it should be."""
+) -> tuple[Sync, str] | None:
+    """The sync that an inbound document means, and its mark; None for an outbound one that is as it should be."""
     documents = _documents(project)
     if direction == OUTBOUND:
         documents.checked_outbound(document)
         return None
     beside = changing.existing if others is None else others
-    sync = documents.checked(document, documents_of([each for each in beside if each.direction == INBOUND]))
+    # Whoever changes sides waits for this change: what the store has of them now is what counts.
+    sides, _ = opened_sides(project.store, project.store.api_sides.list())
+    syncs = documents_of([each for each in beside if each.direction == INBOUND])
+    configuration = documents.checked(document, [*sides, *syncs])
+    sync = configuration.syncs[document.name]
     if wrong := wrong_defaults(sync, project.settings.transform_key):
         raise ConfigurationProblems([Problem(document.place, 0, "objects", text) for text in wrong])
-    return sync
+    return sync, project.mark_of(sync, configuration)
 
 
 def _change(
@@ -147,7 +151,7 @@ def _change(
     sync = _checked(project, changing, ApiDocument(name=name, value=document), known.direction, others)
     saved = changing.replace(known, document, actor=actor, restored=restored, reason=reason)
     if sync is not None:
-        changing.plan(sync, project.mark_of(sync))
+        changing.plan(*sync)
     return saved
 
 

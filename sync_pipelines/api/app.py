@@ -9,10 +9,10 @@ from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 
 from sync_pipelines.api import (
-    catalogue,
     connect_sessions,
     connections,
     custom_schemas,
+    destinations,
     erasures,
     explaining,
     hooks,
@@ -21,6 +21,7 @@ from sync_pipelines.api import (
     mappings,
     previews,
     problems,
+    providers,
     sync_documents,
     syncs,
     watching,
@@ -61,7 +62,7 @@ def create_app(project: Project, patience: Patience = USUAL) -> FastAPI:
     app.state.refusals = Refusals(project)
     problems.register(app)
     nouns = APIRouter(prefix=PREFIX)
-    of_syncs = (syncs, sync_documents, catalogue, watching, logs, explaining)
+    of_syncs = (syncs, sync_documents, providers, destinations, watching, logs, explaining)
     of_mappings = (mappings, previews, custom_schemas)
     for noun in (*of_syncs, *of_mappings, connections, connect_sessions, erasures, webhooks, hooks):
         nouns.include_router(noun.router)

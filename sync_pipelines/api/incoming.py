@@ -34,6 +34,8 @@ async def receive_at_address(provider: str, address: str, request: Request) -> R
 
 
 def _signed(project: Project, provider: str, request: Request, delivery: Delivery) -> Response:
+    # Another process may have been told of the provider, or of another secret of the app.
+    project.together.refresh()
     webhooks = _webhooks(project, provider, request)
     if webhooks.refusal is None:
         slow_down(request, _REFUSED)
@@ -48,6 +50,7 @@ def _signed(project: Project, provider: str, request: Request, delivery: Deliver
 
 
 def _addressed(project: Project, provider: str, address: str, request: Request, body: bytes) -> Response:
+    project.together.refresh()
     webhooks = _webhooks(project, provider, request)
     connection = connection_at(project, provider, address) if webhooks.refusal is None else None
     if connection is None:

@@ -16,6 +16,7 @@ from sync_pipelines.config import ConfigurationProblems
 from sync_pipelines.importing import AtWork
 from sync_pipelines.logs import without_known
 from sync_pipelines.model.errors import Abort, ConfigurationError, Reauthorize, SetupError, SkipObject, SyncError
+from sync_pipelines.store.api_sides import SideHeld, SideMoved
 from sync_pipelines.store.api_syncs import SyncHeld, SyncMoved
 from sync_pipelines.store.connections import AnotherAccount
 from sync_pipelines.store.mappings import MappingMoved
@@ -23,7 +24,8 @@ from sync_pipelines.store.requests import KeyUsed
 
 log = logging.getLogger(__name__)
 
-_STATUSES: Final = {AnotherAccount: 409, AtWork: 409, KeyUsed: 409, SyncHeld: 409, MappingMoved: 412, SyncMoved: 412}
+_HELD: Final = (AnotherAccount, AtWork, KeyUsed, SideHeld, SyncHeld)
+_MOVED: Final = (MappingMoved, SideMoved, SyncMoved)
 OF_EVERY_CALL: Final = (401, 403, 408, 413, 422, 429, 503)
 MEDIA_TYPE: Final = "application/problem+json"
 
@@ -122,7 +124,8 @@ def _sync_error(request: Request, error: Exception) -> JSONResponse:
     if isinstance(error, ConfigurationProblems):
         parts = [Part(at=f"body.{each.field}".rstrip("."), message=each.message) for each in error.problems]
         first = "; ".join(f"{part.at}: {part.message}" for part in parts[:5])
-        return answer(problem(422, f"The sync is not as it should be. {first}.", parts=parts[:50]))
+        told = f"The {_noun_of(error)} is not as it should be. {first}."
+        return answer(problem(422, told, parts=parts[:50]))
     told = without_known(str(error))
     if isinstance(error, Reauthorize):
         told = f"{told} POST /api/v1/connect-sessions gives it a link to do so."
@@ -134,9 +137,15 @@ def _sync_error(request: Request, error: Exception) -> JSONResponse:
         told = f"This server is not set up for that, and whoever runs it has to mend it: {told}"
         return answer(problem(503, told, error_type=error.error_type))
     if isinstance(error, ConfigurationError):
-        status = next((status for kind, status in _STATUSES.items() if isinstance(error, kind)), 422)
+        status = 409 if isinstance(error, _HELD) else 412 if isinstance(error, _MOVED) else 422
         return answer(problem(status, told, error_type=error.error_type))
     return answer(problem(502 if isinstance(error, Abort) else 503, told, error_type=error.error_type))
+
+
+def _noun_of(error: ConfigurationProblems) -> str:
+    """What was sent: its place begins with it (see `ApiDocument.place`)."""
+    first = error.problems[0].file.partition(" ")[0]
+    return first if first in ("provider", "destination") else "sync"
 
 
 def _store_away(request: Request, error: Exception) -> JSONResponse:

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from sync_pipelines.model.connection import Connection
 from sync_pipelines.model.sync import Schedule, Sync, SyncObject
@@ -240,17 +240,43 @@ class AuditShape(Shape):
     customers: list[str] = Field(description="Whom it is about; empty where it is about nobody in particular")
 
 
-class ProviderShape(Shape):
+class SideShape(Shape):
+    """A provider or a destination, wherever it was declared."""
+
     name: str
-    provider_name: str
-    auth_type: str
-    category: str
-    objects: list[str]
+    origin: Literal["file", "api"] = Field(description="Where it is declared, and where it can be changed")
+    file: str | None = Field(None, description="Below the configuration's folder", examples=["providers/hubspot.yaml"])
+    problem: str | None = Field(None, description="Why one made by API is not used; null where it is")
 
 
-class DestinationShape(Shape):
-    name: str
-    type: str
+class ProviderShape(SideShape):
+    name: str = Field(examples=["salesforce"])
+    provider_name: str = Field(description="Which vendor", examples=["salesforce"])
+    auth_type: str = Field(examples=["oauth2"])
+    category: str = Field(examples=["crm"])
+    objects: list[str] = Field(description="What can be read there", examples=[["contact", "account"]])
+
+
+class DestinationShape(SideShape):
+    name: str = Field(examples=["warehouse"])
+    type: str = Field(examples=["postgres"])
+
+
+class OfApi(Shape):
+    """What else there is to say of one alone."""
+
+    version: int | None = Field(None, description="Of one made by API: how often it was saved")
+    document: dict[str, JsonValue] | None = Field(
+        None, description="As it was sent, with `***` for each secret; null where a file declares it"
+    )
+
+
+class OneProviderShape(ProviderShape, OfApi):
+    """A provider; of one made by API with its document."""
+
+
+class OneDestinationShape(DestinationShape, OfApi):
+    """A destination; of one made by API with its document."""
 
 
 class CustomerShape(Shape):

@@ -5,6 +5,7 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Body, Header, Response
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic.json_schema import models_json_schema
 
 from sync_pipelines.api.access import Caller, SyncsReader, SyncsWriter, TheProject
 from sync_pipelines.api.known_syncs import SyncId, seen_sync
@@ -13,7 +14,7 @@ from sync_pipelines.api.problems import answers
 from sync_pipelines.api.sync_shapes import OneSyncShape, SyncVersionShape, etag, one_of, shape_of, shape_of_stored
 from sync_pipelines.api.words import Key, Text
 from sync_pipelines.config.by_api import INBOUND
-from sync_pipelines.config.documents import SyncDocument
+from sync_pipelines.config.documents import DESTINATION_DOCUMENTS, ProviderDocument, SyncDocument
 from sync_pipelines.config.outbound import OutboundSyncDocument
 from sync_pipelines.project import Project
 from sync_pipelines.store import ApiSync
@@ -75,10 +76,10 @@ class SyncRollback(BaseModel):
 
 def described_documents() -> dict[str, Any]:
     """Schemas of the documents that may be sent, by their names in the description."""
-    schemas: dict[str, Any] = {}
-    for model in (SyncDocument, OutboundSyncDocument):
-        schema = model.model_json_schema(ref_template=REFERENCES)
-        schemas |= {**schema.pop("$defs", {}), model.__name__: schema}
+    models = (SyncDocument, OutboundSyncDocument, ProviderDocument, *DESTINATION_DOCUMENTS.values())
+    named, schema = models_json_schema([(each, "validation") for each in models], ref_template=REFERENCES)
+    schemas: dict[str, Any] = schema["$defs"]
+    assert {each.__name__ for each in models} <= schemas.keys(), named
     return schemas
 
 
@@ -113,7 +114,7 @@ def put_sync(
     """Change a sync that was made by API: its whole document. A run that is at work ends with the old one."""
     caller.of_all()
     seen_sync(project, id, caller)
-    made = change_sync(project, id, wanted, actor=caller.actor, expected=_expected(if_match))
+    made = change_sync(project, id, wanted, actor=caller.actor, expected=expected_tag(if_match))
     return _answer(project, made, caller, response)
 
 
@@ -142,7 +143,7 @@ def roll_back_to(
     """Go back to an older document, as a new version: checked and carried out as if it were sent today."""
     caller.of_all()
     seen_sync(project, id, caller)
-    expected = _expected(if_match)
+    expected = expected_tag(if_match)
     made = roll_back_sync(
         project, id, wanted.version, actor=caller.actor, expected=expected, reason=wanted.reason.strip()
     )
@@ -154,7 +155,7 @@ def remove_sync(id: SyncId, project: TheProject, caller: SyncsWriter, if_match: 
     """Forget a sync that was made by API, and what is due of it. 409 while a run is at work on it."""
     caller.of_all()
     seen_sync(project, id, caller)
-    gone = delete_sync(project, id, actor=caller.actor, expected=_expected(if_match))
+    gone = delete_sync(project, id, actor=caller.actor, expected=expected_tag(if_match))
     kept = "Its rows stay in the destination, and so do its runs in the history and the customers' mappings."
     return Deleted(id=gone.name, kept=kept if gone.direction == INBOUND else "")
 
@@ -167,5 +168,6 @@ def _answer(project: Project, made: ApiSync, caller: Caller, response: Response)
     return one_of(project, shape_of(project, sync, project.store.lifecycle.state(made.name), caller), made)
 
 
-def _expected(if_match: str | None) -> str | None:
+def expected_tag(if_match: str | None) -> str | None:
+    """The tag that a caller has read; None where any will do."""
     return None if if_match in (None, "*") else if_match.strip('"')

@@ -145,10 +145,12 @@ def _notices(project: Project, made: ApiSync) -> list[str]:
         return [each for each in project.configuration.warnings if each.startswith(place)]
     references = {"model_id": "No model", "destination_id": "No provider and no destination"}
     given = {name: str(made.document[name]) for name in references}
+    written = [str(each.document.get("id")) for each in project.store.api_sides.list()]
+    by_api = {*written, *project.configuration.providers, *project.configuration.destinations}
     unknown = [
         f"{what} with the id {given[name]} is configured here: it is kept as a reference."
         for name, what in references.items()
-        if name == "model_id" or not documents.knows(given[name])
+        if name == "model_id" or not (documents.knows(given[name]) or given[name] in by_api)
     ]
     return [LATER, *unknown]
 

@@ -27,6 +27,7 @@ def check(
     """Check the configuration, every problem with file, line and fix. Exit code 2 when something is wrong."""
     from sync_pipelines.project import opened
     from sync_pipelines.sync_changes import wrong_defaults
+    from sync_pipelines.together import told_aside
 
     with opened() as project:
         configuration = project.configuration
@@ -52,8 +53,7 @@ def check(
         problems, warnings = _asked_live(project) if live else ([], [])
         hash_key = project.settings.transform_key
         wrong = [text for sync in configuration.syncs.values() for text in wrong_defaults(sync, hash_key)]
-        aside = [f"The sync {name}, made by API, does not run: {why}" for name, why in configuration.set_aside.items()]
-        problems = [*wrong, *aside, *problems]
+        problems = [*wrong, *told_aside(configuration), *problems]
         warnings = [*_exposed_defaults(project), *warnings]
     for warning in warnings:
         say(f"Warning: {warning}", style="yellow")

@@ -120,11 +120,15 @@ def _associations_possible(
 
 
 def referred(
-    sync: Written[SyncDocument], side: str, candidates: Sequence[Written[Content]], warn: Callable[[str], None]
+    sync: Written[SyncDocument],
+    side: str,
+    candidates: Sequence[Written[Content]],
+    usual: Sequence[Written[Content]],
+    warn: Callable[[str], None],
 ) -> Written[Content] | Problem:
     """The provider or destination (`side`) that a sync names, or refers to by its id.
 
-    The printed documents refer to ids that no document carries; where only one candidate exists, it is meant.
+    The printed documents refer to ids that no document carries; where there is only one `usual` candidate, it is meant.
     """
     name, number = getattr(sync.content, side), getattr(sync.content, f"{side}_id")
     for candidate in candidates:
@@ -132,12 +136,12 @@ def referred(
             return candidate
     names = [candidate.name for candidate in candidates]
     number_written = shown(str(sync.source.written((f"{side}_id",))))
-    if name is None and len(candidates) == 1:
+    if name is None and len(usual) == 1:
         warn(
             f"{sync.place((f'{side}_id',))}: no {side} has the id {number_written}; the only one, "
-            f'"{candidates[0].name}", is used. Write `{side}: {candidates[0].name}` to be sure.'
+            f'"{usual[0].name}", is used. Write `{side}: {usual[0].name}` to be sure.'
         )
-        return candidates[0]
+        return usual[0]
     key = side if name is not None else f"{side}_id"
     written = sync.source.written((key,))
     guess = guessed(written, names)

@@ -124,5 +124,9 @@ class Configuration:
     """As they were written in files, without secrets."""
     by_api: frozenset[str] = frozenset()
     """Which of the syncs were made by API."""
+    sides_by_api: frozenset[tuple[str, str]] = frozenset()
+    """Which of the providers and destinations were: ("providers" or "destinations", name)."""
     set_aside: Mapping[str, str] = field(default_factory=dict)
     """Syncs made by API that cannot be beside the others, and why; they are not among `syncs`."""
+    sides_aside: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    """The same of providers and destinations."""

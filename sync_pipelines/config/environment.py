@@ -32,11 +32,13 @@ class Allowed:
     """Where references may stand: `for_customers` are the fields that may hold the customer's id, `literal` the parts
     of a document (by their first key) that may hold no reference at all, because other documents and tables are named
     after them. `environment` False: nothing may, because whoever wrote it must not read the server's environment.
+    `hidden`: keys of texts of which no part is shown, because they are secrets that were written out.
     """
 
     for_customers: frozenset[FieldPath] = frozenset()
     literal: frozenset[str] = frozenset()
     environment: bool = True
+    hidden: frozenset[str] = frozenset()
 
 
 def expand(
@@ -68,7 +70,8 @@ def expand(
                 return CUSTOMER_ID
             refuse(path, f"cannot hold {match[0]}: only a destination's database, schema, prefix and folder can")
         elif not allowed.environment:
-            refuse(path, f"cannot take {match[0]} from the environment of the server: write the value itself")
+            what = "a value" if path[-1] in allowed.hidden else match[0]
+            refuse(path, f"cannot take {what} from the environment of the server: write the value itself")
         elif path[0] in allowed.literal:
             refuse(path, f"is a name and cannot come from the environment: write it out instead of {match[0]}")
         else:

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from sync_pipelines.config.building import destination_from, provider_from, sync_from
 from sync_pipelines.config.checks import (
+    Content,
     DestinationDocument,
     Written,
     objects_possible,
@@ -23,6 +25,7 @@ from sync_pipelines.config.documents import (
     SyncDocument,
 )
 from sync_pipelines.config.environment import Allowed, expand
+from sync_pipelines.config.masking import SECRET_KEYS
 from sync_pipelines.config.problems import ConfigurationProblems, Problem, listed
 from sync_pipelines.config.snapshot import without_secrets
 from sync_pipelines.config.source import FieldPath, Source, Unreadable, read_sources
@@ -48,7 +51,8 @@ _REFERENCES = {
 }
 """Where each kind of document may take values from the environment."""
 
-_SENT = Allowed(environment=False)
+_SENT = {kind: replace(allowed, environment=False, hidden=SECRET_KEYS) for kind, allowed in _REFERENCES.items()}
+"""The same for documents that are in no file: whoever sent them must not read the server's environment."""
 
 
 def load_configuration(
@@ -92,7 +96,7 @@ class Loading:
         self.incomplete: set[str] = set()
         self.folder = Path()
         self.sent: set[str] = set()
-        """Names of syncs that are in no file."""
+        """Places of documents that are in no file."""
 
     def copied(self) -> "Loading":
         """What was read so far, to go on from."""
@@ -101,10 +105,10 @@ class Loading:
             setattr(other, name, copy(getattr(self, name)))
         return other
 
-    def take(self, name: str, source: Source) -> None:
-        """A sync's document that is in no file. It can take nothing from the environment."""
-        self.sent.add(name)
-        self._read_document("syncs", source, _SENT)
+    def take(self, kind: str, source: Source) -> None:
+        """A document that is in no file. It can take nothing from the environment."""
+        self.sent.add(source.file)
+        self._read_document(kind, source, _SENT[kind])
 
     def read(self, folder: Path) -> None:
         self.folder = folder
@@ -196,8 +200,9 @@ class Loading:
         for (written, _, _), sync in zip(complete, syncs, strict=True):
             self._warn_of_haste(written, sync)
         return Configuration(
-            providers={each.name: provider_from(each.content) for each in self.providers},
-            destinations={each.name: destination_from(each.content) for each in self.destinations},
+            # Of twins the first one counts: files go first.
+            providers={each.name: provider_from(each.content) for each in reversed(self.providers)},
+            destinations={each.name: destination_from(each.content) for each in reversed(self.destinations)},
             syncs={sync.name: sync for sync in syncs},
             warnings=tuple(self.warnings),
             documents=tuple(self._kept_documents()),
@@ -207,7 +212,7 @@ class Loading:
         written: tuple[Sequence[Written[Any]], ...] = (self.providers, self.destinations, self.syncs)
         for kind, documents in zip(FOLDERS, written, strict=True):
             for each in documents:
-                if kind == "syncs" and each.name in self.sent:
+                if each.source.file in self.sent:
                     continue
                 yield KeptDocument(
                     kind=kind,
@@ -219,8 +224,8 @@ class Loading:
     def _with_both_sides(
         self, sync: Written[SyncDocument]
     ) -> tuple[Written[SyncDocument], Written[ProviderDocument], Written[DestinationDocument]] | None:
-        provider = referred(sync, "provider", self.providers, self.warnings.append)
-        destination = referred(sync, "destination", self.destinations, self.warnings.append)
+        provider = self._side_of(sync, "provider", self.providers)
+        destination = self._side_of(sync, "destination", self.destinations)
         for side, found in (("provider", provider), ("destination", destination)):
             # A document that could not be read may well be the one that is missing.
             told = f"{side}s" in self.incomplete or (side,) in sync.unfilled or (f"{side}_id",) in sync.unfilled
@@ -232,6 +237,15 @@ class Loading:
         impossible = list(objects_possible(sync, self.vendors.get(provider.content.provider_name)))
         self.problems.extend(impossible)
         return None if impossible else (sync, provider, destination)
+
+    def _side_of(
+        self, sync: Written[SyncDocument], side: str, known: Sequence[Written[Content]]
+    ) -> Written[Content] | Problem:
+        """What the files declare never changes by what is made by API: they name each other alone."""
+        in_files = [each for each in known if each.source.file not in self.sent]
+        return referred(
+            sync, side, known if sync.source.file in self.sent else in_files, in_files, self.warnings.append
+        )
 
     def _check_schemas(self, sync: Written[SyncDocument], provider: Written[ProviderDocument]) -> None:
         configured = {name for each in self.providers for name in (each.name, each.content.provider_name)}

@@ -7,6 +7,7 @@ from sqlalchemy import Engine
 
 from sync_pipelines.model.connection import Connection
 from sync_pipelines.model.secret import Secret
+from sync_pipelines.store.api_sides import ApiSide, ApiSides
 from sync_pipelines.store.api_syncs import ApiSync, ApiSyncs, SyncVersion
 from sync_pipelines.store.audit import Audit, AuditEntry
 from sync_pipelines.store.budgets import Budgets
@@ -37,6 +38,7 @@ from sync_pipelines.store.tokens import ApiTokens
 from sync_pipelines.store.vendor_events import VendorEvents
 
 __all__ = [
+    "ApiSide",
     "ApiSync",
     "AppliedVersion",
     "AuditEntry",
@@ -71,6 +73,7 @@ class Store:
         self.erasing = Erasing(self._engine)
         self.mappings = Mappings(self._engine, object_name)
         self.api_syncs = ApiSyncs(self._engine)
+        self.api_sides = ApiSides(self._engine, ring)
         self.schemas = Schemas(self._engine)
         self.runs = Runs(self._engine)
         self.logs = Logs(self._engine)

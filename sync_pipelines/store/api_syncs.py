@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from sqlalchemy import Column, Engine, RowMapping, Select, delete, func, insert, literal, select, text, update
 from sqlalchemy import Connection as Database
-from sqlalchemy import Engine, RowMapping, Select, delete, func, insert, literal, select, text, update
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.sync import Sync
-from sync_pipelines.store.api_sync_tables import api_sync_versions, api_syncs
+from sync_pipelines.store.api_sync_tables import api_sides, api_sync_versions, api_syncs
 from sync_pipelines.store.audit import note
 from sync_pipelines.store.planning import plan
 from sync_pipelines.store.requests import KeyUsed
@@ -73,10 +73,11 @@ class ApiSyncs:
         self._engine = engine
 
     def mark(self) -> str:
-        """A text that changes when an inbound sync is made, changed or deleted."""
-        each = func.concat_ws(":", api_syncs.c.name, api_syncs.c.version, api_syncs.c.created_at)
-        together = func.string_agg(each, aggregate_order_by(literal(","), api_syncs.c.name))
-        query = select(func.md5(func.coalesce(together, ""))).where(api_syncs.c.direction == "inbound")
+        """A text that changes when an inbound sync, a provider or a destination is made, changed or deleted by API."""
+        inbound = api_syncs.c.direction == "inbound"
+        syncs = _told_of(api_syncs.c.name, api_syncs.c.version, api_syncs.c.created_at).where(inbound)
+        sides = _told_of(api_sides.c.id, api_sides.c.version)
+        query = select(func.md5(func.concat_ws(";", syncs.scalar_subquery(), sides.scalar_subquery())))
         with self._engine.connect() as database:
             found: str = database.execute(query).scalar_one()
             return found
@@ -215,6 +216,12 @@ class Changing:
 def lock_api_syncs(database: Database) -> None:
     """Wait until nobody else changes any; nobody does until the transaction ends."""
     database.execute(_LOCK)
+
+
+def _told_of(first: Column[Any], *others: Column[Any]) -> Select[Any]:
+    """One text of all rows, in the order of their first column."""
+    each = func.concat_ws(":", first, *others)
+    return select(func.coalesce(func.string_agg(each, aggregate_order_by(literal(","), first)), ""))
 
 
 def _oldest_first(direction: str | None = None) -> Select[Any]:

@@ -7,7 +7,7 @@ from sqlalchemy.exc import ArgumentError, OperationalError
 
 from sync_pipelines.model.errors import ConfigurationError
 
-NEWEST = "0022"
+NEWEST = "0023"
 """The last revision in migrations/versions. Known here so that a run need not import Alembic, which costs it 50 ms and
 10 MB. Revisions are numbered, so that of two the later one is the greater text."""
 

@@ -37,6 +37,7 @@ HOLDS_NOTHING: Final[Mapping[str, str]] = {
     "planned": "syncs as the data team configured them: take the customer out of the configuration",
     "api_syncs": "syncs as they were made by API; the customer is taken out of their documents",
     "api_sync_versions": "the documents that these had; the customer is taken out of them as well",
+    "api_sides": "providers and destinations as they were made by API: places and keys of yours, and nobody's data",
     "configuration_versions": "configurations as the data team applied them, with the ids of customers named there",
     "sync_states": "what people decided about syncs",
     "vendor_event_days": "counts of what vendors sent for accounts that nobody has connected",

@@ -7,6 +7,7 @@ from typing import Any, Final
 from sqlalchemy import Column, Engine, Table, bindparam, func, select, update
 
 from sync_pipelines.model.errors import SetupError
+from sync_pipelines.store.api_sync_tables import api_sides
 from sync_pipelines.store.audit import note
 from sync_pipelines.store.connect_tables import connect_sessions
 from sync_pipelines.store.outbox_tables import endpoints
@@ -41,6 +42,7 @@ SEALED: Final = (
         key=connect_sessions.c.pending_key_id,
         about="connect session",
     ),
+    Sealed(id=api_sides.c.id, text=api_sides.c.sealed, key=api_sides.c.key_id, about="side"),
 )
 
 

@@ -22,6 +22,7 @@ SCOPES: Final = {  # docs/api.md has the same words
     "syncs:read": "syncs, their runs, their health, what was asked for, providers and destinations",
     "syncs:run": "trigger, pause, resume, cancel",
     "syncs:write": "make, change and delete syncs, go back to an older document; archive, restore",
+    "configuration:write": "make, change and delete providers and destinations",
     "connections:read": "customers and connections",
     "connections:write": "links to the connect page, connect with tokens, test and disconnect",
     "customers:erase": "erase a customer everywhere",

@@ -13,11 +13,16 @@ RECEIVER = "http://127.0.0.1:9/in"
 """Nobody listens there, so that a trial of an endpoint ends at once."""
 
 LEADS = {"name": "leads", "provider": "salesforce", "destination": "warehouse", "objects": ["lead"]}
+PROVIDER = {"name": "own salesforce", "provider_name": "salesforce", "auth_type": "client_credentials"}
+NAMES = {"providers": PROVIDER["name"], "destinations": "archive"}
+"""Of those made by API, by the first word of their paths."""
 BODIES = {
     ("POST", "/syncs"): {**LEADS, "name": "opportunities", "objects": ["opportunity"]},
     ("PUT", "/syncs/{id}"): {**LEADS, "schedule": "daily"},
     ("POST", "/syncs/{id}/rollback"): {"version": 1, "reason": "as it was"},
     ("PUT", "/connections/{customer_id}/{provider}/objects/{object}/mapping"): {"fields": {"tier": "LastName"}},
+    ("POST", "/providers"): {**PROVIDER, "name": "salesforce of others"},
+    ("PUT", "/providers/{name}"): {**PROVIDER, "reserve": 0.2},
     ("POST", "/connect-sessions"): {"customer_id": ACME, "provider": "salesforce"},
     ("POST", "/webhooks"): {"url": RECEIVER, "events": ["sync.error"]},
     ("PATCH", "/webhooks/{id}"): {"description": "for the team"},
@@ -41,13 +46,13 @@ class Known:
     ids: dict
     others: dict
     record: str
-    imported: dict
+    bodies: dict
 
     def path_parameters(self, operation):
         path = operation.path.removeprefix(PATH)
         made_by_api = (operation.method, path) in OF_SYNCS_MADE_BY_API
         id = LEADS["name"] if made_by_api else self.ids.get(path.split("/")[1])
-        values = {**self.others, "id": id}
+        values = {**self.others, "id": id, "name": NAMES.get(path.split("/")[1])}
         if path.startswith("/customers") and operation.method == "delete":
             values["customer_id"] = BRIGHTWATER
         return {each.name: values[each.name] for each in operation.path_parameters if each.name in values}
@@ -56,7 +61,7 @@ class Known:
         """The sound call. Whoever adds an operation that needs more than a path adds it to this module."""
         path = operation.path.removeprefix(PATH)
         named = (operation.method.upper(), path)
-        bodies = {**BODIES, ("POST", "/connections"): self.imported}
+        bodies = {**BODIES, **self.bodies}
         more = {"body": bodies[named], "media_type": "application/json"} if named in bodies else {}
         if path == "/syncs/{id}/explain":
             more["query"] = {"object": "contact", "record": self.record, "customer_id": ACME, "column": "last_name"}
@@ -64,6 +69,8 @@ class Known:
             more["query"] = {"event": "sync.error"}
         if named == ("PUT", "/syncs/{id}"):
             more["headers"] = {"If-Match": self.client.get(f"/syncs/{LEADS['name']}").headers["etag"]}
+        if named == ("PUT", "/providers/{name}"):
+            more["headers"] = {"If-Match": self.client.get(f"/providers/{PROVIDER['name']}").headers["etag"]}
         return operation.Case(path_parameters=self.path_parameters(operation), **more)
 
 
@@ -73,6 +80,10 @@ def known_by(api, client):
     for field_of_the_account in ("LastName", "FirstName"):
         place.map(ACME, "salesforce", "contact", tier=field_of_the_account)
     client.post("/syncs", json=LEADS).raise_for_status()
+    client.post("/providers", json=PROVIDER).raise_for_status()
+    # Erasing a customer asks every destination: it has to answer.
+    files = {"name": "archive", "type": "s3", "folder": str(place.folder.parent / "archive")}
+    client.post("/destinations", json=files).raise_for_status()
     request = client.post("/syncs/crm/trigger").raise_for_status().json()
     run = client.get("/syncs/crm/runs").raise_for_status().json()["items"][0]
     endpoint = client.post("/webhooks", json=BODIES["POST", "/webhooks"]).raise_for_status().json()
@@ -99,5 +110,9 @@ def known_by(api, client):
             }
         ),
         record=place.rows("crm_contact", ACME)[0]["id"],
-        imported={"customer_id": ACME, "provider": "salesforce", "refresh_token": refresh_token},
+        bodies={
+            ("POST", "/connections"): {"customer_id": ACME, "provider": "salesforce", "refresh_token": refresh_token},
+            ("POST", "/destinations"): {**files, "name": "lake"},
+            ("PUT", "/destinations/{name}"): {**files, "format": "jsonl"},
+        },
     )

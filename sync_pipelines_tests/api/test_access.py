@@ -56,7 +56,15 @@ SCOPE_OF = {
     ("GET", "/custom-schemas/{id}/{object}"): "mappings:read",
     ("GET", "/custom-schemas/{id}/{object}/customers"): "mappings:read",
     ("GET", "/providers"): "syncs:read",
+    ("POST", "/providers"): "configuration:write",
+    ("GET", "/providers/{name}"): "syncs:read",
+    ("PUT", "/providers/{name}"): "configuration:write",
+    ("DELETE", "/providers/{name}"): "configuration:write",
     ("GET", "/destinations"): "syncs:read",
+    ("POST", "/destinations"): "configuration:write",
+    ("GET", "/destinations/{name}"): "syncs:read",
+    ("PUT", "/destinations/{name}"): "configuration:write",
+    ("DELETE", "/destinations/{name}"): "configuration:write",
     ("GET", "/requests"): "syncs:read",
     ("GET", "/requests/{id}"): "syncs:read",
     ("GET", "/health"): "syncs:read",
@@ -86,7 +94,15 @@ FOR_ALL_ONLY = {
     ("POST", "/syncs/{id}/rollback"),
     ("POST", "/syncs/{id}/archive"),
     ("POST", "/syncs/{id}/restore"),
+    ("POST", "/providers"),
+    ("GET", "/providers/{name}"),
+    ("PUT", "/providers/{name}"),
+    ("DELETE", "/providers/{name}"),
     ("GET", "/destinations"),
+    ("POST", "/destinations"),
+    ("GET", "/destinations/{name}"),
+    ("PUT", "/destinations/{name}"),
+    ("DELETE", "/destinations/{name}"),
     ("GET", "/health"),
     ("GET", "/health/events"),
     ("GET", "/logs/audit"),
@@ -109,6 +125,7 @@ MAPPING = "/connections/{customer_id}/{provider}/objects/{object}/mapping"
 
 def call(client, method, path, customer=ACME, run_id=1, endpoint=NO_ENDPOINT, query=None):
     values = {"id": "crm", "run_id": run_id, "customer_id": customer, "provider": "salesforce", "object": "contact"}
+    values["name"] = "salesforce" if path.startswith("/providers") else "warehouse"
     if path.startswith("/requests/"):
         values["id"] = run_id
     more = {"json": {"fields": {}}} if method == "PUT" else {}
@@ -297,9 +314,9 @@ def test_a_token_for_one_customer_steers_that_one_alone(api):
         assert client.post("/syncs/crm/pause").json() == {"customers": [BRIGHTWATER]}
         assert (lifecycle.state("crm").state, lifecycle.state("crm").paused) == ("created", 1)
         for method, path in FOR_ALL_ONLY:
-            body = {"json": {}} if path == "/syncs" or method == "PUT" else {}
+            body = {"json": {}} if path in ("/syncs", "/providers", "/destinations") or method == "PUT" else {}
             body |= {"json": {"version": 1}} if path.endswith("/rollback") else {}
-            refused(client.request(method, path.format(id="crm"), **body), 403)
+            refused(client.request(method, path.format(id="crm", name="warehouse"), **body), 403)
     assert api.place.project.store.due.list("crm", ACME)[0].paused_at is None
 
 

@@ -50,5 +50,7 @@ def test_what_is_configured_is_told_without_secrets(everything, api):
     assert [each["name"] for each in providers.json()["items"]] == ["hubspot", "salesforce"]
     assert "Contact" in providers.json()["items"][1]["objects"]
     destinations = everything.get("/destinations")
-    assert destinations.json()["items"] == [{"name": "warehouse", "type": "postgres"}]
+    (warehouse,) = destinations.json()["items"]
+    assert (warehouse["name"], warehouse["type"], warehouse["origin"]) == ("warehouse", "postgres", "file")
+    assert warehouse["file"] == "destinations/warehouse.yaml"
     assert api.place.environ["CLIENT_SECRET"] not in providers.text

@@ -10,6 +10,8 @@ from hubspot.utils.signature import Signature
 
 from sync_pipelines.api.refusals import Refusals
 from sync_pipelines.incoming import address_of
+from sync_pipelines.project import open_project
+from sync_pipelines.side_changes import change_side, make_side
 from sync_pipelines_tests.fixtures.place import ACME, BRIGHTWATER
 from sync_pipelines_tests.providers.test_hubspot_webhooks import event
 from sync_pipelines_tests.providers.test_salesforce_outbound_messages import CONTACT, message
@@ -85,6 +87,24 @@ def test_a_delivery_that_is_not_the_vendors_is_refused_and_leaves_nothing(receiv
     assert hubspot(receiving, body=b'[{"portalId":1}]').status_code == 422
     assert receiving.place.project.store.vendor_events.groups(10) == []
     assert refused_of(receiving.place, lambda count: count == 4) == 4
+
+
+def test_a_provider_that_another_process_made_or_changed_is_known_by_its_secret_of_now(place, served):
+    (place.folder / "providers" / "hubspot.yaml").unlink()
+    place.options["public_url"] = PUBLIC + "/"
+    place.open()
+    api, other = served(), open_project(place.settings(), place.environ)
+    made = {"provider_name": "hubspot", "oauth": {"client_id": "app", "client_secret": "of-the-app"}}
+    changed = {**made, "oauth": {**made["oauth"], "client_secret": "of-today"}}
+    try:
+        assert hubspot(api, event(), secret="of-the-app").status_code == 404
+        make_side(other, "providers", made, actor="test")
+        assert hubspot(api, event(), secret="of-the-app").status_code == 200
+        change_side(other, "providers", "hubspot", changed, actor="test")
+        assert hubspot(api, event(), secret="of-the-app").status_code == 401
+        assert hubspot(api, event(), secret="of-today").status_code == 200
+    finally:
+        other.close()
 
 
 def refused_of(place, enough):

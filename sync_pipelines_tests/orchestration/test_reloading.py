@@ -18,6 +18,7 @@ from sync_pipelines.orchestration.processes import DagsterProcesses
 from sync_pipelines.orchestration.resources import SyncProject
 from sync_pipelines.project import open_project
 from sync_pipelines.settings import DEVELOPMENT_KEY
+from sync_pipelines.side_changes import change_side, make_side
 from sync_pipelines.sync_changes import make_sync
 from sync_pipelines_tests.fixtures.place import ACME
 from sync_pipelines_tests.orchestration.fakes import giving
@@ -136,6 +137,28 @@ def test_the_sensor_says_what_a_person_can_do_and_a_broken_file_is_not_loaded(pl
     (place.folder / "syncs" / "twin.yaml").write_text((place.folder / "syncs" / "crm.yaml").read_text())
     with pytest.raises(ConfigurationError, match="another sync has this name"):
         tick()
+
+
+def test_a_sync_whose_provider_and_destination_were_made_by_api_is_among_the_assets(place):
+    def loads_anew(definitions):
+        (sensor,) = [each for each in definitions.sensors if each.name == "syncs_made_by_api"]
+        with dg.build_sensor_context(resources={"sync_project": giving(place.open())}) as context:
+            return "other syncs" in sensor(context).skip_reason.skip_message
+
+    loaded = definitions_of(place.project)
+    provider = {"name": "own crm", "provider_name": "salesforce", "auth_type": "client_credentials"}
+    database = {"host": "db.invalid", "database": "archive", "user": "sync", "password": "of-the-archive"}
+    destination = {"name": "archive", "type": "postgres", "credentials": database}
+    for kind, document in (("providers", provider), ("destinations", destination)):
+        make_side(place.project, kind, document, actor="test")
+        assert loads_anew(loaded)
+    make_sync(place.project, {**SYNC, "provider": "own crm", "destination": "archive"}, actor="test")
+    definitions = definitions_of(place.open())
+    asset = definitions.resolve_asset_graph().get(dg.AssetKey(["by_api", "contact"]))
+    assert asset.kinds == {"salesforce", "postgres"}
+    assert not loads_anew(definitions)
+    change_side(place.project, "providers", "own crm", {**provider, "reserve": 0.5}, actor="test")
+    assert loads_anew(definitions)
 
 
 def test_the_code_location_loads_while_the_store_is_down(place):

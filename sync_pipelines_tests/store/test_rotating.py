@@ -4,7 +4,7 @@ import pytest
 
 from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.secret import Secret
-from sync_pipelines.store import connect_sessions, credentials, endpoints, rotating
+from sync_pipelines.store import api_sides, connect_sessions, credentials, endpoints, rotating
 from sync_pipelines.store.sealing import new_key
 from sync_pipelines.store.tables import metadata
 from sync_pipelines_tests.store.conftest import KEY
@@ -13,7 +13,7 @@ from sync_pipelines_tests.store.conftest import KEY
 def test_every_column_that_names_a_key_is_rotated():
     named = {column for table in metadata.sorted_tables for column in table.columns if column.name.endswith("key_id")}
     assert named == {each.key for each in rotating.SEALED}
-    for module, sealed in zip((credentials, endpoints, connect_sessions), rotating.SEALED, strict=True):
+    for module, sealed in zip((credentials, endpoints, connect_sessions, api_sides), rotating.SEALED, strict=True):
         assert module._about(7) == f"{sealed.about} 7"
 
 
@@ -21,6 +21,11 @@ def test_a_rotation_that_is_stopped_goes_on_where_it_was(open_store, store, conn
     monkeypatch.setattr(rotating, "AT_ONCE", 2)
     connections = [connect(f"customer-{number}", access=f"access-{number}") for number in range(5)]
     store.endpoints.create("https://hooks.example/x", events=["sync.error"], customer_id="customer-1")
+    secrets = {"oauth.client_secret": "of-the-app"}
+    with store.api_sides.changing() as changing:
+        document = {"provider_name": "hubspot", "oauth": {"client_id": "app"}}
+        changing.add("providers", "hubspot", document, secrets, actor="test", key=None, mark=None)
+        changing.add("providers", "keys", {"provider_name": "hubspot"}, {}, actor="test", key=None, mark=None)
     newest = new_key()
     both = open_store(newest, KEY)
     told = []
@@ -34,15 +39,16 @@ def test_a_rotation_that_is_stopped_goes_on_where_it_was(open_store, store, conn
         both.rotate(stopped)
     assert told == [("credentials", 2), ("credentials", 4)]
     new, old = both.keys_in_use()
-    assert (new.rows, old.rows) == ({"credentials": 4}, {"credentials": 1, "endpoints": 1})
-    assert both.rotate() == 2
+    assert (new.rows, old.rows) == ({"credentials": 4}, {"credentials": 1, "endpoints": 1, "api_sides": 1})
+    assert both.rotate() == 3
     new, old = both.keys_in_use()
-    assert (new.rows, old.rows, old.known) == ({"credentials": 5, "endpoints": 1}, {}, True)
+    assert (new.rows, old.rows, old.known) == ({"credentials": 5, "endpoints": 1, "api_sides": 1}, {}, True)
 
     alone = open_store(newest)
     assert [alone.credentials(each).read().access_token.reveal() for each in connections] == [
         f"access-{number}" for number in range(5)
     ]
+    assert [alone.api_sides.secrets(each) for each in alone.api_sides.list()] == [secrets, {}]
     (endpoint,) = alone.endpoints.page()
     assert alone.endpoints.addresses([endpoint.id])[endpoint.id].url == Secret("https://hooks.example/x")
 
