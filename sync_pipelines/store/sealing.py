@@ -54,8 +54,8 @@ class KeyRing:
         if cipher is None:
             raise SetupError(
                 "Stored credentials were sealed with a key that is not in SYNC_PIPELINES_ENCRYPTION_KEYS: add the key "
-                "that was used then at the end of the list. Without it the customer must connect again, or the "
-                "endpoint must be made anew.",
+                "that was used then at the end of the list. Without it the customer must connect again, the endpoint "
+                "must be made anew, or the secrets of what was made by API sent again.",
                 detail=about,
             )
         try:
@@ -64,7 +64,8 @@ class KeyRing:
         except (InvalidTag, ValueError, binascii.Error) as error:
             raise SetupError(
                 "Stored credentials were changed outside of this project, so that SYNC_PIPELINES_ENCRYPTION_KEYS does "
-                "not open them any more: the customer must connect again, or the endpoint must be made anew.",
+                "not open them any more: the customer must connect again, the endpoint must be made anew, or the "
+                "secrets of what was made by API sent again.",
                 detail=about,
             ) from error
 
