@@ -4,12 +4,13 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
 from sync_pipelines.destinations import open_destination
 from sync_pipelines.destinations.s3 import compaction
-from sync_pipelines.model.errors import LeaseLost
+from sync_pipelines.model.errors import DestinationBusy, LeaseLost
 from sync_pipelines.model.run import Counts
 from sync_pipelines_tests.destinations.cases import (
     CONTACTS,
@@ -159,6 +160,42 @@ def test_two_processes_that_race_for_one_scope_lose_nothing(folder_config):
         assert len(alive(landing)) == sum(won) + 1
         assert landing.checkpoint.version == sum(won)
     assert {entry["id"] for entry in latest(folder)} == set(alive(landing))
+
+
+def test_who_is_behind_while_its_files_are_compacted_away_goes_on_from_the_newest_ones(folder_config, monkeypatch):
+    """Nobody is given time to go on reading what was replaced."""
+    monkeypatch.setattr(compaction, "MANY", 3)
+    slow, quick = (open_destination(folder_config(), "acme") for _ in range(2))
+    with quick.open(scope(sync="other"), CONTACTS, "first", ignore) as landing:
+        load(landing, [row("both", minute=0), row("own", minute=0)], DONE)
+    with slow.open(scope(), CONTACTS, "slow", ignore) as landing:
+        before = set(listed(folder_config()))
+        for number in range(1, 8):
+            with quick.open(scope(sync="other"), CONTACTS, f"run-{number}", ignore) as other:
+                load(other, [row("both", minute=number)], DONE)
+        assert before - set(listed(folder_config()))
+        assert load(landing, [row("both", minute=30), row("own", minute=30)], DONE) == Counts(updated=2)
+    with quick.open(scope(), CONTACTS, "check", ignore) as landing:
+        assert landing.checkpoint.version == 1
+    assert sorted(entry["id"] for entry in latest(folder_config().folder)) == ["both", "own"]
+
+
+def test_a_file_that_somebody_removed_is_told_and_not_waited_for(folder_config):
+    destination = open_destination(folder_config(), "acme")
+    with destination.open(scope(), CONTACTS, "first", ignore) as landing:
+        load(landing, [row("1", minute=0)], DONE)
+        first = listed(folder_config())
+        load(landing, [row("2", minute=0)], DONE)
+    for path in first:
+        path.unlink()
+    with destination.open(scope(), CONTACTS, "second", ignore) as landing:
+        with pytest.raises(DestinationBusy, match="somebody removed files"):
+            load(landing, [row("1", minute=1, name="Ann")], DONE)
+        assert landing.checkpoint.version == 2
+
+
+def listed(config):
+    return [path for path in Path(config.folder).rglob("*.parquet") if "_own" not in path.parts]
 
 
 def test_twenty_customers_at_once(open_again, look):

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from sync_pipelines.destinations.s3.names import Place
-from sync_pipelines.destinations.s3.storage import Overtaken, Storage
+from sync_pipelines.destinations.s3.storage import FileGone, Overtaken, Storage
 from sync_pipelines.model.checkpoint import Checkpoint
 from sync_pipelines.model.destination import Scope
 from sync_pipelines.model.errors import DestinationError
@@ -131,8 +131,19 @@ class Chain:
     def publish(self, head: Head) -> None:
         """Give the newest data file its final name, where a crash or somebody slow has not done so yet."""
         staged = head.manifest.staged
-        if staged is not None:
+        if staged is None:
+            return
+        try:
             self.storage.move(staged, head.manifest.files[-1].key)
+        except FileGone:
+            # Others may have given it its name, merged it and let it go since.
+            if not self.has_moved_on(head):
+                raise
+
+    def has_moved_on(self, head: Head) -> bool:
+        """Whether another manifest is the newest by now."""
+        found = self.read()
+        return found is None or found.tag != head.tag
 
 
 class _Form(msgspec.Struct):

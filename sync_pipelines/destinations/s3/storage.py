@@ -12,6 +12,10 @@ class Overtaken(Exception):
     """A conditional write found another version than the one it was to replace. Nothing was written."""
 
 
+class FileGone(DestinationBusy):
+    """A file that a manifest names is not there. Nothing is wrong where a newer manifest names it no more."""
+
+
 @dataclass(frozen=True)
 class Listed:
     """A file by its key; `written` is the storage's own clock."""
@@ -20,9 +24,9 @@ class Listed:
     written: datetime
 
 
-def vanished(source: str, target: str, place: str) -> DestinationBusy:
+def vanished(source: str, target: str, place: str) -> FileGone:
     """For a file that is to be moved and is neither here nor there."""
-    return DestinationBusy(
+    return FileGone(
         f"{target} of {place} is not there, nor is {source}, from which it was to come. If that lasts, somebody "
         "removed files: move the customer's folder of this table and its manifest away, then everything is read and "
         "written anew."

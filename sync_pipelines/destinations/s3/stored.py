@@ -14,9 +14,8 @@ from sync_pipelines.destinations.s3.keys import Key, Keys, KeysCache, as_file, f
 from sync_pipelines.destinations.s3.layout import Layout
 from sync_pipelines.destinations.s3.manifest import File, Manifest, Position, Seen
 from sync_pipelines.destinations.s3.names import Place
-from sync_pipelines.destinations.s3.storage import Storage
+from sync_pipelines.destinations.s3.storage import FileGone, Storage
 from sync_pipelines.destinations.s3.values import FileRow, rows_of
-from sync_pipelines.model.errors import DestinationBusy
 
 IN_MEMORY: Final = 32 * 1024 * 1024
 """A file that is being made and is larger than this goes on on the disk."""
@@ -141,7 +140,7 @@ class Stored:
     def _content(self, key: str) -> bytes:
         found = self._storage.get(key)
         if found is None:
-            raise DestinationBusy(
+            raise FileGone(
                 f"The file {key} is not there, although the manifest {self._place.manifest} names it. If the sync "
                 "does not mend that by itself, somebody removed files: move the manifest and "
                 f"{self._place.rows_folder} away, then everything is read and written anew."
