@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from sync_pipelines.destinations.s3.keys import Keys
 from sync_pipelines.destinations.s3.layout import Layout
 from sync_pipelines.destinations.s3.manifest import Chain, File, Head, Manifest, Replaced, new_commit
-from sync_pipelines.destinations.s3.storage import FileGone, Overtaken
+from sync_pipelines.destinations.s3.storage import Overtaken
 from sync_pipelines.destinations.s3.stored import Stored
 from sync_pipelines.model.common_model import Column
 from sync_pipelines.model.destination import Compacted, Table
@@ -57,10 +57,9 @@ class Compaction:
         while overtaken < MOST_TRIES and (head := self.chain.read()) is not None:
             self.chain.publish(head)
             try:
-                step = self._step(head, everything=everything)
-            except (Overtaken, FileGone) as problem:
-                if isinstance(problem, FileGone) and not self.chain.has_moved_on(head):
-                    raise
+                with self.chain.reading(head):
+                    step = self._step(head, everything=everything)
+            except Overtaken:
                 overtaken += 1
                 continue
             done += step

@@ -17,7 +17,7 @@ from sync_pipelines.destinations.s3.content import holds_json
 from sync_pipelines.destinations.s3.layout import SHOWN, Layout
 from sync_pipelines.destinations.s3.manifest import Chain, Head, Manifest, Position, Seen, new_commit
 from sync_pipelines.destinations.s3.merging import Merging
-from sync_pipelines.destinations.s3.storage import FileGone, Overtaken
+from sync_pipelines.destinations.s3.storage import Overtaken
 from sync_pipelines.destinations.s3.stored import Stored
 from sync_pipelines.destinations.s3.values import FileRow, rows_of, table_of
 from sync_pipelines.model.brake import refuse_above
@@ -271,11 +271,10 @@ class FilesLanding:
                 columns=self._layout.types,
             )
             try:
-                made = change(manifest)
-                self._commit(made, moved(manifest, made.ids), manifest, before)
-            except (Overtaken, FileGone) as problem:
-                if isinstance(problem, FileGone) and not self._chain.has_moved_on(self._head):
-                    raise
+                with self._chain.reading(self._head):
+                    made = change(manifest)
+                    self._commit(made, moved(manifest, made.ids), manifest, before)
+            except Overtaken:
                 time.sleep(random.uniform(0, min(LONGEST_PAUSE, 0.01 * 2**number)))  # noqa: S311
                 self._catch_up(may_have_moved=moved == self._noting)
             else:

@@ -1,7 +1,8 @@
 """The manifest of one place: which files count, each sync's checkpoint, and how one version follows another."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -137,11 +138,21 @@ class Chain:
             self.storage.move(staged, head.manifest.files[-1].key)
         except FileGone:
             # Others may have given it its name, merged it and let it go since.
-            if not self.has_moved_on(head):
+            if not self._has_moved_on(head):
                 raise
 
-    def has_moved_on(self, head: Head) -> bool:
-        """Whether another manifest is the newest by now."""
+    @contextmanager
+    def reading(self, head: Head) -> Iterator[None]:
+        """For what reads files that `head` names: Overtaken where one is gone because a newer manifest needs it no
+        more."""
+        try:
+            yield
+        except FileGone as problem:
+            if not self._has_moved_on(head):
+                raise
+            raise Overtaken(self.place.manifest) from problem
+
+    def _has_moved_on(self, head: Head) -> bool:
         found = self.read()
         return found is None or found.tag != head.tag
 
