@@ -16,7 +16,7 @@ from sync_pipelines.model.errors import ConfigurationError
 from sync_pipelines.model.secret import MASK
 from sync_pipelines.model.sync import Sync
 from sync_pipelines.store.api_sync_tables import api_sides
-from sync_pipelines.store.api_syncs import ApiSync, Changing, lock_api_syncs
+from sync_pipelines.store.api_syncs import ApiSync, Changing, lock_api_syncs, tag_of
 from sync_pipelines.store.audit import note
 from sync_pipelines.store.requests import KeyUsed
 from sync_pipelines.store.sealing import KeyRing
@@ -49,7 +49,7 @@ class ApiSide:
     @property
     def tag(self) -> str:
         """Changes with every change, also where one of the same name was deleted and made anew."""
-        return f"{self.version}-{self.created_at.timestamp():.6f}"
+        return tag_of(self.version, self.created_at)
 
     @property
     def title(self) -> str:

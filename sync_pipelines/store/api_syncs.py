@@ -32,6 +32,11 @@ class SyncHeld(ConfigurationError):
     """Something else holds what was asked for: a name, or work that is under way."""
 
 
+def tag_of(version: int, created_at: datetime) -> str:
+    """Of a document that is made, changed, deleted and made anew by API."""
+    return f"{version}-{created_at.timestamp():.6f}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class ApiSync:
     """`direction`: inbound or outbound. `version` counts from 1; `actor`: who saved it."""
@@ -47,7 +52,7 @@ class ApiSync:
     @property
     def tag(self) -> str:
         """Changes with every change, also where a sync of the same name was deleted and made anew."""
-        return f"{self.version}-{self.created_at.timestamp():.6f}"
+        return tag_of(self.version, self.created_at)
 
 
 @dataclass(frozen=True, kw_only=True)
